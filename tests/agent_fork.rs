@@ -8,15 +8,15 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use common::{Authority, Stage, TlsRelay, wait_for_message, watchdog};
+use common::{Authority, TestSandbox, TlsRelay, wait_for_message, watchdog};
 use crustocean::{Client, ErrorKind, PersonalAccessToken, config::Tls};
 use fork::{Fork, fork, waitpid};
 
 #[test]
 fn an_agent_is_refused_in_a_child_and_the_parent_goes_on() {
     let _watchdog = watchdog(Duration::from_secs(30));
-    let stage = Stage::new();
-    let agent = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
     let events = agent.events();
     let (mut ours, mut childs) = UnixStream::pair().unwrap();
     match fork().unwrap() {
@@ -38,7 +38,7 @@ fn an_agent_is_refused_in_a_child_and_the_parent_goes_on() {
             assert_eq!(said, "true true");
             agent.send("from the parent").unwrap();
             wait_for_message(&events, "from the parent");
-            assert_eq!(stage.sandbox.handshakes().len(), 1);
+            assert_eq!(sandbox.handshakes().len(), 1);
         }
     }
 }
@@ -47,8 +47,8 @@ fn an_agent_is_refused_in_a_child_and_the_parent_goes_on() {
 #[test]
 fn a_client_is_refused_in_a_child_and_the_parent_goes_on() {
     let _watchdog = watchdog(Duration::from_secs(30));
-    let stage = Stage::new();
-    let client = stage.client();
+    let sandbox = TestSandbox::new();
+    let client = sandbox.client();
     // Opens a connection that could be shared.
     assert_eq!(client.account().me().unwrap().username, "alice");
     let (mut ours, mut childs) = UnixStream::pair().unwrap();
@@ -78,9 +78,9 @@ fn a_client_is_refused_in_a_child_and_the_parent_goes_on() {
 #[test]
 fn a_client_over_tls_is_refused_in_a_child_and_a_new_one_works() {
     let _watchdog = watchdog(Duration::from_secs(60));
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let authority = Authority::new();
-    let relay = TlsRelay::start(&authority.identity("localhost"), stage.sandbox.port());
+    let relay = TlsRelay::start(&authority.identity("localhost"), sandbox.port());
     let backends: &[Tls] = &[
         #[cfg(feature = "tls-rustls")]
         Tls::Rustls,
@@ -89,7 +89,7 @@ fn a_client_over_tls_is_refused_in_a_child_and_a_new_one_works() {
     ];
     for tls in backends.iter().copied() {
         let build = || {
-            let token: PersonalAccessToken = stage.alice.token.parse().unwrap();
+            let token: PersonalAccessToken = sandbox.alice.token.parse().unwrap();
             let builder = Client::builder().api_url(relay.url()).tls(tls);
             builder.add_root_certificate(authority.pem()).build(token).unwrap()
         };

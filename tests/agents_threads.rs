@@ -6,7 +6,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Stage, eventually, watchdog};
+use common::{TestSandbox, eventually, watchdog};
 use crustocean::{Agents, Event};
 
 /// The threads of this crate.
@@ -19,16 +19,16 @@ fn threads() -> usize {
 #[test]
 fn one_for_them_all() {
     let _watchdog = watchdog(Duration::from_secs(120));
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     // Those of the sandbox, if it has any of that name.
     let others = threads();
     let agents = Agents::new().unwrap();
     for n in 0..30 {
-        agents.add(stage.in_lobby(&format!("larry{n}"))).unwrap();
+        agents.add(sandbox.in_lobby(&format!("larry{n}"))).unwrap();
     }
     eventually("one thread", || threads() == others + 1);
     let events = agents.events();
-    stage.sandbox.drop_links();
+    sandbox.drop_links();
     let mut back = 0;
     while back < 30 {
         let (agent, event) = events.recv_timeout(Duration::from_secs(20)).expect("an event");

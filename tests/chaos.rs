@@ -26,7 +26,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{FaultyProxy, Random, Stage, wait_for, wait_for_message, watchdog};
+use common::{FaultyProxy, Random, TestSandbox, wait_for, wait_for_message, watchdog};
 use crustocean::agent::{RecvError, Transport};
 use crustocean::{AgencyId, Agent, ErrorKind, Event, MessageId};
 use serde_json::{Value, json};
@@ -202,9 +202,9 @@ fn all_of_it_at_once() {
 #[test]
 fn a_reset_connection_comes_back() {
     let _watchdog = watchdog(Duration::from_secs(60));
-    let stage = Stage::new();
-    let weather = FaultyProxy::new(stage.sandbox.url().strip_prefix("http://").unwrap().parse().unwrap());
-    let agent = Agent::builder().api_url(weather.url()).connect(stage.agent_token("larry")).unwrap();
+    let sandbox = TestSandbox::new();
+    let weather = FaultyProxy::new(sandbox.url().strip_prefix("http://").unwrap().parse().unwrap());
+    let agent = Agent::builder().api_url(weather.url()).connect(sandbox.agent_token("larry")).unwrap();
     agent.join("lobby").unwrap();
     let events = agent.events();
     weather.reset();
@@ -213,7 +213,7 @@ fn a_reset_connection_comes_back() {
         _ => None,
     });
     assert!(reason == "transport close" && detail.contains("reset"), "{reason}: {detail}");
-    stage.alice_says("still there?");
+    sandbox.alice_says("still there?");
     wait_for_message(&events, "still there?");
 }
 
@@ -236,25 +236,26 @@ type Story = HashMap<AgencyId, Vec<(MessageId, bool)>>;
 
 fn storm(seed: u64, scene: Scene) -> usize {
     let heartbeat = Duration::from_millis(1000);
-    let stage =
-        Stage::with(crustocean_sandbox::Sandbox::builder().ping_interval(heartbeat).ping_timeout(heartbeat));
-    let address = stage.sandbox.url().strip_prefix("http://").unwrap().parse().unwrap();
+    let sandbox = TestSandbox::with(
+        crustocean_sandbox::Sandbox::builder().ping_interval(heartbeat).ping_timeout(heartbeat),
+    );
+    let address = sandbox.url().strip_prefix("http://").unwrap().parse().unwrap();
     let weather = FaultyProxy::new(address);
     if scene.clocks != Clocks::One {
         let offsets = [0, -90_000, 0, 3, 45_000, -2, 0, -150_000, 7, 0, 60_000];
-        stage.sandbox.skew_clocks(&offsets, scene.clocks == Clocks::Sorted);
+        sandbox.skew_clocks(&offsets, scene.clocks == Clocks::Sorted);
     }
     let agent = Agent::builder()
         .api_url(weather.url())
         .transport(scene.transport)
         .request_timeout(Duration::from_secs(5))
         .handshake_timeout(Duration::from_secs(3))
-        .connect(stage.agent_token("larry"))
+        .connect(sandbox.agent_token("larry"))
         .unwrap();
-    let dm = stage.client().dms().open(&agent.user().id).unwrap();
+    let dm = sandbox.client().dms().open(&agent.user().id).unwrap();
     let mut rooms: Vec<AgencyId> = Vec::new();
     for name in ["one", "two", "three"] {
-        stage.sandbox.add_agency(name, &stage.alice.id).unwrap();
+        sandbox.add_agency(name, &sandbox.alice.id).unwrap();
         rooms.push(agent.join(name).unwrap().id().clone());
     }
     agent.join_dms().unwrap();
@@ -278,19 +279,20 @@ fn storm(seed: u64, scene: Scene) -> usize {
             })
             .collect();
         let talk = {
-            let (stage, rooms, unreadable) = (&stage, &rooms, &unreadable);
+            let (sandbox, rooms, unreadable) = (&sandbox, &rooms, &unreadable);
             scope.spawn(move || {
                 for n in 0..INCOMING {
                     let room = &rooms[others.below(rooms.len() as u64) as usize];
                     let text = format!("number {n}");
-                    let id = stage.sandbox.say(room.as_str(), &stage.alice.id, &text, Value::Null).unwrap();
                     if scene.odd && others.below(20) == 0 {
                         let kind = others.below(12);
+                        let alter = |usual| odd(kind, usual);
+                        let id = sandbox.say_altered(room.as_str(), &sandbox.alice.id, &text, alter).unwrap();
                         if kind >= READABLE {
                             unreadable.lock().unwrap().insert(id.as_str().into());
                         }
-                        let alter = |usual| odd(kind, usual);
-                        stage.sandbox.alter_in_history(room.as_str(), &id, alter).unwrap();
+                    } else {
+                        sandbox.say(room.as_str(), &sandbox.alice.id, &text, Value::Null).unwrap();
                     }
                     if n % 120 == 0 {
                         std::thread::sleep(Duration::from_millis(100));
@@ -299,17 +301,17 @@ fn storm(seed: u64, scene: Scene) -> usize {
             })
         };
         if scene.still {
-            let (stage, is_over, mut dice) = (&stage, &is_over, Random::new(seed + 2000));
+            let (sandbox, is_over, mut dice) = (&sandbox, &is_over, Random::new(seed + 2000));
             scope.spawn(move || {
                 while !is_over.load(Ordering::SeqCst) {
                     let length = dice.millis(300, 6000);
-                    stage.sandbox.freeze(length);
+                    sandbox.freeze(length);
                     let end = Instant::now() + length + dice.millis(500, 2500);
                     while Instant::now() < end && !is_over.load(Ordering::SeqCst) {
                         std::thread::sleep(Duration::from_millis(20));
                     }
                 }
-                stage.sandbox.thaw();
+                sandbox.thaw();
             });
         }
         if scene.closes {
@@ -331,7 +333,7 @@ fn storm(seed: u64, scene: Scene) -> usize {
         if !scene.closes {
             // The weather is fine; what is still missing comes now.
             let all: Vec<MessageId> =
-                rooms.iter().flat_map(|room| held(&stage, room)).map(|(id, _)| id).collect();
+                rooms.iter().flat_map(|room| held(&sandbox, room)).map(|(id, _)| id).collect();
             let end = Instant::now() + Duration::from_secs(60);
             let is_whole = || {
                 let (heard, unreadable) = (heard.lock().unwrap(), unreadable.lock().unwrap());
@@ -362,7 +364,7 @@ fn storm(seed: u64, scene: Scene) -> usize {
     assert!(twice.is_empty(), "heard twice: {twice:?}; {}", context());
     let (mut texts, mut ids) = (HashSet::new(), HashSet::new());
     for room in &rooms {
-        let server = held(&stage, room);
+        let server = held(&sandbox, room);
         let places: HashMap<&MessageId, usize> =
             server.iter().enumerate().map(|(place, (id, _))| (id, place)).collect();
         let gap_is_said = heard.gaps.contains_key(room);
@@ -524,11 +526,6 @@ fn post(agent: &Agent, room: &AgencyId, poster: usize) -> (Vec<MessageId>, Vec<S
 }
 
 /// What the server holds, oldest first.
-fn held(stage: &Stage, room: &AgencyId) -> Vec<(MessageId, String)> {
-    stage
-        .sandbox
-        .messages(room.as_str())
-        .into_iter()
-        .map(|message| (message.id.into(), message.content))
-        .collect()
+fn held(sandbox: &TestSandbox, room: &AgencyId) -> Vec<(MessageId, String)> {
+    sandbox.messages(room.as_str()).into_iter().map(|message| (message.id.into(), message.content)).collect()
 }

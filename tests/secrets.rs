@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use common::{Response, ScriptedServer, Stage, TRANSPORTS, watchdog};
+use common::{Response, ScriptedServer, TRANSPORTS, TestSandbox, watchdog};
 use crustocean::{
     Agent, AgentToken, Client, Error, HookKey, PersonalAccessToken, SessionToken,
     rest::HookClient,
@@ -154,24 +154,24 @@ fn nothing_secret_is_printed_anywhere() {
     let _watchdog = watchdog(Duration::from_secs(60));
     log::set_logger(&Everything).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let mut out = String::new();
 
     let password = "correct-horse-battery";
-    let login = Client::builder().api_url(stage.sandbox.url()).register("carol", password).unwrap();
+    let login = Client::builder().api_url(sandbox.url()).register("carol", password).unwrap();
     let pat = login.client.tokens().create("ci").send().unwrap();
     let created = login.client.agents().create("carols-bot").send().unwrap();
     let _ = write!(out, "{login:?} {pat:?} {created:?} {:?}", login.client);
 
     // Every refused text.
-    let builder = || Client::builder().api_url(stage.sandbox.url());
+    let builder = || Client::builder().api_url(sandbox.url());
     show(&mut out, &builder().login("carol", "wrong-horse-battery").unwrap_err());
     show(&mut out, &builder().register("carol", password).unwrap_err());
     show(&mut out, &builder().register("c", password).unwrap_err());
     show(&mut out, &builder().register("dave", "short77").unwrap_err());
     let bad: SessionToken = "0123456789secretsession".parse().unwrap();
     show(&mut out, &builder().build(bad.clone()).unwrap().account().me().unwrap_err());
-    let agents = Agent::builder().api_url(stage.sandbox.url());
+    let agents = Agent::builder().api_url(sandbox.url());
     let unverified: AgentToken = created.agent_token.clone();
     show(&mut out, &agents.clone().connect(unverified.clone()).unwrap_err());
     let unknown: AgentToken = "sk_unknown_but_secret".parse().unwrap();
@@ -191,7 +191,7 @@ fn nothing_secret_is_printed_anywhere() {
     let hook_key = command.hook_key.clone().unwrap();
     let deploy = client.hooks().deploy("dice", "function handler() { return { content: 'x' } }");
     let deployed = deploy.command("throw", "Throws").send().unwrap();
-    let hook = HookClient::builder().api_url(stage.sandbox.url()).build(hook_key.clone()).unwrap();
+    let hook = HookClient::builder().api_url(sandbox.url()).build(hook_key.clone()).unwrap();
     let _ = write!(out, "{command:?} {deployed:?} {hook:?} {:?}", HookClient::builder());
     let events = [WebhookEvent::MemberLeft];
     let subscription = client
@@ -235,8 +235,8 @@ fn nothing_secret_is_printed_anywhere() {
     let agent = agents.connect(unverified.clone()).unwrap();
     let room = agent.join("lobby").unwrap();
     let _ = write!(out, "{agent:?} {room:?} {:?} {:?}", agent.client(), agent.events());
-    stage.sandbox.expire_sessions();
-    stage.sandbox.drop_links();
+    sandbox.expire_sessions();
+    sandbox.drop_links();
     common::eventually("the loss is noticed", || !agent.is_connected());
     room.send("back").unwrap();
     for event in agent.events().take(2) {
@@ -276,7 +276,7 @@ fn nothing_secret_is_printed_anywhere() {
         secrets.push(secret.to_owned());
     }
     // The agent's session tokens.
-    for handshake in stage.sandbox.handshakes() {
+    for handshake in sandbox.handshakes() {
         secrets.push(handshake["token"].as_str().unwrap().to_owned());
     }
     let log = LOG.lock().unwrap();

@@ -13,6 +13,11 @@ pub fn cpu() -> Duration {
     Duration::from_nanos(nanos.sum())
 }
 
+/// Processor time since `start`, a result of [`cpu`]. Threads that have ended since then do not count.
+pub fn cpu_since(start: Duration) -> Duration {
+    cpu().saturating_sub(start)
+}
+
 /// A number of `/proc/<pid>/status`: `VmRSS` and `VmHWM` in kB, `Threads`.
 pub fn status(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

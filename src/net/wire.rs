@@ -32,6 +32,8 @@ pub(crate) struct Wire {
     write_failure: Option<ErrorKind>,
     written: u64,
     saw_end: bool,
+    /// Direct mode: the socket does not block.
+    nonblocking: bool,
     /// Writes do not wait for the peer; see [`set_patient`](Wire::set_patient).
     impatient: bool,
     /// Bytes that the system did not take from writes that do not wait. The next write sends these bytes first.
@@ -56,6 +58,7 @@ impl Wire {
             write_failure: None,
             written: 0,
             saw_end: false,
+            nonblocking: false,
             impatient: false,
             overflow: Vec::new(),
         }
@@ -225,14 +228,11 @@ impl Wire {
         self.saw_end
     }
 
-    /// Whether an idle connection is still usable: the peer has sent no bytes and has not closed the connection. Direct
-    /// mode only.
-    pub(crate) fn is_quiet(&self) -> bool {
-        if self.saw_end || self.write_failure.is_some() || self.socket.set_nonblocking(true).is_err() {
-            return false;
-        }
-        let quiet = matches!(self.socket.peek(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock);
-        self.socket.set_nonblocking(false).is_ok() && quiet
+    /// Direct mode: whether reads and writes wait. If not, they fail with `WouldBlock`, and no deadline is set.
+    pub(crate) fn set_waiting(&mut self, waits: bool) -> io::Result<()> {
+        self.deadline = None;
+        self.nonblocking = !waits;
+        self.socket.set_nonblocking(!waits)
     }
 
     /// The time until the deadline. `None` if there is no deadline.
@@ -250,6 +250,7 @@ impl Wire {
             set_limit(&mut self.read_limit, limit, |limit| self.socket.set_read_timeout(limit))?;
             match (&*self.socket).read(buffer) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result if self.nonblocking => return result,
                 result => return result.map_err(time_out),
             }
         }
@@ -660,20 +661,5 @@ mod tests {
         let reader = thread::spawn(move || buffer.read(&mut socket).map(|count| (count, socket)));
         wire.socket().unwrap().shutdown(Shutdown::Both).unwrap();
         assert_eq!(reader.join().unwrap().unwrap().0, 0);
-    }
-
-    #[test]
-    fn an_idle_connection_is_quiet_until_something_comes() {
-        let (ours, mut peer) = pair();
-        let wire = Wire::new(ours);
-        assert!(wire.is_quiet());
-        peer.write_all(b"x").unwrap();
-        wire.socket().unwrap().peek(&mut [0]).unwrap();
-        assert!(!wire.is_quiet());
-        let (ours, peer) = pair();
-        let wire = Wire::new(ours);
-        drop(peer);
-        wire.socket().unwrap().peek(&mut [0]).unwrap();
-        assert!(!wire.is_quiet());
     }
 }

@@ -363,11 +363,11 @@ impl Walk {
         self.unsorted |= !page.is_sorted_by(|one, next| one.created_at >= next.created_at);
         let recent = self.recent();
         let (mut ids, mut new) = (Vec::new(), Vec::new());
-        for message in page {
+        for (place, message) in page.into_iter().enumerate() {
             ids.push((message.id.clone(), message.created_at.clone()));
             // A message newer than the cursor is not new to the caller: the server has ignored the cursor.
             let is_older = match &recent {
-                Some(_) if self.unsorted => again.is_none(),
+                Some(_) if self.unsorted => again.is_none_or(|first| place > first),
                 Some(recent) => message.created_at <= *recent,
                 None => true,
             };

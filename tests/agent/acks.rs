@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{SOON, ScriptedServer, Stage, scripted, wait_for, watchdog};
+use crate::common::{SOON, ScriptedServer, TestSandbox, scripted, wait_for, watchdog};
 use crustocean::{ErrorKind, Event};
 use serde_json::{Value, json};
 
@@ -11,11 +11,11 @@ const LIMIT: Duration = Duration::from_secs(30);
 #[test]
 fn a_call_inside_a_handler_gets_its_answer() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
     let events = agent.events();
     for n in 0..20 {
-        stage.alice_says(&format!("number {n}"));
+        sandbox.alice_says(&format!("number {n}"));
     }
     let mut handled = 0;
     while handled < 20 {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::common::{
-    Response, SOON, ScriptedServer, Stage, eventually, scripted, wait_for, wait_for_message, watchdog,
+    Response, SOON, ScriptedServer, TestSandbox, eventually, scripted, wait_for, wait_for_message, watchdog,
 };
 use crustocean::{Event, Events, Message};
 use serde_json::{Value, json};
@@ -32,19 +32,19 @@ fn texts(messages: &[Message]) -> Vec<&str> {
 #[test]
 fn missed_messages_come_before_new_ones() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
     let events = larry.events();
-    stage.alice_says("before");
+    sandbox.alice_says("before");
     wait_for_message(&events, "before");
-    stage.sandbox.drop_links();
+    sandbox.drop_links();
     for n in 0..5 {
-        stage.alice_says(&format!("meanwhile {n}"));
+        sandbox.alice_says(&format!("meanwhile {n}"));
     }
     let heard = until(&events, "meanwhile 4");
     assert_eq!(texts(&heard), ["meanwhile 0", "meanwhile 1", "meanwhile 2", "meanwhile 3", "meanwhile 4"]);
     assert!(heard.iter().all(|message| message.replayed));
-    stage.alice_says("after");
+    sandbox.alice_says("after");
     let heard = until(&events, "after");
     assert!(heard.len() == 1 && !heard[0].replayed, "{heard:?}");
 }
@@ -52,25 +52,25 @@ fn missed_messages_come_before_new_ones() {
 #[test]
 fn quiet_rooms_and_direct_conversations_are_filled_too() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let quiet = stage.sandbox.add_agency("Quiet", &stage.alice.id).unwrap();
-    let lobby = stage.sandbox.lobby_id();
-    stage.alice_says("long ago");
-    let larry = stage.connect("larry");
-    let dm = stage.client().dms().open(&larry.user().id).unwrap();
+    let sandbox = TestSandbox::new();
+    let quiet = sandbox.add_agency("Quiet", &sandbox.alice.id).unwrap();
+    let lobby = sandbox.lobby_id();
+    sandbox.alice_says("long ago");
+    let larry = sandbox.connect("larry");
+    let dm = sandbox.client().dms().open(&larry.user().id).unwrap();
     larry.join("quiet").unwrap();
     larry.join("lobby").unwrap();
     larry.join_dms().unwrap();
     let events = larry.events();
-    stage.sandbox.drop_links();
+    sandbox.drop_links();
     for (room, text) in
         [(&quiet, "in the quiet room"), (&lobby, "in the lobby"), (&dm.to_string(), "in private")]
     {
-        stage.sandbox.say(room, &stage.alice.id, text, Value::Null).unwrap();
+        sandbox.say(room, &sandbox.alice.id, text, Value::Null).unwrap();
     }
     eventually("the link is lost", || !larry.is_connected());
     eventually("the link is back", || larry.is_connected());
-    stage.alice_says("after");
+    sandbox.alice_says("after");
     // Each room has its own clock.
     let mut heard = Vec::new();
     while heard.len() < 4 {
@@ -87,17 +87,17 @@ fn quiet_rooms_and_direct_conversations_are_filled_too() {
 #[test]
 fn a_gap_of_several_pages_is_filled() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
     let events = larry.events();
-    stage.alice_says("before");
+    sandbox.alice_says("before");
     wait_for_message(&events, "before");
-    stage.sandbox.drop_links();
+    sandbox.drop_links();
     // Sent as fast as possible, so many have the same time.
     for n in 0..450 {
-        stage.alice_says(&format!("number {n}"));
+        sandbox.alice_says(&format!("number {n}"));
     }
-    stage.alice_says("last");
+    sandbox.alice_says("last");
     let heard = until(&events, "last");
     let expected: Vec<String> = (0..450).map(|n| format!("number {n}")).chain(["last".to_owned()]).collect();
     assert_eq!(texts(&heard), expected);
@@ -106,15 +106,15 @@ fn a_gap_of_several_pages_is_filled() {
 #[test]
 fn a_message_edited_during_the_gap_has_its_new_text() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (larry, ben) = (stage.in_lobby("larry"), stage.in_lobby("ben"));
+    let sandbox = TestSandbox::new();
+    let (larry, ben) = (sandbox.in_lobby("larry"), sandbox.in_lobby("ben"));
     let events = larry.events();
     ben.send("heard").unwrap();
     let heard = wait_for_message(&ben.events(), "heard");
     wait_for_message(&events, "heard");
 
-    stage.sandbox.drop_links();
-    stage.alice_says("meanwhile");
+    sandbox.drop_links();
+    sandbox.alice_says("meanwhile");
     eventually("both links are lost", || !larry.is_connected() && !ben.is_connected());
     // Ben may reconnect before or after Larry: the edit is in Larry's gap, or arrives live.
     ben.edit(&heard, "heard, and changed").unwrap();
@@ -128,20 +128,20 @@ fn a_message_edited_during_the_gap_has_its_new_text() {
 #[test]
 fn a_slow_loop_gets_the_messages_it_missed() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.builder().queue(50, usize::MAX).connect(stage.agent_token("larry")).unwrap();
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.builder().queue(50, usize::MAX).connect(sandbox.agent_token("larry")).unwrap();
     larry.join("lobby").unwrap();
     let events = larry.events();
-    stage.alice_says("before");
+    sandbox.alice_says("before");
     wait_for_message(&events, "before");
     for n in 0..300 {
-        stage.alice_says(&format!("number {n}"));
+        sandbox.alice_says(&format!("number {n}"));
     }
     // The handler is busy until all messages have reached the queue.
-    let ben = stage.in_lobby("ben");
+    let ben = sandbox.in_lobby("ben");
     ben.post("everything is said").unwrap();
     std::thread::sleep(Duration::from_millis(1500));
-    stage.alice_says("last");
+    sandbox.alice_says("last");
     let mut lagged = 0;
     let mut heard = Vec::new();
     wait_for(&events, "last", |event| match event {

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{Conn, Response, SOON, ScriptedServer, Stage, scripted, wait_for_message, watchdog};
+use crate::common::{
+    Conn, Response, SOON, ScriptedServer, TestSandbox, scripted, wait_for_message, watchdog,
+};
 use crustocean::{ErrorKind, Event, Room, model::MessageType};
 use serde_json::{Value, json};
 
@@ -11,8 +13,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[test]
 fn a_command_is_silent_unless_asked_otherwise() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (larry, ben) = (stage.in_lobby("larry"), stage.in_lobby("ben"));
+    let sandbox = TestSandbox::new();
+    let (larry, ben) = (sandbox.in_lobby("larry"), sandbox.in_lobby("ben"));
     let room = larry.rooms().remove(0);
 
     let quiet = room.command("  /echo for me\n").send().unwrap();
@@ -23,8 +25,8 @@ fn a_command_is_silent_unless_asked_otherwise() {
     let shown = wait_for_message(&ben.events(), "for");
     assert_eq!((shown.content.as_str(), Some(&shown.id)), ("for all", loud.message_id.as_ref()));
 
-    let lobby = stage.sandbox.lobby_id();
-    let sent = stage.sandbox.wait_for_events("send-message", 2, SOON);
+    let lobby = sandbox.lobby_id();
+    let sent = sandbox.wait_for_events("send-message", 2, SOON);
     assert_eq!(sent[0], json!({"agencyId": lobby, "content": "/echo for me", "silent": true}));
     assert_eq!(sent[1], json!({"agencyId": lobby, "content": "/echo for all", "silent": false}));
 }
@@ -32,8 +34,8 @@ fn a_command_is_silent_unless_asked_otherwise() {
 #[test]
 fn a_failed_command_has_a_result_too() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let room = stage.in_lobby("larry").rooms().remove(0);
+    let sandbox = TestSandbox::new();
+    let room = sandbox.in_lobby("larry").rooms().remove(0);
     let reply = room.command("/dance").send().unwrap();
     assert!(!reply.ok && reply.ephemeral, "{reply:?}");
     let error = reply.into_result().unwrap_err();
@@ -48,23 +50,23 @@ fn a_failed_command_has_a_result_too() {
 #[test]
 fn text_that_is_not_a_command_is_not_sent() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let room = stage.in_lobby("larry").rooms().remove(0);
+    let sandbox = TestSandbox::new();
+    let room = sandbox.in_lobby("larry").rooms().remove(0);
     for text in ["", "help", "see /help", "/", "/ help"] {
         let error = room.command(text).send().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{text:?}");
         assert!(error.to_string().contains("begins with a slash"), "{error}");
     }
     room.command("/echo x").send().unwrap();
-    assert_eq!(stage.sandbox.wait_for_events("send-message", 1, SOON).len(), 1);
-    assert_eq!(stage.sandbox.events().iter().filter(|(name, _)| name == "send-message").count(), 1);
+    assert_eq!(sandbox.wait_for_events("send-message", 1, SOON).len(), 1);
+    assert_eq!(sandbox.events().iter().filter(|(name, _)| name == "send-message").count(), 1);
 }
 
 #[test]
 fn the_late_answer_of_a_slow_command_is_waited_for() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
     let room = agent.rooms().remove(0);
     for command in [room.command("/slow 200 done at last"), room.command("/slow 200 done at last").visible()]
     {
@@ -196,8 +198,8 @@ fn an_answer_in_an_unusual_form_is_accepted() {
 #[test]
 fn a_missing_answer_is_a_timeout_with_the_servers_error_event() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let room = stage.in_lobby("larry").rooms().remove(0);
+    let sandbox = TestSandbox::new();
+    let room = sandbox.in_lobby("larry").rooms().remove(0);
     let limit = Duration::from_millis(200);
     let error = room.command("/hang").timeout(limit).send().unwrap_err();
     assert!(error.is_timeout() && error.server_message().is_none(), "{error}");
@@ -260,8 +262,8 @@ fn an_edit_during_an_outage_is_found_in_the_history() {
 #[test]
 fn many_commands_at_once_each_get_their_own_result() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
     let room = agent.rooms().remove(0);
     std::thread::scope(|scope| {
         for n in 0..8 {

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use crate::common::{Response, ScriptedServer, Stage, watchdog};
+use crate::common::{Response, ScriptedServer, TestSandbox, watchdog};
 use crustocean::{Agent, AgentToken, ErrorKind};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -16,32 +16,32 @@ fn token(text: &str) -> AgentToken {
 #[test]
 fn a_good_token_connects() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.connect("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.connect("larry");
     assert_eq!(agent.user().username, "larry");
     assert!(agent.is_connected());
-    assert_eq!(stage.sandbox.connections(), 1);
+    assert_eq!(sandbox.connections(), 1);
     agent.close().unwrap();
 }
 
 #[test]
 fn an_unverified_agent_gets_an_error_that_says_what_to_do() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let created = stage.client().agents().create("fresh").send().unwrap();
-    let error = stage.builder().connect(created.agent_token.clone()).unwrap_err();
+    let sandbox = TestSandbox::new();
+    let created = sandbox.client().agents().create("fresh").send().unwrap();
+    let error = sandbox.builder().connect(created.agent_token.clone()).unwrap_err();
     assert_eq!((error.kind(), error.status()), (ErrorKind::NotVerified, Some(403)));
     assert!(error.is_auth() && error.to_string().contains("verify"), "{error}");
 
-    stage.client().agents().verify(&created.agent.id).unwrap();
-    stage.builder().connect(created.agent_token).unwrap();
+    sandbox.client().agents().verify(&created.agent.id).unwrap();
+    sandbox.builder().connect(created.agent_token).unwrap();
 }
 
 #[test]
 fn an_unknown_token_has_its_own_error() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let error = stage.builder().connect(token("sk_nobody")).unwrap_err();
+    let sandbox = TestSandbox::new();
+    let error = sandbox.builder().connect(token("sk_nobody")).unwrap_err();
     assert_eq!((error.kind(), error.status()), (ErrorKind::Unauthorized, Some(401)));
     assert!(error.to_string().contains("shown once"), "{error}");
 }
@@ -49,10 +49,10 @@ fn an_unknown_token_has_its_own_error() {
 #[test]
 fn a_rate_limit_says_how_long_to_wait() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let good = stage.agent_token("larry");
-    stage.sandbox.fail_next(1, 429, Some(Duration::from_secs(17)));
-    let error = stage.builder().connect(good).unwrap_err();
+    let sandbox = TestSandbox::new();
+    let good = sandbox.agent_token("larry");
+    sandbox.fail_next(1, 429, Some(Duration::from_secs(17)));
+    let error = sandbox.builder().connect(good).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::RateLimited);
     assert_eq!(error.retry_after(), Some(Duration::from_secs(17)));
     assert!(error.is_retryable());

@@ -5,7 +5,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    Conn, SOON, ScriptedServer, Stage, eventually, scripted, wait_for, wait_for_message, watchdog,
+    Conn, SOON, ScriptedServer, TestSandbox, eventually, scripted, wait_for, wait_for_message, watchdog,
 };
 use crustocean::{Agent, ErrorKind, Event, Outgoing, Room};
 use crustocean_sandbox::Sandbox;
@@ -18,22 +18,22 @@ fn room_of(agent: &Agent) -> Room {
 }
 
 /// The text of a message in the room's history.
-fn content(stage: &Stage, message: &crustocean::MessageId) -> String {
-    let history = stage.client().agencies().messages(&stage.sandbox.lobby_id().into()).send().unwrap();
+fn content(sandbox: &TestSandbox, message: &crustocean::MessageId) -> String {
+    let history = sandbox.client().agencies().messages(&sandbox.lobby_id().into()).send().unwrap();
     history.into_iter().find(|one| one.id == *message).unwrap().content
 }
 
-fn edits(stage: &Stage) -> Vec<String> {
-    let sent = stage.sandbox.events().into_iter().filter(|(name, _)| name == "edit-message");
+fn edits(sandbox: &TestSandbox) -> Vec<String> {
+    let sent = sandbox.events().into_iter().filter(|(name, _)| name == "edit-message");
     sent.map(|(_, payload)| payload["content"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
 fn a_confirmed_edit_is_in_the_room_when_it_returns() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    sandbox.add_agency("Elsewhere", &sandbox.alice.id).unwrap();
+    let larry = sandbox.in_lobby("larry");
     let room = room_of(&larry);
     let mine = room.post(Outgoing::new("draft").skill("writing")).unwrap().first;
     // Independent of the home room.
@@ -41,11 +41,11 @@ fn a_confirmed_edit_is_in_the_room_when_it_returns() {
     let edited = room.post_edit(&mine.id, " final\n").unwrap();
     assert_eq!((&edited.message_id, edited.content.as_str()), (&mine.id, "final"));
     assert_eq!((edited.metadata.skill().as_deref(), edited.edited_at.is_some()), (Some("writing"), true));
-    assert_eq!(content(&stage, &mine.id), "final");
+    assert_eq!(content(&sandbox, &mine.id), "final");
     assert_eq!(larry.post_edit(&mine, "really final").unwrap().content, "really final");
 
     assert_eq!(room.post_edit(&mine.id, "  ").unwrap_err().kind(), ErrorKind::Invalid);
-    stage.alice_says("hers");
+    sandbox.alice_says("hers");
     let events = larry.events();
     let hers = wait_for_message(&events, "hers");
     let error = larry.post_edit(&hers, "his").unwrap_err();
@@ -56,8 +56,8 @@ fn a_confirmed_edit_is_in_the_room_when_it_returns() {
 #[test]
 fn edits_of_several_threads_each_get_their_own_echo() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let room = room_of(&stage.in_lobby("larry"));
+    let sandbox = TestSandbox::new();
+    let room = room_of(&sandbox.in_lobby("larry"));
     let mine = room.post("0").unwrap().first;
     std::thread::scope(|scope| {
         for thread in 0..4 {
@@ -75,8 +75,8 @@ fn edits_of_several_threads_each_get_their_own_echo() {
 #[test]
 fn an_edit_whose_text_the_server_changes_is_confirmed() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::with(Sandbox::builder().truncate_content(10));
-    let room = room_of(&stage.in_lobby("larry"));
+    let sandbox = TestSandbox::with(Sandbox::builder().truncate_content(10));
+    let room = room_of(&sandbox.in_lobby("larry"));
     let mine = room.post("short").unwrap().first;
     assert_eq!(room.post_edit(&mine.id, "a text that is too long").unwrap().content, "a text tha");
 }
@@ -129,8 +129,8 @@ fn an_edit_lost_with_the_connection_is_sent_again() {
 #[test]
 fn an_editor_keeps_to_its_rate_and_ends_with_the_last_text() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let room = room_of(&stage.in_lobby("larry"));
+    let sandbox = TestSandbox::new();
+    let room = room_of(&sandbox.in_lobby("larry"));
     let interval = Duration::from_millis(100);
     let mut line = room.editor(Outgoing::new("0 %").skill("work")).unwrap().every(interval);
     let id = line.message().id.clone();
@@ -144,33 +144,33 @@ fn an_editor_keeps_to_its_rate_and_ends_with_the_last_text() {
     let most = began.elapsed().as_millis() / interval.as_millis();
     let edited = line.finish("100 %").unwrap();
     assert_eq!((edited.content.as_str(), edited.metadata.skill().as_deref()), ("100 %", Some("work")));
-    assert_eq!(content(&stage, &id), "100 %");
-    let edits = edits(&stage);
+    assert_eq!(content(&sandbox, &id), "100 %");
+    let edits = edits(&sandbox);
     assert!(edits.len() >= 2 && edits.len() as u128 <= most + 2, "{} of {set}", edits.len());
-    let sent = stage.sandbox.wait_for_events("send-message", 1, SOON);
+    let sent = sandbox.wait_for_events("send-message", 1, SOON);
     assert_eq!(sent[0]["content"], "0 %");
 }
 
 #[test]
 fn waiting_text_is_sent_by_flush_or_when_the_editor_is_dropped() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let room = room_of(&stage.in_lobby("larry"));
+    let sandbox = TestSandbox::new();
+    let room = room_of(&sandbox.in_lobby("larry"));
     let mut line = room.editor("zero").unwrap().every(Duration::from_secs(3600));
     let id = line.message().id.clone();
     line.set("one").unwrap();
     line.set("two").unwrap();
     line.flush().unwrap();
     line.flush().unwrap();
-    eventually("the flushed text", || content(&stage, &id) == "two");
+    eventually("the flushed text", || content(&sandbox, &id) == "two");
     line.set("three").unwrap();
     line.set("two").unwrap(); // the same text again: nothing to send
     line.flush().unwrap();
     line.set("four").unwrap();
     line.set("five").unwrap();
     drop(line);
-    eventually("the last text", || content(&stage, &id) == "five");
-    assert_eq!(edits(&stage), ["two", "five"]);
+    eventually("the last text", || content(&sandbox, &id) == "five");
+    assert_eq!(edits(&sandbox), ["two", "five"]);
 
     // An editor that is dropped after an error.
     let failed = catch_unwind(AssertUnwindSafe(|| {
@@ -179,7 +179,7 @@ fn waiting_text_is_sent_by_flush_or_when_the_editor_is_dropped() {
         panic!("on purpose");
     }));
     failed.unwrap_err();
-    eventually("the last words", || edits(&stage).last().is_some_and(|text| text == "half way"));
+    eventually("the last words", || edits(&sandbox).last().is_some_and(|text| text == "half way"));
     assert_eq!(room.editor("  ").unwrap_err().kind(), ErrorKind::Invalid);
 }
 

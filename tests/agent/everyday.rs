@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{SOON, Stage, eventually, watchdog};
+use crate::common::{SOON, TestSandbox, eventually, watchdog};
 use crustocean::{Outgoing, agent::Role};
 use serde_json::json;
 
@@ -13,10 +13,10 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[test]
 fn a_mention_is_parsed_like_a_command_line() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
     let mentions = larry.mentions();
-    stage.alice_says("@larry, price \"wrapped ETH\" --in EUR --quiet");
+    sandbox.alice_says("@larry, price \"wrapped ETH\" --in EUR --quiet");
     let mention = mentions.recv_timeout(SOON).unwrap();
     assert_eq!(mention.text(), "price \"wrapped ETH\" --in EUR --quiet");
     let request = mention.request();
@@ -29,15 +29,15 @@ fn a_mention_is_parsed_like_a_command_line() {
 #[test]
 fn prefix_commands_skip_the_agents_own_messages() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let conch = stage.in_lobby("conch");
+    let sandbox = TestSandbox::new();
+    let conch = sandbox.in_lobby("conch");
     let commands = conch.commands("!conch");
     let mentions = conch.mentions();
     conch.post("!conch said by myself").unwrap();
-    stage.alice_says("!conchita is somebody else");
-    stage.alice_says("!Conch deploy web --to staging");
-    stage.alice_says("@conch hello");
-    stage.alice_says("!conch last");
+    sandbox.alice_says("!conchita is somebody else");
+    sandbox.alice_says("!Conch deploy web --to staging");
+    sandbox.alice_says("@conch hello");
+    sandbox.alice_says("!conch last");
     let command = commands.recv_timeout(SOON).unwrap();
     assert_eq!(command.text(), "deploy web --to staging");
     assert_eq!((command.request().command(), command.request().option("to")), ("deploy", Some("staging")));
@@ -48,10 +48,10 @@ fn prefix_commands_skip_the_agents_own_messages() {
 #[test]
 fn the_conversation_has_the_form_for_a_language_model() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
     let home = larry.home().unwrap();
-    let lobby = stage.sandbox.room("lobby").unwrap();
+    let lobby = sandbox.room("lobby").unwrap();
     let mentions = larry.mentions();
     lobby.say("alice", "hello").unwrap();
     lobby.say("bob", "hi").unwrap();
@@ -80,18 +80,18 @@ fn the_conversation_has_the_form_for_a_language_model() {
 #[test]
 fn the_conversation_can_include_tools_of_past_runs() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
     let home = larry.home().unwrap();
     let mentions = larry.mentions();
-    stage.alice_says("@larry look it up");
+    sandbox.alice_says("@larry look it up");
     let first = mentions.recv_timeout(SOON).unwrap();
     let run = home.start_run(&first).unwrap();
     run.tool_step("search", json!({"q": "eth"}), || Ok::<_, crustocean::Error>("3000")).unwrap();
     let id = run.id().to_string();
     run.complete("").unwrap();
     home.post(Outgoing::new("It is 3000").with("run_id", id)).unwrap();
-    stage.alice_says("@larry and now?");
+    sandbox.alice_says("@larry and now?");
     let second = mentions.recv_timeout(SOON).unwrap();
     let text = |tools: bool| {
         let turns = home.conversation(&second).tools(tools).turns().unwrap();
@@ -106,9 +106,9 @@ fn the_conversation_can_include_tools_of_past_runs() {
 #[test]
 fn a_cooldown_delays_only_the_user_who_asks_too_fast() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
-    let lobby = stage.sandbox.room("lobby").unwrap();
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
+    let lobby = sandbox.room("lobby").unwrap();
     let mentions = larry.mentions().cooldown(Duration::from_millis(700));
     let start = Instant::now();
     lobby.say("alice", "@larry one").unwrap();
@@ -122,8 +122,8 @@ fn a_cooldown_delays_only_the_user_who_asks_too_fast() {
 #[test]
 fn a_schedule_ends_with_the_agent() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
     let ticks = larry.every(Duration::from_millis(20));
     let scheduler = thread::spawn(move || ticks.count());
     let start = Instant::now();
@@ -140,9 +140,9 @@ fn a_schedule_ends_with_the_agent() {
 #[test]
 fn statistics_show_the_state_of_the_agent() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
-    stage.alice_says("hello");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
+    sandbox.alice_says("hello");
     eventually("it waits", || larry.stats().queued_events > 0);
     let stats = larry.stats();
     assert!(stats.connected_for.is_some() && stats.last_heard.is_some() && stats.queued_bytes > 0);
@@ -150,7 +150,7 @@ fn statistics_show_the_state_of_the_agent() {
         (stats.agent.as_str(), stats.reconnects, stats.rooms, stats.gaps_not_filled),
         ("larry", 0, 1, 0)
     );
-    stage.sandbox.drop_links();
+    sandbox.drop_links();
     eventually("it is counted", || larry.stats().reconnects == 1 && larry.stats().connected_for.is_some());
     let text = larry.stats().to_prometheus();
     assert!(text.contains("crustocean_reconnects_total{agent=\"larry\"} 1\n"), "{text}");
@@ -159,8 +159,8 @@ fn statistics_show_the_state_of_the_agent() {
 #[test]
 fn a_room_stores_notes() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let room = stage.in_lobby("larry").home().unwrap();
+    let sandbox = TestSandbox::new();
+    let room = sandbox.in_lobby("larry").home().unwrap();
     assert_eq!(room.note("repo").unwrap(), None);
     room.save_note("repo", "https://example.com/larry.git").unwrap();
     assert_eq!(room.note("repo").unwrap().as_deref(), Some("https://example.com/larry.git"));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{
-    SOON, ScriptedServer, Stage, eventually, scripted, wait_for, wait_for_message, watchdog,
+    SOON, ScriptedServer, TestSandbox, eventually, scripted, wait_for, wait_for_message, watchdog,
 };
 use crustocean::{Event, Events, model::Agency};
 use serde_json::{Value, json};
@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Alice creates an agency and adds larry.
-fn invite(stage: &Stage, name: &str) -> Agency {
-    let client = stage.client();
+fn invite(sandbox: &TestSandbox, name: &str) -> Agency {
+    let client = sandbox.client();
     let agency = client.agencies().create(name).private(true).send().unwrap();
     client.agencies().add_agent(&agency.id, "larry").unwrap();
     agency
 }
 
-fn say(stage: &Stage, agency: &Agency, text: &str) {
-    stage.sandbox.say(agency.id.as_str(), &stage.alice.id, text, Value::Null).unwrap();
+fn say(sandbox: &TestSandbox, agency: &Agency, text: &str) {
+    sandbox.say(agency.id.as_str(), &sandbox.alice.id, text, Value::Null).unwrap();
 }
 
 fn invited(events: &Events) -> String {
@@ -32,54 +32,54 @@ fn invited(events: &Events) -> String {
 #[test]
 fn an_invitation_is_followed() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
-    let old = invite(&stage, "Old");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
+    let old = invite(&sandbox, "Old");
     let events = larry.events();
     assert_eq!(invited(&events), "old");
     assert_eq!(larry.rooms().len(), 1, "nobody has asked for it yet");
 
     larry.follow_invites().unwrap();
     larry.follow_invites().unwrap();
-    let new = invite(&stage, "New");
+    let new = invite(&sandbox, "New");
     assert_eq!(invited(&events), "new");
     // The room is joined before the event is delivered.
     let room = larry.rooms().into_iter().find(|room| room.id() == &new.id).unwrap();
     assert_eq!(room.slug(), Some("new"));
-    say(&stage, &new, "welcome @larry");
+    say(&sandbox, &new, "welcome @larry");
     let heard = wait_for_message(&events, "welcome");
     larry.reply(&heard, "thank you").unwrap();
     larry.send("still in the lobby").unwrap();
-    assert_eq!(wait_for_message(&events, "still").agency_id.as_str(), stage.sandbox.lobby_id());
+    assert_eq!(wait_for_message(&events, "still").agency_id.as_str(), sandbox.lobby_id());
     assert!(!larry.rooms().iter().any(|room| room.id() == &old.id));
 
     // A left room can be joined again explicitly.
     room.leave().unwrap();
     assert_eq!(larry.rooms().len(), 1);
-    stage.client().agencies().add_agent(&new.id, "larry").unwrap();
+    sandbox.client().agencies().add_agent(&new.id, "larry").unwrap();
     assert_eq!(invited(&events), "new");
-    say(&stage, &new, "welcome back");
+    say(&sandbox, &new, "welcome back");
     wait_for_message(&events, "welcome back");
 }
 
 #[test]
 fn a_missed_invitation_is_found() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
-    let left = larry.join(invite(&stage, "Left").id).unwrap();
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
+    let left = larry.join(invite(&sandbox, "Left").id).unwrap();
     larry.follow_invites().unwrap();
     let events = larry.events();
     assert_eq!(invited(&events), "left");
     // The membership stays, as on a server where only users can end theirs.
-    stage.sandbox.fail_next(1, 403, None);
+    sandbox.fail_next(1, 403, None);
     left.leave().unwrap_err();
 
-    stage.sandbox.drop_links();
+    sandbox.drop_links();
     eventually("the link is lost", || !larry.is_connected());
-    let missed = invite(&stage, "Missed");
+    let missed = invite(&sandbox, "Missed");
     assert_eq!(invited(&events), "missed");
-    say(&stage, &missed, "are you there?");
+    say(&sandbox, &missed, "are you there?");
     assert_eq!(wait_for_message(&events, "are you there?").agency_id, missed.id);
     let rooms = larry.rooms();
     assert!(rooms.iter().any(|room| room.slug() == Some("missed")), "{rooms:?}");
@@ -131,19 +131,19 @@ fn an_invitation_to_a_room_that_cannot_be_joined_is_only_an_event() {
 #[test]
 fn a_new_direct_conversation_is_found_with_its_first_message() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
-    let dm = stage.client().dms().open(&larry.user().id).unwrap();
-    stage.sandbox.say(dm.as_str(), &stage.alice.id, "long ago", Value::Null).unwrap();
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
+    let dm = sandbox.client().dms().open(&larry.user().id).unwrap();
+    sandbox.say(dm.as_str(), &sandbox.alice.id, "long ago", Value::Null).unwrap();
     larry.follow_dms(Duration::from_secs(1)).unwrap();
     let mentions = larry.mentions();
 
-    let bob = stage.sandbox.add_user("bob").unwrap();
+    let bob = sandbox.add_user("bob").unwrap();
     let token: crustocean::PersonalAccessToken = bob.token.parse().unwrap();
-    let client = crustocean::Client::builder().api_url(stage.sandbox.url()).build(token).unwrap();
+    let client = crustocean::Client::builder().api_url(sandbox.url()).build(token).unwrap();
     let new = client.dms().open(&larry.user().id).unwrap();
     for text in ["hello?", "anybody?"] {
-        stage.sandbox.say(new.as_str(), &bob.id, text, Value::Null).unwrap();
+        sandbox.say(new.as_str(), &bob.id, text, Value::Null).unwrap();
     }
     for text in ["hello?", "anybody?"] {
         let heard = mentions.recv_timeout(SOON).unwrap();
@@ -154,7 +154,7 @@ fn a_new_direct_conversation_is_found_with_its_first_message() {
     let room = larry.rooms().into_iter().find(|room| room.id() == &new).unwrap();
     assert_eq!((room.name(), room.is_dm()), (Some("bob"), true));
     // From now on messages arrive live, and none twice.
-    stage.sandbox.say(new.as_str(), &bob.id, "good", Value::Null).unwrap();
+    sandbox.say(new.as_str(), &bob.id, "good", Value::Null).unwrap();
     let heard = mentions.recv_timeout(SOON).unwrap();
     assert_eq!((heard.content.as_str(), heard.replayed), ("good", false));
 }
@@ -162,14 +162,14 @@ fn a_new_direct_conversation_is_found_with_its_first_message() {
 #[test]
 fn a_direct_conversation_started_during_an_outage_is_found() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
     // The interval is so long that only the reconnect can find it.
     larry.follow_dms(Duration::from_secs(3600)).unwrap();
     let events = larry.events();
-    stage.sandbox.drop_links();
+    sandbox.drop_links();
     eventually("the link is lost", || !larry.is_connected());
-    let dm = stage.client().dms().open(&larry.user().id).unwrap();
-    stage.sandbox.say(dm.as_str(), &stage.alice.id, "psst", Value::Null).unwrap();
+    let dm = sandbox.client().dms().open(&larry.user().id).unwrap();
+    sandbox.say(dm.as_str(), &sandbox.alice.id, "psst", Value::Null).unwrap();
     assert!(wait_for_message(&events, "psst").dm);
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    Response, SOON, ScriptedServer, Stage, eventually, scripted, wait_for, wait_for_message, watchdog,
+    Response, SOON, ScriptedServer, TestSandbox, eventually, scripted, wait_for, wait_for_message, watchdog,
 };
 use crustocean::agent::RecvError;
 use crustocean::{Event, Events};
@@ -115,26 +115,26 @@ fn a_message_received_twice_is_delivered_once() {
 }
 
 /// Posts a message of alice to a room.
-fn say(stage: &Stage, room: &str, text: &str) {
-    stage.sandbox.say(room, &stage.alice.id, text, Value::Null).unwrap();
+fn say(sandbox: &TestSandbox, room: &str, text: &str) {
+    sandbox.say(room, &sandbox.alice.id, text, Value::Null).unwrap();
 }
 
 #[test]
 fn a_hanging_history_delays_only_its_room_and_only_briefly() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let quiet = stage.sandbox.add_agency("Quiet", &stage.alice.id).unwrap();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let quiet = sandbox.add_agency("Quiet", &sandbox.alice.id).unwrap();
+    let larry = sandbox.in_lobby("larry");
     larry.join("quiet").unwrap();
     let events = larry.events();
     // One of the two histories hangs.
-    stage.sandbox.delay_next(1, Duration::from_secs(60));
-    stage.sandbox.drop_links();
+    sandbox.delay_next(1, Duration::from_secs(60));
+    sandbox.drop_links();
     eventually("the link is lost", || !larry.is_connected());
     eventually("the link is back", || larry.is_connected());
     let back = Instant::now();
-    say(&stage, &quiet, "live");
-    say(&stage, &stage.sandbox.lobby_id(), "live");
+    say(&sandbox, &quiet, "live");
+    say(&sandbox, &sandbox.lobby_id(), "live");
     let first = wait_for_message(&events, "live").agency_id;
     assert!(back.elapsed() < Duration::from_secs(5), "{:?}", back.elapsed());
     let gap = wait_for_within(&events, Duration::from_secs(20), |event| match event {
@@ -158,15 +158,15 @@ fn wait_for_within<T>(events: &Events, limit: Duration, mut wanted: impl FnMut(E
 #[test]
 fn calls_keep_their_time_limits_while_a_history_hangs() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
     let events = larry.events();
-    stage.sandbox.delay_next(10, Duration::from_secs(60));
-    stage.sandbox.drop_links();
+    sandbox.delay_next(10, Duration::from_secs(60));
+    sandbox.drop_links();
     wait_for(&events, "the link is lost", |event| matches!(event, Event::Disconnected { .. }).then_some(()));
     wait_for(&events, "the link is back", |event| matches!(event, Event::Connected { .. }).then_some(()));
     eventually("the room is joined again", || larry.is_connected());
-    stage.alice_says("held");
+    sandbox.alice_says("held");
     // The next call finds that a history has to be read.
     wait_for(&events, "the room", |event| matches!(event, Event::AgencyJoined(_)).then_some(()));
     let slow = Duration::from_secs(2);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{ScriptedServer, Stage, scripted, wait_for, watchdog};
+use crate::common::{ScriptedServer, TestSandbox, scripted, wait_for, watchdog};
 use crustocean::{Agent, ErrorKind, Event};
 use serde_json::json;
 
@@ -11,9 +11,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 #[test]
 fn a_room_is_joined_by_slug_or_by_id() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let id = stage.sandbox.add_agency("My Team", &stage.alice.id).unwrap();
-    let agent = stage.connect("larry");
+    let sandbox = TestSandbox::new();
+    let id = sandbox.add_agency("My Team", &sandbox.alice.id).unwrap();
+    let agent = sandbox.connect("larry");
     let room = agent.join("my-team").unwrap();
     assert_eq!(room.id().as_str(), id);
     assert_eq!(agent.join(&id).unwrap().id(), room.id());
@@ -29,10 +29,10 @@ fn a_room_is_joined_by_slug_or_by_id() {
 #[test]
 fn connect_and_join_does_both() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let token = stage.agent_token("larry");
+    let sandbox = TestSandbox::new();
+    let token = sandbox.agent_token("larry");
     // `connect_and_join` reads the URL from the environment. Here the URL is given, so the test makes the two steps.
-    let agent = stage.builder().connect(token).unwrap();
+    let agent = sandbox.builder().connect(token).unwrap();
     agent.join("Lobby").unwrap();
     assert_eq!(agent.rooms().len(), 1);
 }
@@ -40,8 +40,8 @@ fn connect_and_join_does_both() {
 #[test]
 fn an_unknown_agency_is_not_found() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.connect("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.connect("larry");
     let error = agent.join("atlantis").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains("atlantis"), "{error}");
@@ -56,10 +56,10 @@ fn an_unknown_agency_is_not_found() {
 #[test]
 fn a_private_agency_lets_in_only_members() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let client = stage.client();
+    let sandbox = TestSandbox::new();
+    let client = sandbox.client();
     let agency = client.agencies().create("Secret Club").private(true).send().unwrap();
-    let agent = stage.connect("larry");
+    let agent = sandbox.connect("larry");
     let error = agent.join(&agency.id).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Rejected), "{error}");
     assert_eq!(agent.join("secret-club").unwrap_err().kind(), ErrorKind::NotFound, "it is in no list");

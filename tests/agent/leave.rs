@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{Response, ScriptedServer, Stage, scripted, wait_for_message, watchdog};
+use crate::common::{Response, ScriptedServer, TestSandbox, scripted, wait_for_message, watchdog};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -42,10 +42,10 @@ fn a_refused_leave_of_a_member_is_an_error() {
 #[test]
 fn the_room_of_a_message_knows_its_members() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
     let events = larry.events();
-    stage.alice_says("who is here?");
+    sandbox.alice_says("who is here?");
     let message = wait_for_message(&events, "who is here?");
     let room = larry.room_of(&message);
     let mut names: Vec<&str> = room.members().iter().map(|member| member.username.as_str()).collect();

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::common::{ScriptedServer, Stage, eventually, scripted, watchdog};
+use crate::common::{ScriptedServer, TestSandbox, eventually, scripted, watchdog};
 use crustocean::{ErrorKind, Event, agent::RecvError};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -57,8 +57,8 @@ fn a_server_that_does_not_close_is_left_after_a_second() {
 #[test]
 fn closing_ends_every_handle() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
     let (other, room) = (agent.clone(), agent.rooms().remove(0));
     let waiting = agent.events();
     let loop_thread = std::thread::spawn(move || waiting.filter(|event| event.is_err()).count());
@@ -68,22 +68,22 @@ fn closing_ends_every_handle() {
     assert_eq!(room.send("too late").unwrap_err().kind(), ErrorKind::Closed);
     assert!(other.join("lobby").unwrap_err().is_closed() && !other.is_connected());
     other.close().unwrap();
-    eventually("the socket is closed", || stage.sandbox.connections() == 0);
+    eventually("the socket is closed", || sandbox.connections() == 0);
 }
 
 #[test]
 fn dropping_the_last_handle_closes() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
     let handle = agent.clone();
     drop(agent);
     handle.send("one handle is enough").unwrap();
     let started = Instant::now();
     drop(handle);
     assert!(started.elapsed() < Duration::from_secs(2));
-    eventually("the socket is closed", || stage.sandbox.connections() == 0);
-    assert!(stage.sandbox.wait_for_event("send-message", Duration::from_secs(5)).is_some());
+    eventually("the socket is closed", || sandbox.connections() == 0);
+    assert!(sandbox.wait_for_event("send-message", Duration::from_secs(5)).is_some());
 }
 
 #[test]
@@ -94,9 +94,9 @@ fn closing_while_others_send_loses_nothing_that_was_confirmed() {
 }
 
 fn close_while_others_send() {
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     // On a busy machine the sandbox needs time to process the messages.
-    let agent = stage.builder().close_timeout(LIMIT).connect(stage.agent_token("larry")).unwrap();
+    let agent = sandbox.builder().close_timeout(LIMIT).connect(sandbox.agent_token("larry")).unwrap();
     agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     let senders: Vec<_> = (0..4)
         .map(|_| {
@@ -114,7 +114,7 @@ fn close_while_others_send() {
             })
         })
         .collect();
-    eventually("messages flow", || stage.sandbox.events().len() > 50);
+    eventually("messages flow", || sandbox.events().len() > 50);
     agent.close().unwrap();
     let mut total = 0;
     for sender in senders {
@@ -122,7 +122,7 @@ fn close_while_others_send() {
         assert_eq!(end, ErrorKind::Closed);
         total += sent;
     }
-    let arrived = || stage.sandbox.events().iter().filter(|(name, _)| name == "send-message").count();
+    let arrived = || sandbox.events().iter().filter(|(name, _)| name == "send-message").count();
     let deadline = Instant::now() + LIMIT;
     while arrived() < total && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
@@ -214,8 +214,8 @@ fn dropping_while_connecting() {
 #[test]
 fn a_panic_does_not_hang_in_the_destructor() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
     let started = Instant::now();
     let outcome = std::thread::spawn(move || {
         let _agent = agent;
@@ -224,14 +224,14 @@ fn a_panic_does_not_hang_in_the_destructor() {
     .join();
     assert!(outcome.is_err());
     assert!(started.elapsed() < Duration::from_secs(2));
-    eventually("the socket is closed", || stage.sandbox.connections() == 0);
+    eventually("the socket is closed", || sandbox.connections() == 0);
 }
 
 #[test]
 fn try_recv_and_recv_timeout_say_why_there_is_nothing() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.connect("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.connect("larry");
     let events = agent.events();
     assert!(matches!(events.try_recv(), Ok(Event::Connected { .. })));
     assert!(matches!(events.try_recv(), Err(RecvError::Empty)));

@@ -4,13 +4,13 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use crate::common::{SOON, Stage, eventually, wait_for_message, watchdog};
+use crate::common::{SOON, TestSandbox, eventually, wait_for_message, watchdog};
 use crustocean::{Agent, ErrorKind, Event, agent::RecvError};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn agent(stage: &Stage) -> Agent {
-    stage.in_lobby("larry")
+fn agent(sandbox: &TestSandbox) -> Agent {
+    sandbox.in_lobby("larry")
 }
 
 fn text(event: Event) -> Option<String> {
@@ -23,8 +23,8 @@ fn text(event: Event) -> Option<String> {
 #[test]
 fn loops_over_events_and_mentions_each_get_all_their_items() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = agent(&stage);
+    let sandbox = TestSandbox::new();
+    let larry = agent(&sandbox);
     let (events, mentions, all) = (larry.events(), larry.mentions(), larry.subscribe());
     let (told, tells) = mpsc::channel();
     thread::scope(|scope| {
@@ -40,7 +40,7 @@ fn loops_over_events_and_mentions_each_get_all_their_items() {
             mentions.flatten().for_each(|mention| told.send(('m', mention.content.clone())).unwrap())
         });
         for number in 0..50 {
-            stage.alice_says(&format!("{}{number}", if number % 5 == 0 { "@larry " } else { "" }));
+            sandbox.alice_says(&format!("{}{number}", if number % 5 == 0 { "@larry " } else { "" }));
         }
         let mut got = Vec::new();
         while got.len() < 50 + 50 + 10 {
@@ -61,8 +61,8 @@ fn loops_over_events_and_mentions_each_get_all_their_items() {
 #[test]
 fn a_loop_that_starts_after_a_wait_gets_the_same_events() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = agent(&stage);
+    let sandbox = TestSandbox::new();
+    let larry = agent(&sandbox);
     let room = larry.home().unwrap();
     thread::scope(|scope| {
         let waits = scope.spawn(|| {
@@ -70,8 +70,8 @@ fn a_loop_that_starts_after_a_wait_gets_the_same_events() {
         });
         // The wait gets only events after its start.
         eventually("it is heard", || {
-            stage.alice_says("@larry before");
-            stage.alice_says("go");
+            sandbox.alice_says("@larry before");
+            sandbox.alice_says("go");
             thread::sleep(Duration::from_millis(20));
             waits.is_finished()
         });
@@ -86,9 +86,9 @@ fn a_loop_that_starts_after_a_wait_gets_the_same_events() {
 #[test]
 fn a_handler_can_ask_a_question_without_losing_events() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = agent(&stage);
-    let lobby = stage.sandbox.room("lobby").unwrap();
+    let sandbox = TestSandbox::new();
+    let larry = agent(&sandbox);
+    let lobby = sandbox.room("lobby").unwrap();
     let bot = {
         let larry = larry.clone();
         thread::spawn(move || {
@@ -123,12 +123,12 @@ fn a_handler_can_ask_a_question_without_losing_events() {
 #[test]
 fn an_unread_subscription_is_bounded_and_reports_dropped_events() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.builder().queue(10, 1 << 20).connect(stage.agent_token("larry")).unwrap();
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.builder().queue(10, 1 << 20).connect(sandbox.agent_token("larry")).unwrap();
     larry.join("lobby").unwrap();
     let (slow, events) = (larry.subscribe(), larry.events());
     for number in 0..40 {
-        stage.alice_says(&format!("n{number}"));
+        sandbox.alice_says(&format!("n{number}"));
         wait_for_message(&events, &format!("n{number}"));
     }
     let first = slow.try_recv().unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{SOON, ScriptedServer, Stage, wait_for, wait_for_message, watchdog};
+use crate::common::{SOON, ScriptedServer, TestSandbox, wait_for, wait_for_message, watchdog};
 use crustocean::{
     Agent, ErrorKind, Event, Events, Message, Outgoing,
     agent::LongMessages,
@@ -22,8 +22,8 @@ fn next_messages(events: &Events, count: usize) -> Vec<Message> {
     (0..count).map(next).collect()
 }
 
-fn in_lobby(stage: &Stage, name: &str, policy: LongMessages) -> Agent {
-    let agent = stage.builder().long_messages(policy).connect(stage.agent_token(name)).unwrap();
+fn in_lobby(sandbox: &TestSandbox, name: &str, policy: LongMessages) -> Agent {
+    let agent = sandbox.builder().long_messages(policy).connect(sandbox.agent_token(name)).unwrap();
     agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     agent
 }
@@ -40,8 +40,8 @@ fn words(letter: char, count: usize) -> String {
 #[test]
 fn a_text_of_eight_thousand_characters_is_one_message_and_a_longer_one_two() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (larry, ben) = (stage.in_lobby("larry"), stage.in_lobby("ben"));
+    let sandbox = TestSandbox::new();
+    let (larry, ben) = (sandbox.in_lobby("larry"), sandbox.in_lobby("ben"));
     let events = ben.events();
     // The limit counts characters, not bytes.
     let full = "\u{e9}".repeat(8_000);
@@ -57,11 +57,11 @@ fn a_text_of_eight_thousand_characters_is_one_message_and_a_longer_one_two() {
 #[test]
 fn the_first_part_has_the_metadata_and_every_part_the_guard() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = in_lobby(&stage, "larry", split_at_300());
-    let ben = stage.in_lobby("ben");
+    let sandbox = TestSandbox::new();
+    let larry = in_lobby(&sandbox, "larry", split_at_300());
+    let ben = sandbox.in_lobby("ben");
     let events = ben.events();
-    stage.alice_says("@larry go");
+    sandbox.alice_says("@larry go");
     let question = wait_for_message(&larry.events(), "go");
     let code = format!("{}\n\n```rust\n{}```", words('a', 50), "let x = 1;\n".repeat(40));
     let message = Outgoing::new(code).skill("coding").trace([TraceStep::new("think")]).agent_log();
@@ -87,8 +87,8 @@ fn the_first_part_has_the_metadata_and_every_part_the_guard() {
 #[test]
 fn colours_stay_with_their_text() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = in_lobby(&stage, "larry", split_at_300());
+    let sandbox = TestSandbox::new();
+    let larry = in_lobby(&sandbox, "larry", split_at_300());
     let spans = [
         Span::new(words('a', 40) + " "),
         Span::colored(words('b', 40) + " ", Color::ThemeError),
@@ -114,8 +114,8 @@ fn colours_stay_with_their_text() {
 #[test]
 fn posting_confirms_every_part() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = in_lobby(&stage, "larry", split_at_300());
+    let sandbox = TestSandbox::new();
+    let larry = in_lobby(&sandbox, "larry", split_at_300());
     let room = larry.rooms().remove(0);
     let text = words('a', 200);
     let parts: Vec<_> = room.post(&text).unwrap().into_iter().collect();
@@ -126,16 +126,16 @@ fn posting_confirms_every_part() {
     assert_eq!((&first.content, first.metadata.skill()), (&parts[0].content, Some("talk".into())));
     assert!(room.post("short").unwrap().rest.is_empty());
     larry.try_send(&text).unwrap();
-    let sent = stage.sandbox.wait_for_events("send-message", 10, SOON);
+    let sent = sandbox.wait_for_events("send-message", 10, SOON);
     assert_eq!(sent.len(), 10);
 }
 
 #[test]
 fn long_messages_of_several_threads_do_not_get_mixed_up() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let policy = LongMessages::Split { limit: 300, pause: Duration::from_millis(30) };
-    let larry = in_lobby(&stage, "larry", policy);
+    let larry = in_lobby(&sandbox, "larry", policy);
     std::thread::scope(|scope| {
         for letter in ['a', 'b', 'c', 'd'] {
             let larry = &larry;
@@ -152,8 +152,8 @@ fn long_messages_of_several_threads_do_not_get_mixed_up() {
 #[test]
 fn the_policy_can_refuse_long_texts_or_send_them_whole() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let strict = in_lobby(&stage, "strict", LongMessages::Refuse { limit: 10 });
+    let sandbox = TestSandbox::new();
+    let strict = in_lobby(&sandbox, "strict", LongMessages::Refuse { limit: 10 });
     strict.send("ten chars.").unwrap();
     for outcome in
         [strict.send("eleven char"), strict.try_send("eleven char"), strict.post("eleven char").map(drop)]
@@ -162,11 +162,11 @@ fn the_policy_can_refuse_long_texts_or_send_them_whole() {
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains("11 characters, and 10"), "{error}");
     }
-    let bold = in_lobby(&stage, "bold", LongMessages::Send);
+    let bold = in_lobby(&sandbox, "bold", LongMessages::Send);
     let long = words('a', 3_000);
     assert_eq!(bold.post(&long).unwrap().first.content, long);
     // A command is always one message.
-    let larry = in_lobby(&stage, "larry", split_at_300());
+    let larry = in_lobby(&sandbox, "larry", split_at_300());
     let reply = larry.rooms()[0].command(format!("/echo {long}")).send().unwrap();
     assert_eq!(reply.content, long);
     larry.send(format!("/echo {long}")).unwrap();
@@ -176,8 +176,8 @@ fn the_policy_can_refuse_long_texts_or_send_them_whole() {
 #[test]
 fn an_edit_is_one_message() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = in_lobby(&stage, "larry", split_at_300());
+    let sandbox = TestSandbox::new();
+    let larry = in_lobby(&sandbox, "larry", split_at_300());
     let room = larry.rooms().remove(0);
     let mine = room.post("short").unwrap().first;
     let error = room.edit(&mine.id, words('a', 100)).unwrap_err();

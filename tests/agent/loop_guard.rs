@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{SOON, ScriptedServer, Stage, eventually, scripted, watchdog};
+use crate::common::{SOON, ScriptedServer, TestSandbox, eventually, scripted, watchdog};
 use crustocean::run::Trigger;
 use crustocean::{Agent, Message, Outgoing, Room};
 use serde_json::{Value, json};
@@ -38,8 +38,8 @@ type Answer = fn(&Room, &Message, &str) -> crustocean::Result<()>;
 fn two_agents_that_answer_by_runs_stop() {
     let _watchdog = watchdog(LIMIT);
     for answer in [answer_by_run, answer_and_let_go, answer_within_run] as [Answer; 3] {
-        let stage = Stage::new();
-        let (larry, ben) = (stage.in_lobby("larry"), stage.in_lobby("ben"));
+        let sandbox = TestSandbox::new();
+        let (larry, ben) = (sandbox.in_lobby("larry"), sandbox.in_lobby("ben"));
         let bot = |me: &Agent, other: &'static str| {
             let me = me.clone();
             std::thread::spawn(move || {
@@ -54,9 +54,9 @@ fn two_agents_that_answer_by_runs_stop() {
             })
         };
         let bots = [bot(&larry, "ben"), bot(&ben, "larry")];
-        stage.alice_says("@larry hello");
+        sandbox.alice_says("@larry hello");
         // One hop per answer, and twenty hops.
-        let said = || stage.sandbox.messages(&stage.sandbox.lobby_id()).len();
+        let said = || sandbox.messages(&sandbox.lobby_id()).len();
         eventually("the last answer", || said() == 21);
         larry.close().unwrap();
         ben.close().unwrap();

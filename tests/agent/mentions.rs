@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{SOON, Stage, eventually, watchdog};
+use crate::common::{SOON, TestSandbox, eventually, watchdog};
 use crustocean::{
     Agent, Mentions, Message,
     agent::{Decision, ExchangeLimit, RecvError},
@@ -27,17 +27,17 @@ fn until(mentions: &Mentions, last: &str) -> Vec<String> {
 #[test]
 fn mentions_yields_only_messages_to_answer() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
-    let ben = stage.in_lobby("ben");
-    let lobby = stage.sandbox.lobby_id();
-    let dm = stage.client().dms().open(&larry.user().id).unwrap();
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
+    let ben = sandbox.in_lobby("ben");
+    let lobby = sandbox.lobby_id();
+    let dm = sandbox.client().dms().open(&larry.user().id).unwrap();
     larry.join_dms().unwrap();
     let mentions = larry.mentions();
 
-    stage.alice_says("hello all");
-    stage.alice_says("@larry one");
-    stage.alice_says("@larry_lobster not you");
+    sandbox.alice_says("hello all");
+    sandbox.alice_says("@larry one");
+    sandbox.alice_says("@larry_lobster not you");
     larry.post("@larry said to myself").unwrap();
     let guard = |hop, status| {
         let guard = json!({"interaction_id": "lg_1_x", "hop": hop, "max_hops": 3, "status": status});
@@ -49,11 +49,11 @@ fn mentions_yields_only_messages_to_answer() {
         ("@larry it is over", guard(1, "closed")),
         ("@larry three", json!({"webhook": true, "heartbeat": true})),
     ] {
-        stage.sandbox.say(&lobby, &stage.alice.id, text, metadata).unwrap();
+        sandbox.say(&lobby, &sandbox.alice.id, text, metadata).unwrap();
     }
-    stage.sandbox.say(dm.as_str(), &stage.alice.id, "four", Value::Null).unwrap();
+    sandbox.say(dm.as_str(), &sandbox.alice.id, "four", Value::Null).unwrap();
     ben.post("@larry five").unwrap();
-    stage.alice_says("@larry last");
+    sandbox.alice_says("@larry last");
     let expected = ["@larry one", "@larry two", "@larry three", "four", "@larry five", "@larry last"];
     assert_eq!(until(&mentions, "last"), expected);
     assert!(matches!(mentions.try_recv(), Err(RecvError::Empty)));
@@ -70,15 +70,15 @@ fn mentions_yields_only_messages_to_answer() {
 #[test]
 fn messages_of_hooks_are_answered_and_messages_of_the_platform_are_not() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.connect("larry");
-    let client = stage.client();
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.connect("larry");
+    let client = sandbox.client();
     let agency = client.agencies().create("Deploys").send().unwrap().id;
     client.agencies().add_agent(&agency, "larry").unwrap();
     let room = larry.join(&agency).unwrap();
     let commands = client.commands(&agency);
     let key = commands.create("deploy", "http://127.0.0.1:1/hook").send().unwrap().hook_key.unwrap();
-    let hook = HookClient::builder().api_url(stage.sandbox.url()).build(key).unwrap();
+    let hook = HookClient::builder().api_url(sandbox.url()).build(key).unwrap();
     let mentions = larry.mentions();
 
     hook.post(&agency, "the build of nobody is broken").unwrap();
@@ -96,9 +96,9 @@ fn messages_of_hooks_are_answered_and_messages_of_the_platform_are_not() {
 #[test]
 fn the_result_of_the_agents_own_command_is_not_answered() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
-    let lobby = stage.sandbox.lobby_id();
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
+    let lobby = sandbox.lobby_id();
     let result = |id: &str| -> Message {
         let message = json!({
             "id": id, "agency_id": lobby, "content": "@larry rolled a 6", "type": "tool_result", "metadata": {"webhook": true},
@@ -114,16 +114,16 @@ fn the_result_of_the_agents_own_command_is_not_answered() {
 #[test]
 fn a_repeated_message_is_yielded_once() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
-    let lobby = stage.sandbox.lobby_id();
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
+    let lobby = sandbox.lobby_id();
     let mentions = larry.mentions();
     let say = |id: &str, text: &str| {
         let message = json!({
             "id": id, "agency_id": lobby, "content": text, "type": "tool_result", "metadata": {"webhook": "h-1"},
             "created_at": "2026-01-01T00:00:00.000Z", "sender_id": "system", "sender_username": "system",
         });
-        stage.sandbox.emit_to_agency(&lobby, "message", message);
+        sandbox.emit_to_agency(&lobby, "message", message);
     };
     say("m-1", "the build of nobody is broken");
     say("m-2", "@larry your build is broken");
@@ -136,17 +136,17 @@ fn a_repeated_message_is_yielded_once() {
 #[test]
 fn a_missed_message_is_yielded_once() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
     let mentions = larry.mentions();
-    stage.alice_says("@larry before");
+    sandbox.alice_says("@larry before");
     assert_eq!(until(&mentions, "before").len(), 1);
     for round in 0..3 {
-        stage.sandbox.drop_links();
-        stage.alice_says(&format!("@larry {round} missed"));
-        stage.alice_says("nobody is meant");
+        sandbox.drop_links();
+        sandbox.alice_says(&format!("@larry {round} missed"));
+        sandbox.alice_says("nobody is meant");
         eventually("the link is back", || larry.is_connected());
-        stage.alice_says(&format!("@larry {round} after"));
+        sandbox.alice_says(&format!("@larry {round} after"));
         let heard = until(&mentions, &format!("{round} after"));
         assert_eq!(heard, [format!("@larry {round} missed"), format!("@larry {round} after")]);
     }
@@ -155,9 +155,9 @@ fn a_missed_message_is_yielded_once() {
 #[test]
 fn a_limited_agent_waits_without_delaying_others() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
-    let ben = stage.in_lobby("ben");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
+    let ben = sandbox.in_lobby("ben");
     let wait = Duration::from_secs(3);
     let limit = ExchangeLimit::default().count(3).delays([Duration::ZERO, wait]);
     let mentions = larry.mentions().limited(limit);
@@ -165,27 +165,27 @@ fn a_limited_agent_waits_without_delaying_others() {
         ben.post(format!("@larry ben {n}")).unwrap();
     }
     let asked = Instant::now();
-    stage.alice_says("@larry alice");
+    sandbox.alice_says("@larry alice");
     assert_eq!(until(&mentions, "alice"), ["@larry ben 1", "@larry alice"]);
     assert!(matches!(mentions.try_recv(), Err(RecvError::Empty)), "the others wait");
     assert_eq!(until(&mentions, "ben 3"), ["@larry ben 2", "@larry ben 3"]);
     assert!(asked.elapsed() >= wait, "{:?}", asked.elapsed());
     // Four and five exceeded the limit, so another message comes next.
-    stage.alice_says("@larry last");
+    sandbox.alice_says("@larry last");
     assert_eq!(until(&mentions, "last"), ["@larry last"]);
 }
 
 #[test]
 fn a_waiting_thread_takes_a_message_that_another_has_put_aside() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
-    let ben = stage.in_lobby("ben");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
+    let ben = sandbox.in_lobby("ben");
     let limit = ExchangeLimit::default().delays([Duration::from_secs(3)]);
     let mentions = larry.mentions().limited(limit);
     let (first, second) = (mentions.clone(), mentions);
     ben.post("@larry ben").unwrap();
-    stage.alice_says("@larry alice");
+    sandbox.alice_says("@larry alice");
     // The first thread sets ben's message aside, takes alice's, and is then busy with it.
     assert_eq!(until(&first, "alice"), ["@larry alice"]);
     let waiting = std::thread::spawn(move || until(&second, "ben"));
@@ -195,8 +195,8 @@ fn a_waiting_thread_takes_a_message_that_another_has_put_aside() {
 #[test]
 fn two_agents_that_always_reply_stop() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (larry, ben) = (stage.in_lobby("larry"), stage.in_lobby("ben"));
+    let sandbox = TestSandbox::new();
+    let (larry, ben) = (sandbox.in_lobby("larry"), sandbox.in_lobby("ben"));
     let polite = |me: &Agent, other: &'static str| {
         let me = me.clone();
         std::thread::spawn(move || {
@@ -210,9 +210,9 @@ fn two_agents_that_always_reply_stop() {
         })
     };
     let (of_larry, of_ben) = (polite(&larry, "ben"), polite(&ben, "larry"));
-    stage.alice_says("@larry say hello to @ben");
+    sandbox.alice_says("@larry say hello to @ben");
     // Alice asked both, so there are two chains: each agent answers the other six times, and her once.
-    let said = || stage.sandbox.messages(&stage.sandbox.lobby_id()).len();
+    let said = || sandbox.messages(&sandbox.lobby_id()).len();
     eventually("they have said all", || said() == 1 + 2 * 7);
     larry.close().unwrap();
     ben.close().unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{SOON, ScriptedServer, Stage, wait_for_message, watchdog};
+use crate::common::{SOON, ScriptedServer, TestSandbox, wait_for_message, watchdog};
 use crustocean::{
     Agent,
     agent::{AgentBuilder, ExchangeLimit, LongMessages, Transport},
@@ -29,8 +29,8 @@ fn without_limits() -> AgentBuilder {
 #[test]
 fn every_setting_and_every_call_takes_no_limit() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = without_limits().api_url(stage.sandbox.url()).connect(stage.agent_token("larry")).unwrap();
+    let sandbox = TestSandbox::new();
+    let agent = without_limits().api_url(sandbox.url()).connect(sandbox.agent_token("larry")).unwrap();
     let room = agent.join("lobby").unwrap();
     agent.follow_dms(NONE).unwrap();
     let limit = ExchangeLimit::default().window(NONE).delays([NONE]);
@@ -46,23 +46,23 @@ fn every_setting_and_every_call_takes_no_limit() {
     drop(editor);
     room.command("/echo quiet").timeout(NONE).late(NONE).send().unwrap();
     room.command("/echo loud").visible().timeout(NONE).late(NONE).send().unwrap();
-    stage.alice_says("here it is");
+    sandbox.alice_says("here it is");
     while events.recv_timeout(NONE).is_ok_and(|event| !format!("{event:?}").contains("here it is")) {}
-    stage.alice_says("@larry hello");
+    sandbox.alice_says("@larry hello");
     let mentions = agent.mentions().limited(limit);
     assert_eq!(mentions.recv_timeout(NONE).unwrap().content, "@larry hello");
 
     let run = room.start_run(Trigger::none()).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let asked = stage.sandbox.wait_for_events("agent-run-permission", 1, SOON).remove(0);
+            let asked = sandbox.wait_for_events("agent-run-permission", 1, SOON).remove(0);
             let permission = asked["permissionId"].as_str().unwrap();
-            stage.sandbox.respond_permission(run.id().as_str(), permission, "approve", None);
+            sandbox.respond_permission(run.id().as_str(), permission, "approve", None);
         });
         assert!(run.request_permission_within(NONE, "deploy", "Deploy it").unwrap().is_granted());
     });
     let stop = json!({"agencyId": room.id(), "runId": run.id(), "action": "stop"});
-    stage.sandbox.emit_to_agency(&stage.sandbox.lobby_id(), "agent-run-interrupt", stop);
+    sandbox.emit_to_agency(&sandbox.lobby_id(), "agent-run-interrupt", stop);
     assert_eq!(run.wait_interrupt(NONE).unwrap().unwrap().action, InterruptAction::Stop);
     drop(run);
     agent.close().unwrap();
@@ -91,10 +91,10 @@ fn a_call_without_a_limit_gets_its_ack() {
 #[test]
 fn a_long_message_without_a_limit_is_sent_in_parts() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let long = LongMessages::Split { limit: 200, pause: Duration::ZERO };
-    let agent = without_limits().long_messages(long).api_url(stage.sandbox.url());
-    let agent = agent.connect(stage.agent_token("larry")).unwrap();
+    let agent = without_limits().long_messages(long).api_url(sandbox.url());
+    let agent = agent.connect(sandbox.agent_token("larry")).unwrap();
     let events = agent.events();
     agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     agent.send(format!("{} end", "word ".repeat(100))).unwrap();

@@ -3,7 +3,7 @@
 use crustocean::agent::Transport;
 use crustocean::{Agent, ErrorKind};
 
-use crate::common::{SOON, Stage, watchdog};
+use crate::common::{SOON, TestSandbox, watchdog};
 
 #[test]
 fn requesting_polling_names_the_missing_feature() {
@@ -17,8 +17,8 @@ fn requesting_polling_names_the_missing_feature() {
 #[test]
 fn without_polling_the_transport_is_a_websocket() {
     let _watchdog = watchdog(SOON);
-    let stage = Stage::new();
-    let agent = stage.builder().transport(Transport::Auto).connect(stage.agent_token("larry")).unwrap();
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.builder().transport(Transport::Auto).connect(sandbox.agent_token("larry")).unwrap();
     agent.join("lobby").unwrap();
     agent.close().unwrap();
 }

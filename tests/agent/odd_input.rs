@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{SOON, Stage, eventually, wait_for_message, watchdog};
+use crate::common::{SOON, TestSandbox, eventually, wait_for_message, watchdog};
 use crate::remember::stores::Folder;
 use crustocean::agent::RecvError;
 use crustocean::{Agent, ErrorKind, Event, Message, Outgoing, Stop};
@@ -25,9 +25,9 @@ fn text(event: Event) -> Option<String> {
 #[test]
 fn a_state_file_that_cannot_be_used_is_an_error_that_says_why() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let folder = Folder::new("odd-places");
-    let token = stage.agent_token("larry");
+    let token = sandbox.agent_token("larry");
     std::fs::write(folder.0.join("a-file"), "x").unwrap();
     std::fs::create_dir(folder.0.join("a-directory")).unwrap();
     std::fs::create_dir(folder.0.join("blocked.new")).unwrap();
@@ -40,13 +40,13 @@ fn a_state_file_that_cannot_be_used_is_an_error_that_says_why() {
         ("empty", "it is empty. Nothing in it was changed; move it away"),
     ] {
         let path = folder.0.join(name);
-        let error = stage.builder().remember(&path).connect(token.clone()).unwrap_err();
+        let error = sandbox.builder().remember(&path).connect(token.clone()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{name}: {error}");
         let said = error.to_string();
         assert!(said.contains(words) && said.contains(&*path.to_string_lossy()), "{said}");
     }
     assert!(!folder.0.join("a-directory.lock").exists(), "nothing is left beside a directory");
-    let error = stage.builder().remember("").connect(token).unwrap_err();
+    let error = sandbox.builder().remember("").connect(token).unwrap_err();
     assert!(error.kind() == ErrorKind::Config && error.to_string().contains("larry.state"), "{error}");
     assert!(!Path::new(".lock").exists());
 }
@@ -57,51 +57,51 @@ fn a_state_file_may_be_a_symbolic_link() {
     use std::os::unix::fs::symlink;
 
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let folder = Folder::new("links");
-    let token = stage.agent_token("larry");
+    let token = sandbox.agent_token("larry");
     let (real, link, other) = (folder.0.join("real.state"), folder.file(), folder.0.join("other.state"));
     // Relative, to a file that does not exist yet.
     symlink("real.state", &link).unwrap();
     symlink(&link, &other).unwrap();
-    let agent = stage.builder().remember(&link).connect_and_join(token.clone(), "lobby").unwrap();
-    let error = stage.builder().remember(&other).connect(token.clone()).unwrap_err();
+    let agent = sandbox.builder().remember(&link).connect_and_join(token.clone(), "lobby").unwrap();
+    let error = sandbox.builder().remember(&other).connect(token.clone()).unwrap_err();
     assert!(error.to_string().contains("another running agent"), "{error}");
     agent.close().unwrap();
     eventually("it is saved", || real.exists());
     assert!(link.is_symlink() && other.is_symlink(), "the links are not replaced");
-    drop(stage.builder().remember(&other).connect(token.clone()).unwrap());
+    drop(sandbox.builder().remember(&other).connect(token.clone()).unwrap());
 
     let circle = folder.0.join("circle");
     symlink("circle", &circle).unwrap();
-    let error = stage.builder().remember(&circle).connect(token).unwrap_err();
+    let error = sandbox.builder().remember(&circle).connect(token).unwrap_err();
     assert!(error.kind() == ErrorKind::Config && error.to_string().contains("circle"), "{error}");
 }
 
 #[test]
 fn a_stop_that_was_stopped_before_costs_nothing() {
     let _watchdog = watchdog(LIMIT);
-    let (stage, stop) = (Stage::new(), Stop::new());
+    let (sandbox, stop) = (TestSandbox::new(), Stop::new());
     let folder = Folder::new("stopped");
     stop.stop();
     stop.stop();
-    let builder = stage.builder().stop(&stop).remember(folder.file());
-    let token = stage.agent_token("larry");
+    let builder = sandbox.builder().stop(&stop).remember(folder.file());
+    let token = sandbox.agent_token("larry");
     let start = Instant::now();
     assert!(builder.connect(token.clone()).unwrap_err().is_closed());
     assert!(start.elapsed() < QUICK);
     // The file is free again.
-    stage.builder().remember(folder.file()).connect(token).unwrap().close().unwrap();
+    sandbox.builder().remember(folder.file()).connect(token).unwrap().close().unwrap();
 }
 
 #[test]
 fn any_number_of_threads_is_served() {
     let _watchdog = watchdog(LIMIT);
     for threads in [0, 1, usize::MAX] {
-        let (stage, stop) = (Stage::new(), Stop::new());
-        let builder = stage.builder().stop(&stop);
-        let agent = builder.connect_and_join(stage.agent_token("larry"), "lobby").unwrap();
-        let lobby = stage.sandbox.room("lobby").unwrap();
+        let (sandbox, stop) = (TestSandbox::new(), Stop::new());
+        let builder = sandbox.builder().stop(&stop);
+        let agent = builder.connect_and_join(sandbox.agent_token("larry"), "lobby").unwrap();
+        let lobby = sandbox.room("lobby").unwrap();
         thread::scope(|scope| {
             let bot = scope.spawn(|| {
                 agent.mentions().in_parallel(threads, |question| {
@@ -139,9 +139,9 @@ fn any_number_of_threads_is_served() {
 #[test]
 fn waits_take_limits_of_zero_and_without_end() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
-    let lobby = stage.sandbox.room("lobby").unwrap();
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
+    let lobby = sandbox.room("lobby").unwrap();
     let mentions = larry.mentions();
     lobby.say("alice", "@larry hello").unwrap();
     let mention = mentions.recv_timeout(SOON).unwrap();
@@ -164,15 +164,15 @@ fn waits_take_limits_of_zero_and_without_end() {
 #[test]
 fn the_time_for_an_answer_begins_when_the_question_is_in_the_room() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
-    let lobby = stage.sandbox.room("lobby").unwrap();
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
+    let lobby = sandbox.room("lobby").unwrap();
     let mentions = larry.mentions();
     lobby.say("alice", "@larry hello").unwrap();
     let mention = mentions.recv_timeout(SOON).unwrap();
     let limit = Duration::from_secs(2);
     // The question is held up for as long as its answer may take.
-    stage.sandbox.freeze(limit + Duration::from_millis(200));
+    sandbox.freeze(limit + Duration::from_millis(200));
     thread::scope(|scope| {
         let asks = scope.spawn(|| mention.ask("sure?", limit).map(|answer| answer.content.clone()));
         lobby.wait_for_message(SOON, |message| message.content == "sure?").unwrap();
@@ -184,19 +184,19 @@ fn the_time_for_an_answer_begins_when_the_question_is_in_the_room() {
 #[test]
 fn subscriptions_and_waits_begin_with_what_comes_after_them() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
     let room = larry.home().unwrap();
     // Nobody has taken these by now.
-    stage.alice_says("old");
-    stage.alice_says("@larry older question");
+    sandbox.alice_says("old");
+    sandbox.alice_says("@larry older question");
     eventually("they have come", || larry.stats().queued_events >= 2);
     let error = room.wait_for(Duration::from_millis(50), |event| matches!(event, Event::Message(_)));
     assert!(error.unwrap_err().is_timeout());
     let subscription = larry.subscribe();
     let stats = larry.stats();
     assert!(stats.queued_events >= 2 && stats.queued_bytes > 0, "they still wait for a loop: {stats:?}");
-    stage.alice_says("new");
+    sandbox.alice_says("new");
     assert_eq!(wait_for_message(&subscription, "").content, "new");
     // The loops have lost nothing by that.
     let mentions = larry.mentions();
@@ -207,12 +207,12 @@ fn subscriptions_and_waits_begin_with_what_comes_after_them() {
 #[test]
 fn one_subscription_that_is_never_read_costs_the_other_nothing() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.builder().queue(10, 1 << 20).connect(stage.agent_token("larry")).unwrap();
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.builder().queue(10, 1 << 20).connect(sandbox.agent_token("larry")).unwrap();
     larry.join("lobby").unwrap();
     let (unread, read) = (larry.subscribe(), larry.subscribe());
     for number in 0..40 {
-        stage.alice_says(&format!("n{number}."));
+        sandbox.alice_says(&format!("n{number}."));
         let next = wait_for_message(&read, "n").content;
         assert_eq!(next, format!("n{number}."), "none is missing");
     }
@@ -223,10 +223,10 @@ fn one_subscription_that_is_never_read_costs_the_other_nothing() {
 #[test]
 fn a_conversation_is_cut_between_visible_characters() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
     let home = larry.home().unwrap();
-    let lobby = stage.sandbox.room("lobby").unwrap();
+    let lobby = sandbox.room("lobby").unwrap();
     let mentions = larry.mentions();
     // One visible character of seven.
     let family = "👨\u{200d}👩\u{200d}👧\u{200d}👦";
@@ -256,9 +256,9 @@ fn a_conversation_is_cut_between_visible_characters() {
 #[test]
 fn schedules_and_cooldowns_of_any_length() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
-    let lobby = stage.sandbox.room("lobby").unwrap();
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
+    let lobby = sandbox.room("lobby").unwrap();
     let start = Instant::now();
     assert_eq!(larry.every(Duration::ZERO).take(20).count(), 20);
     assert!(start.elapsed() >= Duration::from_millis(20), "no busy loop: {:?}", start.elapsed());
@@ -284,8 +284,8 @@ fn schedules_and_cooldowns_of_any_length() {
 #[test]
 fn requests_survive_what_phones_and_languages_make_of_them() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
     let mentions = larry.mentions();
     for (said, command, positional, (option, value)) in [
         ("@larry\u{a0}price\u{a0}ETH --in\u{a0}EUR", "price", vec!["ETH"], ("in", Some("EUR"))),
@@ -298,7 +298,7 @@ fn requests_survive_what_phones_and_languages_make_of_them() {
         ("@larry", "", vec![], ("", None)),
         ("@larry \"", "", vec![], ("", None)),
     ] {
-        stage.alice_says(said);
+        sandbox.alice_says(said);
         let request = mentions.recv_timeout(SOON).unwrap().request();
         assert_eq!((request.command(), request.option(option)), (command, value), "{said}");
         assert_eq!(request.positional(), positional, "{said}");
@@ -308,8 +308,8 @@ fn requests_survive_what_phones_and_languages_make_of_them() {
 #[test]
 fn an_empty_prefix_is_an_error_and_not_a_loop_without_end() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
     for prefix in ["", " ", "\u{a0}\n"] {
         let mut commands = larry.commands(prefix);
         let error = commands.next().unwrap().unwrap_err();
@@ -319,17 +319,17 @@ fn an_empty_prefix_is_an_error_and_not_a_loop_without_end() {
     }
     // White space around a prefix does not count.
     let commands = larry.commands("\u{a0} !conch ");
-    stage.alice_says("!conch go");
+    sandbox.alice_says("!conch go");
     assert_eq!(commands.recv_timeout(SOON).unwrap().text(), "go");
 }
 
 #[test]
 fn an_answer_of_white_space_costs_nothing() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
     let mentions = larry.mentions();
-    stage.alice_says("@larry hello");
+    sandbox.alice_says("@larry hello");
     let mention = mentions.recv_timeout(SOON).unwrap();
     for text in ["", "  ", "\u{a0}\n\t", "\u{3000}", "\u{feff}"] {
         let error = mention.reply(text).unwrap_err();
@@ -338,7 +338,7 @@ fn an_answer_of_white_space_costs_nothing() {
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
     }
     mention.reply("still here").unwrap();
-    eventually("it is said", || stage.sandbox.messages(&stage.sandbox.lobby_id()).len() == 2);
+    eventually("it is said", || sandbox.messages(&sandbox.lobby_id()).len() == 2);
 }
 
 #[test]
@@ -352,8 +352,8 @@ fn a_message_with_nothing_set_is_whole() {
 #[test]
 fn an_agent_that_is_closed_answers_every_question_about_it() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
     let handle: Agent = larry.clone();
     larry.close().unwrap();
     let start = Instant::now();

@@ -2,44 +2,44 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{FaultyProxy, Stage, wait_for, wait_for_message, watchdog};
+use crate::common::{FaultyProxy, TestSandbox, wait_for, wait_for_message, watchdog};
 use crustocean::{Agent, ErrorKind, Event};
 use crustocean_sandbox::Sandbox;
 
 const LIMIT: Duration = Duration::from_secs(90);
 
-fn behind_faulty_proxy(stage: &Stage) -> (FaultyProxy, Agent) {
-    let address = stage.sandbox.url().strip_prefix("http://").unwrap().parse().unwrap();
+fn behind_faulty_proxy(sandbox: &TestSandbox) -> (FaultyProxy, Agent) {
+    let address = sandbox.url().strip_prefix("http://").unwrap().parse().unwrap();
     let proxy = FaultyProxy::new(address);
-    let agent = Agent::builder().api_url(proxy.url()).connect(stage.agent_token("larry")).unwrap();
+    let agent = Agent::builder().api_url(proxy.url()).connect(sandbox.agent_token("larry")).unwrap();
     (proxy, agent)
 }
 
 #[test]
 fn the_agent_reconnects_after_an_outage_with_an_expired_session() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (proxy, agent) = behind_faulty_proxy(&stage);
-    stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
+    let sandbox = TestSandbox::new();
+    let (proxy, agent) = behind_faulty_proxy(&sandbox);
+    sandbox.add_agency("Elsewhere", &sandbox.alice.id).unwrap();
     agent.set_home(&agent.join("elsewhere").unwrap()).unwrap();
     agent.join("lobby").unwrap();
     let events = agent.events();
-    stage.sandbox.expire_sessions();
+    sandbox.expire_sessions();
     std::thread::scope(|scope| {
         scope.spawn(|| proxy.outage(Duration::from_secs(3)));
         wait_for(&events, "disconnected", |event| matches!(event, Event::Disconnected { .. }).then_some(()));
-        stage.alice_says("meanwhile");
+        sandbox.alice_says("meanwhile");
         // Only the agent itself can reconnect.
         let heard = wait_for_message(&events, "meanwhile");
         assert!(heard.replayed);
     });
-    agent.reply(&wait_for_next(&stage, &events), "here I am").unwrap();
+    agent.reply(&wait_for_next(&sandbox, &events), "here I am").unwrap();
     wait_for_message(&events, "here I am");
     assert_eq!(agent.rooms().len(), 2);
 }
 
-fn wait_for_next(stage: &Stage, events: &crustocean::Events) -> crustocean::Message {
-    stage.alice_says("@larry?");
+fn wait_for_next(sandbox: &TestSandbox, events: &crustocean::Events) -> crustocean::Message {
+    sandbox.alice_says("@larry?");
     wait_for_message(events, "@larry?")
 }
 
@@ -47,8 +47,8 @@ fn wait_for_next(stage: &Stage, events: &crustocean::Events) -> crustocean::Mess
 fn a_half_open_connection_is_noticed_and_its_messages_are_not_reported_as_sent() {
     let _watchdog = watchdog(LIMIT);
     let heartbeat = Duration::from_secs(1);
-    let stage = Stage::with(Sandbox::builder().ping_interval(heartbeat).ping_timeout(heartbeat));
-    let (proxy, agent) = behind_faulty_proxy(&stage);
+    let sandbox = TestSandbox::with(Sandbox::builder().ping_interval(heartbeat).ping_timeout(heartbeat));
+    let (proxy, agent) = behind_faulty_proxy(&sandbox);
     agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     let events = agent.events();
     proxy.freeze(Duration::from_secs(20));
@@ -72,6 +72,6 @@ fn a_half_open_connection_is_noticed_and_its_messages_are_not_reported_as_sent()
         Ok(message) => panic!("nobody can have seen {message:?}"),
         Err(error) => assert_eq!(error.kind(), ErrorKind::NotSent, "{error}"),
     }
-    assert!(stage.sandbox.messages(&stage.sandbox.lobby_id()).is_empty());
+    assert!(sandbox.messages(&sandbox.lobby_id()).is_empty());
     agent.post("and again").unwrap();
 }

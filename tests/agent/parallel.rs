@@ -6,24 +6,24 @@ use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::common::{SOON, Stage, eventually, watchdog};
+use crate::common::{SOON, TestSandbox, eventually, watchdog};
 use crustocean::agent::{MemoryStore, Reconnect};
 use crustocean::{AgencyId, ErrorKind, Stop};
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn ask(stage: &Stage, room: &str, text: &str) {
-    stage.sandbox.say(room, &stage.alice.id, &format!("@larry {text}"), Value::Null).unwrap();
+fn ask(sandbox: &TestSandbox, room: &str, text: &str) {
+    sandbox.say(room, &sandbox.alice.id, &format!("@larry {text}"), Value::Null).unwrap();
 }
 
 #[test]
 fn rooms_are_handled_in_parallel_and_each_in_order() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.connect("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.connect("larry");
     let rooms: Vec<String> = (0..4)
-        .map(|n| stage.sandbox.add_agency(&format!("Room {n}"), &stage.alice.id).unwrap())
+        .map(|n| sandbox.add_agency(&format!("Room {n}"), &sandbox.alice.id).unwrap())
         .inspect(|room| drop(agent.join(AgencyId::from(room.as_str())).unwrap()))
         .collect();
     // All four handlers must run at the same time to pass this point.
@@ -45,7 +45,7 @@ fn rooms_are_handled_in_parallel_and_each_in_order() {
             })
         });
         for n in 0..25 {
-            rooms.iter().for_each(|room| ask(&stage, room, &n.to_string()));
+            rooms.iter().for_each(|room| ask(&sandbox, room, &n.to_string()));
         }
         let count = || heard.lock().unwrap().values().map(Vec::len).sum::<usize>();
         eventually("all are answered", || count() == 100);
@@ -59,8 +59,8 @@ fn rooms_are_handled_in_parallel_and_each_in_order() {
 #[test]
 fn a_failing_handler_loses_only_its_message_and_shows_it_in_the_room() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.connect("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.connect("larry");
     let lobby = agent.join("lobby").unwrap();
     thread::scope(|scope| {
         let working = scope.spawn(|| {
@@ -75,10 +75,10 @@ fn a_failing_handler_loses_only_its_message_and_shows_it_in_the_room() {
             })
         });
         for text in ["fail", "panic", "go on"] {
-            ask(&stage, lobby.id().as_str(), text);
+            ask(&sandbox, lobby.id().as_str(), text);
         }
-        assert!(stage.sandbox.wait_for_event("agent-run-complete", SOON).is_some());
-        let errors = stage.sandbox.wait_for_events("agent-run-error", 2, SOON);
+        assert!(sandbox.wait_for_event("agent-run-complete", SOON).is_some());
+        let errors = sandbox.wait_for_events("agent-run-error", 2, SOON);
         assert_eq!(errors[1]["error"], "the agent panicked");
         agent.clone().close().unwrap();
         working.join().unwrap().unwrap();
@@ -88,11 +88,11 @@ fn a_failing_handler_loses_only_its_message_and_shows_it_in_the_room() {
 #[test]
 fn a_flood_of_questions_is_bounded_and_a_stop_ends_it() {
     let _watchdog = watchdog(LIMIT);
-    let (stage, stop) = (Stage::new(), Stop::new());
-    let agent = stage.builder().stop(&stop).connect(stage.agent_token("larry")).unwrap();
+    let (sandbox, stop) = (TestSandbox::new(), Stop::new());
+    let agent = sandbox.builder().stop(&stop).connect(sandbox.agent_token("larry")).unwrap();
     let lobby = agent.join("lobby").unwrap();
     for n in 0..1500 {
-        ask(&stage, lobby.id().as_str(), &n.to_string());
+        ask(&sandbox, lobby.id().as_str(), &n.to_string());
     }
     let handled = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -114,10 +114,10 @@ fn a_flood_of_questions_is_bounded_and_a_stop_ends_it() {
 #[test]
 fn an_agent_that_fails_is_an_error() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.builder().reconnect(Reconnect::Never).connect(stage.agent_token("larry")).unwrap();
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.builder().reconnect(Reconnect::Never).connect(sandbox.agent_token("larry")).unwrap();
     agent.join("lobby").unwrap();
-    stage.sandbox.drop_links();
+    sandbox.drop_links();
     let error = agent.mentions().in_parallel(2, |_| Ok::<(), String>(())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
 }
@@ -125,10 +125,10 @@ fn an_agent_that_fails_is_an_error() {
 #[test]
 fn a_question_interrupted_by_a_stop_is_asked_again_after_the_next_start() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (token, store) = (stage.agent_token("larry"), MemoryStore::default());
+    let sandbox = TestSandbox::new();
+    let (token, store) = (sandbox.agent_token("larry"), MemoryStore::default());
     let start = |stop: &Stop| {
-        let agent = stage.builder().stop(stop).remember_in(store.clone()).connect(token.clone()).unwrap();
+        let agent = sandbox.builder().stop(stop).remember_in(store.clone()).connect(token.clone()).unwrap();
         agent.join("lobby").unwrap();
         agent
     };
@@ -136,7 +136,7 @@ fn a_question_interrupted_by_a_stop_is_asked_again_after_the_next_start() {
     {
         let agent = start(&stop);
         for text in ["done", "cut short", "not begun"] {
-            ask(&stage, &stage.sandbox.lobby_id(), text);
+            ask(&sandbox, &sandbox.lobby_id(), text);
         }
         thread::scope(|scope| {
             let working = scope.spawn(|| {
@@ -150,13 +150,13 @@ fn a_question_interrupted_by_a_stop_is_asked_again_after_the_next_start() {
             });
             eventually("one is at work", || at_work.load(Ordering::SeqCst) == 1);
             // The first answer is in the room by now.
-            eventually("one is answered", || stage.sandbox.messages(&stage.sandbox.lobby_id()).len() == 4);
+            eventually("one is answered", || sandbox.messages(&sandbox.lobby_id()).len() == 4);
             stop.stop();
             working.join().unwrap().unwrap();
         });
     }
     // The interrupted handler may have answered before the disconnect.
-    let answered = stage.sandbox.messages(&stage.sandbox.lobby_id()).len() - 4;
+    let answered = sandbox.messages(&sandbox.lobby_id()).len() - 4;
     let agent = start(&Stop::new());
     let mentions = agent.mentions();
     let mut again: Vec<String> = Vec::new();

@@ -4,7 +4,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    FaultyProxy, PollServer, Response, SOON, ScriptedServer, Stage, UpgradeProxy, Upgrades, eventually,
+    FaultyProxy, PollServer, Response, SOON, ScriptedServer, TestSandbox, UpgradeProxy, Upgrades, eventually,
     wait_for, wait_for_message, watchdog,
 };
 use crustocean::{Agent, ErrorKind, Event, Events, agent::Transport};
@@ -13,9 +13,9 @@ use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn polling(stage: &Stage, name: &str) -> Agent {
-    let builder = stage.builder().transport(Transport::Polling);
-    let agent = builder.connect(stage.agent_token(name)).expect("connects by polling");
+fn polling(sandbox: &TestSandbox, name: &str) -> Agent {
+    let builder = sandbox.builder().transport(Transport::Polling);
+    let agent = builder.connect(sandbox.agent_token(name)).expect("connects by polling");
     agent.set_home(&agent.join("lobby").expect("joins the lobby")).expect("joins the lobby");
     agent
 }
@@ -23,13 +23,13 @@ fn polling(stage: &Stage, name: &str) -> Agent {
 #[test]
 fn everything_that_an_agent_does_works_over_polling() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (larry, ben) = (polling(&stage, "larry"), stage.in_lobby("ben"));
+    let sandbox = TestSandbox::new();
+    let (larry, ben) = (polling(&sandbox, "larry"), sandbox.in_lobby("ben"));
     let (larrys, bens) = (larry.events(), ben.events());
 
     larry.send("hello ünïcode 🦞").unwrap();
     wait_for_message(&bens, "hello ünïcode 🦞");
-    stage.alice_says("@larry?");
+    sandbox.alice_says("@larry?");
     let question = wait_for_message(&larrys, "@larry?");
     assert!(larry.should_respond(&question));
     larry.reply(&question, "an answer").unwrap();
@@ -42,7 +42,7 @@ fn everything_that_an_agent_does_works_over_polling() {
         _ => None,
     });
     // Larger than one message.
-    let large = json!({"agencyId": stage.sandbox.lobby_id(), "content": "x".repeat(20_000)});
+    let large = json!({"agencyId": sandbox.lobby_id(), "content": "x".repeat(20_000)});
     larry.raw().emit("send-message", &large).unwrap();
     wait_for_message(&bens, &"x".repeat(20_000));
     larry.close().unwrap();
@@ -51,8 +51,8 @@ fn everything_that_an_agent_does_works_over_polling() {
 #[test]
 fn many_threads_send_and_one_reads() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (larry, ben) = (polling(&stage, "larry"), stage.in_lobby("ben"));
+    let sandbox = TestSandbox::new();
+    let (larry, ben) = (polling(&sandbox, "larry"), sandbox.in_lobby("ben"));
     let bens = ben.events();
     std::thread::scope(|scope| {
         for thread in 0..4 {
@@ -71,7 +71,7 @@ fn many_threads_send_and_one_reads() {
             next[thread] += 1;
         }
     });
-    assert_eq!(stage.sandbox.handshakes().len(), 2, "one connection each");
+    assert_eq!(sandbox.handshakes().len(), 2, "one connection each");
 }
 
 #[test]
@@ -79,29 +79,29 @@ fn a_blocking_handler_keeps_the_polling_session() {
     let _watchdog = watchdog(LIMIT);
     let sandbox =
         Sandbox::builder().ping_interval(Duration::from_millis(500)).ping_timeout(Duration::from_millis(900));
-    let stage = Stage::with(sandbox);
-    let agent = polling(&stage, "larry");
+    let sandbox = TestSandbox::with(sandbox);
+    let agent = polling(&sandbox, "larry");
     let events = agent.events();
-    stage.alice_says("think about it");
+    sandbox.alice_says("think about it");
     wait_for_message(&events, "think");
     // The handler takes several times the server's time limit. The test needs this time.
     std::thread::sleep(Duration::from_secs(6));
-    stage.alice_says("and?");
+    sandbox.alice_says("and?");
     agent.send("I have thought").unwrap();
     wait_for_message(&events, "and?");
     wait_for_message(&events, "I have thought");
-    assert_eq!(stage.sandbox.handshakes().len(), 1, "one session all the while");
+    assert_eq!(sandbox.handshakes().len(), 1, "one session all the while");
 }
 
 /// The server stands still, so no request is answered: `try_send` returns, and what it took arrives in order.
 #[test]
 fn try_send_does_not_wait_for_its_request() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (larry, ben) = (polling(&stage, "larry"), stage.in_lobby("ben"));
+    let sandbox = TestSandbox::new();
+    let (larry, ben) = (polling(&sandbox, "larry"), sandbox.in_lobby("ben"));
     let bens = ben.events();
     let length = Duration::from_secs(5);
-    stage.sandbox.freeze(length);
+    sandbox.freeze(length);
     let started = Instant::now();
     for number in 0..3 {
         larry.try_send(format!("number {number}")).unwrap();
@@ -112,7 +112,7 @@ fn try_send_does_not_wait_for_its_request() {
     let refused = (0..20).find_map(|_| larry.try_send(text.as_str()).err()).expect("there is a bound");
     assert!(started.elapsed() < length * 4 / 5, "{:?}", started.elapsed());
     assert_eq!(refused.kind(), ErrorKind::NotSent, "{refused}");
-    stage.sandbox.thaw();
+    sandbox.thaw();
     larry.send("number 3").unwrap();
     larry.try_send("number 4").unwrap();
     larry.close().unwrap();
@@ -125,8 +125,8 @@ fn try_send_does_not_wait_for_its_request() {
 #[test]
 fn a_short_wait_ends_without_losing_the_poll() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = polling(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let agent = polling(&sandbox, "larry");
     let events = agent.events();
     while events.try_recv().is_ok() {}
     for _ in 0..50 {
@@ -134,18 +134,18 @@ fn a_short_wait_ends_without_losing_the_poll() {
         let _ = events.recv_timeout(Duration::from_millis(10));
         assert!(started.elapsed() < Duration::from_millis(500));
     }
-    stage.alice_says("still there?");
+    sandbox.alice_says("still there?");
     wait_for_message(&events, "still there?");
-    assert_eq!(stage.sandbox.handshakes().len(), 1, "one session all the while");
+    assert_eq!(sandbox.handshakes().len(), 1, "one session all the while");
 }
 
 #[test]
 fn a_dropped_session_is_replaced_and_its_rooms_joined_again() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = polling(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let agent = polling(&sandbox, "larry");
     let events = agent.events();
-    stage.sandbox.drop_links();
+    sandbox.drop_links();
     eventually("the loss is noticed", || !agent.is_connected());
     agent.send("back").unwrap();
     wait_for_message(&events, "back");
@@ -154,21 +154,21 @@ fn a_dropped_session_is_replaced_and_its_rooms_joined_again() {
 #[test]
 fn a_lost_poll_response_is_recovered() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let proxy = FaultyProxy::new(stage.sandbox.url().strip_prefix("http://").unwrap().parse().unwrap());
+    let sandbox = TestSandbox::new();
+    let proxy = FaultyProxy::new(sandbox.url().strip_prefix("http://").unwrap().parse().unwrap());
     let builder = Agent::builder().api_url(proxy.url()).transport(Transport::Polling);
-    let agent = builder.connect(stage.agent_token("larry")).unwrap();
+    let agent = builder.connect(sandbox.agent_token("larry")).unwrap();
     agent.join("lobby").unwrap();
     let events = agent.events();
-    stage.alice_says("heard");
+    sandbox.alice_says("heard");
     wait_for_message(&events, "heard");
     // The server answers the poll and forgets it. The response gets only to the proxy.
     proxy.freeze(Duration::from_millis(600));
-    stage.alice_says("lost");
+    sandbox.alice_says("lost");
     std::thread::sleep(Duration::from_millis(300));
     proxy.outage(Duration::ZERO);
     assert!(wait_for_message(&events, "lost").replayed);
-    stage.alice_says("after");
+    sandbox.alice_says("after");
     wait_for_message(&events, "after");
 }
 
@@ -184,27 +184,27 @@ fn auto_falls_back_to_polling_and_the_others_do_not() {
         Upgrades::Swallow,
     ];
     crate::common::hostile::each(&answers, |upgrades| {
-        let stage = Stage::new();
-        let target = stage.sandbox.url().trim_start_matches("http://").to_owned();
+        let sandbox = TestSandbox::new();
+        let target = sandbox.url().trim_start_matches("http://").to_owned();
         let gate = UpgradeProxy::start(&target, *upgrades);
         let limit = Duration::from_secs(6);
         let builder = || Agent::builder().api_url(gate.url()).handshake_timeout(limit);
 
-        let agent = builder().connect(stage.agent_token("larry")).unwrap();
+        let agent = builder().connect(sandbox.agent_token("larry")).unwrap();
         agent.set_home(&agent.join("lobby").unwrap()).unwrap();
         assert_eq!(gate.upgrades(), 1, "{upgrades:?}");
         // It remembers the working transport.
         let events = agent.events();
-        stage.sandbox.drop_links();
+        sandbox.drop_links();
         eventually("the loss is noticed", || !agent.is_connected());
         agent.send("back").unwrap();
         wait_for_message(&events, "back");
         assert_eq!(gate.upgrades(), 1, "{upgrades:?}");
 
-        builder().transport(Transport::Polling).connect(stage.agent_token("ben")).unwrap();
+        builder().transport(Transport::Polling).connect(sandbox.agent_token("ben")).unwrap();
         assert_eq!(gate.upgrades(), 1, "{upgrades:?}");
         let error =
-            builder().transport(Transport::WebSocket).connect(stage.agent_token("conch")).unwrap_err();
+            builder().transport(Transport::WebSocket).connect(sandbox.agent_token("conch")).unwrap_err();
         // After a 403 once again, with a new session.
         assert!(gate.upgrades() > 1, "{upgrades:?}: {error}");
     });
@@ -217,23 +217,23 @@ fn a_refusal_by_the_server_is_not_retried_by_polling() {
         (401, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"),
         (429, "HTTP/1.1 429 Slow down\r\nContent-Length: 0\r\n\r\n"),
     ] {
-        let stage = Stage::new();
-        let target = stage.sandbox.url().trim_start_matches("http://").to_owned();
+        let sandbox = TestSandbox::new();
+        let target = sandbox.url().trim_start_matches("http://").to_owned();
         let gate = UpgradeProxy::start(&target, Upgrades::Answer(answer));
         let builder = Agent::builder().api_url(gate.url());
-        let error = builder.connect(stage.agent_token("larry")).unwrap_err();
+        let error = builder.connect(sandbox.agent_token("larry")).unwrap_err();
         assert_eq!(error.status(), Some(status), "{error}");
-        assert!(!stage.sandbox.requests().iter().any(|line| line.contains("polling")));
+        assert!(!sandbox.requests().iter().any(|line| line.contains("polling")));
     }
 }
 
 #[test]
 fn a_websocket_is_kept_where_it_works() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let target = stage.sandbox.url().trim_start_matches("http://").to_owned();
+    let sandbox = TestSandbox::new();
+    let target = sandbox.url().trim_start_matches("http://").to_owned();
     let gate = UpgradeProxy::start(&target, Upgrades::Pass);
-    let agent = Agent::builder().api_url(gate.url()).connect(stage.agent_token("larry")).unwrap();
+    let agent = Agent::builder().api_url(gate.url()).connect(sandbox.agent_token("larry")).unwrap();
     agent.join("lobby").unwrap();
     assert_eq!(gate.upgrades(), 1);
 }

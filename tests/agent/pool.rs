@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::common::{SOON, Stage, eventually, watchdog};
+use crate::common::{SOON, TestSandbox, eventually, watchdog};
 use crustocean::{Agent, Event};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -34,8 +34,8 @@ fn pool(agent: &Agent, threads: usize, handle: impl Fn(Event) + Sync, meanwhile:
 #[test]
 fn no_event_is_lost_or_doubled_over_many_reconnects() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
     let heard: Mutex<HashMap<String, usize>> = Mutex::default();
     let count = AtomicUsize::new(0);
     let handle = |event| match event {
@@ -53,9 +53,9 @@ fn no_event_is_lost_or_doubled_over_many_reconnects() {
     pool(&agent, 4, handle, || {
         for cut in 0..CUTS {
             for n in 0..EACH {
-                stage.alice_says(&format!("{cut}/{n}"));
+                sandbox.alice_says(&format!("{cut}/{n}"));
                 if n == EACH / 2 {
-                    stage.sandbox.drop_links();
+                    sandbox.drop_links();
                 }
             }
             eventually("all of it", || count.load(Ordering::SeqCst) >= (cut + 1) * EACH);
@@ -70,8 +70,8 @@ fn no_event_is_lost_or_doubled_over_many_reconnects() {
 #[test]
 fn missed_events_are_distributed_too() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
     // Two messages are handled at the same time.
     let (busy, bell) = (Mutex::new(0), Condvar::new());
     let handle = |event| {
@@ -84,9 +84,9 @@ fn missed_events_are_distributed_too() {
     };
     pool(&agent, 4, handle, || {
         eventually("everybody waits", || agent.is_connected());
-        stage.sandbox.drop_links();
-        stage.alice_says("one");
-        stage.alice_says("two");
+        sandbox.drop_links();
+        sandbox.alice_says("one");
+        sandbox.alice_says("two");
         let deadline = Instant::now() + SOON;
         while *busy.lock().unwrap() < 2 && Instant::now() < deadline {
             let waiting = bell.wait_timeout(busy.lock().unwrap(), Duration::from_millis(100)).unwrap();

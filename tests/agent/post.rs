@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::common::{Response, SOON, ScriptedServer, Stage, scripted, watchdog};
+use crate::common::{Response, SOON, ScriptedServer, TestSandbox, scripted, watchdog};
 use crustocean::{Agent, ErrorKind, Outgoing};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
@@ -13,14 +13,14 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[test]
 fn post_returns_the_message_as_the_room_has_it() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (larry, ben) = (stage.in_lobby("larry"), stage.in_lobby("ben"));
+    let sandbox = TestSandbox::new();
+    let (larry, ben) = (sandbox.in_lobby("larry"), sandbox.in_lobby("ben"));
     let room = larry.rooms().remove(0);
     let posted = room.post(Outgoing::new("  hello ").with("skill", "greeter")).unwrap().first;
     assert_eq!((posted.content.as_str(), posted.sender_username.as_str()), ("hello", "larry"));
     assert_eq!(posted.metadata.get("skill"), Some(json!("greeter")));
     room.edit(&posted.id, "hello again").unwrap();
-    let history = stage.client().agencies().messages(room.id()).send().unwrap();
+    let history = sandbox.client().agencies().messages(room.id()).send().unwrap();
     assert!(history.iter().any(|message| message.id == posted.id));
 
     // All agents send the same text at the same time. Each gets its own message.
@@ -91,8 +91,8 @@ fn without_metadata_the_confirmation_is_found_by_the_text() {
 #[test]
 fn the_confirmation_of_a_truncated_text_is_found() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::with(Sandbox::builder().truncate_content(10));
-    let posted = stage.in_lobby("larry").post("a text that is too long").unwrap().first;
+    let sandbox = TestSandbox::with(Sandbox::builder().truncate_content(10));
+    let posted = sandbox.in_lobby("larry").post("a text that is too long").unwrap().first;
     assert_eq!(posted.content, "a text tha");
 
     // Also without metadata. Once that is known, without waiting for a better match.
@@ -223,10 +223,10 @@ fn after_a_connection_loss_the_history_decides() {
 #[test]
 fn try_send_does_not_wait() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
     agent.try_send("now").unwrap();
-    stage.sandbox.stop();
+    sandbox.stop();
     crate::common::eventually("the loss is noticed", || !agent.is_connected());
     let started = std::time::Instant::now();
     assert_eq!(agent.try_send("now?").unwrap_err().kind(), ErrorKind::NotSent);

@@ -5,7 +5,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    SOON, ScriptedServer, Stage, eventually, scripted, wait_for, wait_for_message, watchdog,
+    SOON, ScriptedServer, TestSandbox, eventually, scripted, wait_for, wait_for_message, watchdog,
 };
 use crustocean::{Agent, ErrorKind, Event};
 use serde_json::json;
@@ -19,16 +19,16 @@ fn is_connected(event: Event) -> Option<()> {
 #[test]
 fn after_a_connection_loss_the_rooms_are_joined_again() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    stage.sandbox.add_agency("First", &stage.alice.id).unwrap();
-    let agent = stage.connect("larry");
+    let sandbox = TestSandbox::new();
+    sandbox.add_agency("First", &sandbox.alice.id).unwrap();
+    let agent = sandbox.connect("larry");
     let first = agent.join("first").unwrap();
     agent.set_home(&first).unwrap();
     agent.join("lobby").unwrap();
     let events = agent.events();
     wait_for(&events, "the first link", is_connected);
 
-    stage.sandbox.drop_links();
+    sandbox.drop_links();
     let reason = wait_for(&events, "disconnected", |event| match event {
         Event::Disconnected { reason, retry_in, .. } => Some((reason, retry_in)),
         _ => None,
@@ -39,17 +39,17 @@ fn after_a_connection_loss_the_rooms_are_joined_again() {
     // Sent without checking the connection: it waits until the rooms are joined again.
     agent.send("back").unwrap();
     assert_eq!(&wait_for_message(&events, "back").agency_id, first.id());
-    let joins = stage.sandbox.events().iter().filter(|(name, _)| name == "join-agency").count();
-    assert_eq!((joins, stage.sandbox.connections()), (4, 1));
+    let joins = sandbox.events().iter().filter(|(name, _)| name == "join-agency").count();
+    assert_eq!((joins, sandbox.connections()), (4, 1));
 }
 
 #[test]
 fn sending_while_disconnected_waits_for_the_connection() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
     let events = agent.events();
-    stage.sandbox.drop_links();
+    sandbox.drop_links();
     eventually("the loss is noticed", || !agent.is_connected());
     agent.send("patience").unwrap();
     wait_for_message(&events, "patience");
@@ -58,12 +58,15 @@ fn sending_while_disconnected_waits_for_the_connection() {
 #[test]
 fn sending_gives_up_after_its_time_limit() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent =
-        stage.builder().send_timeout(Duration::from_millis(200)).connect(stage.agent_token("larry")).unwrap();
+    let sandbox = TestSandbox::new();
+    let agent = sandbox
+        .builder()
+        .send_timeout(Duration::from_millis(200))
+        .connect(sandbox.agent_token("larry"))
+        .unwrap();
     agent.join("lobby").unwrap();
     let room = agent.rooms().remove(0);
-    stage.sandbox.stop();
+    sandbox.stop();
     eventually("the loss is noticed", || !agent.is_connected());
     let started = Instant::now();
     let error = room.send("anybody?").unwrap_err();
@@ -75,12 +78,12 @@ fn sending_gives_up_after_its_time_limit() {
 #[test]
 fn an_expired_session_is_renewed() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
     let events = agent.events();
     wait_for(&events, "the first link", is_connected);
-    stage.sandbox.expire_sessions();
-    stage.sandbox.drop_links();
+    sandbox.expire_sessions();
+    sandbox.drop_links();
     wait_for(&events, "the second link", is_connected);
     agent.send("still me").unwrap();
     wait_for_message(&events, "still me");
@@ -91,9 +94,9 @@ fn an_expired_session_is_renewed() {
 #[test]
 fn rest_renews_an_expired_session_automatically() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.connect("larry");
-    stage.sandbox.expire_sessions();
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.connect("larry");
+    sandbox.expire_sessions();
     assert_eq!(agent.client().account().me().unwrap().username, "larry");
 }
 
@@ -244,9 +247,9 @@ fn a_message_that_waited_for_the_rooms_is_sent_as_soon_as_they_are_joined() {
     let _watchdog = watchdog(LIMIT);
     // The sender may be the thread that reads while the rooms are joined again. Many rounds, because this is a race.
     for _ in 0..5 {
-        let stage = Stage::new();
-        let agent = stage.in_lobby("larry");
-        stage.sandbox.drop_links();
+        let sandbox = TestSandbox::new();
+        let agent = sandbox.in_lobby("larry");
+        sandbox.drop_links();
         eventually("the loss is noticed", || !agent.is_connected());
         let started = Instant::now();
         agent.send("now").unwrap();

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::common::{HoldingProxy, SOON, ScriptedServer, Stage, eventually, scripted, watchdog};
+use crate::common::{HoldingProxy, SOON, ScriptedServer, TestSandbox, eventually, scripted, watchdog};
 use crustocean::{Agent, AgentToken, Error, ErrorKind, agent::LongMessages};
 use crustocean_sandbox::Sandbox;
 use serde_json::json;
@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(1_500);
 
 struct Setup {
-    stage: Stage,
+    sandbox: TestSandbox,
     path: HoldingProxy,
     agent: Agent,
     token: AgentToken,
@@ -22,9 +22,9 @@ struct Setup {
 /// An agent in the lobby, over a relay that can hold data back. The server ends sessions after two seconds of silence.
 fn setup(post_timeout: Duration) -> Setup {
     let second = Duration::from_secs(1);
-    let stage = Stage::with(Sandbox::builder().ping_interval(second).ping_timeout(second));
-    let token = stage.agent_token("larry");
-    let path = HoldingProxy::start(stage.sandbox.url().strip_prefix("http://").unwrap());
+    let sandbox = TestSandbox::with(Sandbox::builder().ping_interval(second).ping_timeout(second));
+    let token = sandbox.agent_token("larry");
+    let path = HoldingProxy::start(sandbox.url().strip_prefix("http://").unwrap());
     let agent = Agent::builder()
         .api_url(path.url())
         .post_timeout(post_timeout)
@@ -32,13 +32,13 @@ fn setup(post_timeout: Duration) -> Setup {
         .connect(token.clone())
         .unwrap();
     agent.set_home(&agent.join("lobby").unwrap()).unwrap();
-    Setup { stage, path, agent, token }
+    Setup { sandbox, path, agent, token }
 }
 
 impl Setup {
     /// How many messages of the room have this text.
     fn count(&self, text: &str) -> usize {
-        let said = self.stage.sandbox.messages(&self.stage.sandbox.lobby_id());
+        let said = self.sandbox.messages(&self.sandbox.lobby_id());
         said.iter().filter(|message| message.content == text).count()
     }
 
@@ -131,7 +131,7 @@ fn the_parts_that_have_arrived_are_not_sent_again() {
     assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
     assert!(error.to_string().starts_with("1 of 3 parts of the message are in the room"), "{error}");
     let unsent = error.unsent().unwrap();
-    assert_eq!((unsent.posted().len(), unsent.room().as_str()), (1, &*scene.stage.sandbox.lobby_id()));
+    assert_eq!((unsent.posted().len(), unsent.room().as_str()), (1, &*scene.sandbox.lobby_id()));
     let posted = scene.agent.repost(unsent).unwrap();
     assert_eq!(posted.iter().map(|part| &part.content).collect::<Vec<_>>(), parts.iter().collect::<Vec<_>>());
     scene.path.release();
@@ -201,7 +201,7 @@ fn a_post_interrupted_by_close_can_be_finished_by_another_agent() {
     );
     // The held message arrives, and the next agent of that name finds it.
     scene.path.release();
-    let next = scene.stage.builder().connect(scene.token.clone()).unwrap();
+    let next = scene.sandbox.builder().connect(scene.token.clone()).unwrap();
     next.join("lobby").unwrap();
     assert_eq!(next.repost(error.unsent().unwrap()).unwrap().first.content, "cut off");
     assert_eq!(scene.count("cut off"), 1);
@@ -213,8 +213,8 @@ fn a_post_interrupted_by_close_can_be_finished_by_another_agent() {
 #[test]
 fn an_error_about_the_message_itself_leaves_nothing_to_send() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
     let error = agent.send("").unwrap_err();
     assert!(error.unsent().is_none());
     let metadata = json!({"blob": "x".repeat(2_000_000)});

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use crate::common::{SOON, Stage, wait_for_message, watchdog};
+use crate::common::{SOON, TestSandbox, wait_for_message, watchdog};
 use crustocean::{
     ErrorKind, Outgoing,
     model::{Color, MessageType, Span, Style, TraceStatus, TraceStep},
@@ -17,8 +17,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 fn a_rich_message_is_decoded_as_it_was_sent() {
     let _watchdog = watchdog(LIMIT);
     for as_string in [false, true] {
-        let stage = Stage::with(Sandbox::builder().metadata_as_string(as_string));
-        let (larry, ben) = (stage.in_lobby("larry"), stage.in_lobby("ben"));
+        let sandbox = TestSandbox::with(Sandbox::builder().metadata_as_string(as_string));
+        let (larry, ben) = (sandbox.in_lobby("larry"), sandbox.in_lobby("ben"));
         let spans = [Span::new("ETH is at "), Span::colored("3000", Color::ThemeSuccess)];
         let style = Style::new().sender_color(Color::ThemePrimary).content_color("#ff8800");
         let steps = [TraceStep::new("/price ETH").duration(Duration::from_millis(85)).detail("cached")];
@@ -42,7 +42,7 @@ fn a_rich_message_is_decoded_as_it_was_sent() {
         assert!(metadata.is_agent_log() && !metadata.is_heartbeat() && !metadata.is_from_hook());
         assert_eq!((metadata.get("mood"), metadata.run_id()), (Some("good".into()), None));
 
-        let sent = stage.sandbox.wait_for_event("send-message", SOON).unwrap();
+        let sent = sandbox.wait_for_event("send-message", SOON).unwrap();
         let expected = json!({
             "trace": [{"step": "/price ETH", "duration": "85ms", "status": "done", "detail": "cached"}],
             "duration": "340ms",
@@ -59,8 +59,8 @@ fn a_rich_message_is_decoded_as_it_was_sent() {
 #[test]
 fn spans_that_differ_from_the_text_are_not_sent() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
     let error = larry.send(Outgoing::new("one thing").spans(["another"])).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
 }
@@ -68,8 +68,8 @@ fn spans_that_differ_from_the_text_are_not_sent() {
 #[test]
 fn a_trace_records_commands_and_anything_else() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
     let room = larry.rooms().remove(0);
 
     let trace = room.trace();
@@ -118,6 +118,6 @@ fn a_trace_records_commands_and_anything_else() {
     assert!(heard.metadata.duration() >= Some(limit + Duration::from_millis(20)));
     assert!(steps[1].is_error() && steps[0].status == Some(TraceStatus::Done));
     // Silent, like all commands.
-    let sent = stage.sandbox.wait_for_events("send-message", 4, SOON);
+    let sent = sandbox.wait_for_events("send-message", 4, SOON);
     assert!(sent.iter().all(|command| command["silent"] == true), "{sent:?}");
 }

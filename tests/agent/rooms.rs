@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{
-    SOON, ScriptedServer, Stage, eventually, scripted, wait_for, wait_for_message, watchdog,
+    SOON, ScriptedServer, TestSandbox, eventually, scripted, wait_for, wait_for_message, watchdog,
 };
 use crustocean::{ErrorKind, Event, Room};
 use serde_json::{Value, json};
@@ -19,16 +19,16 @@ fn slugs(rooms: &[Room]) -> Vec<&str> {
 #[test]
 fn all_member_agencies_are_joined_at_once() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.connect("larry");
-    let client = stage.client();
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.connect("larry");
+    let client = sandbox.client();
     for name in ["Red", "Green", "Blue"] {
         let agency = client.agencies().create(name).private(true).send().unwrap();
         client.agencies().add_agent(&agency.id, "larry").unwrap();
     }
-    stage.sandbox.add_agency("Not Mine", &stage.alice.id).unwrap();
+    sandbox.add_agency("Not Mine", &sandbox.alice.id).unwrap();
     larry.set_home(&larry.join("lobby").unwrap()).unwrap();
-    stage.sandbox.clear_records();
+    sandbox.clear_records();
     let rooms = larry.join_all().unwrap();
     assert_eq!(slugs(&rooms), ["blue", "green", "lobby", "red"]);
     assert_eq!(slugs(&larry.rooms()), ["blue", "green", "lobby", "red"]);
@@ -36,18 +36,18 @@ fn all_member_agencies_are_joined_at_once() {
     assert_eq!((blue.name(), blue.is_dm()), (Some("Blue"), false));
     assert!(blue.members().iter().any(|member| member.username == "alice"));
     assert!(blue.fetch_members().unwrap().iter().any(|member| member.username == "larry"));
-    let joins = stage.sandbox.events().into_iter().filter(|(name, _)| name == "join-agency").count();
+    let joins = sandbox.events().into_iter().filter(|(name, _)| name == "join-agency").count();
     assert_eq!(joins, 3, "the lobby is joined already");
 
     // `send` still uses the home room, all rooms send events, also after a reconnect.
     larry.send("in the lobby").unwrap();
     let events = larry.events();
-    assert_eq!(wait_for_message(&events, "in the lobby").agency_id.as_str(), stage.sandbox.lobby_id());
-    stage.sandbox.drop_links();
+    assert_eq!(wait_for_message(&events, "in the lobby").agency_id.as_str(), sandbox.lobby_id());
+    sandbox.drop_links();
     eventually("the link is lost", || !larry.is_connected());
     eventually("the link is back", || larry.is_connected());
     for room in &rooms {
-        stage.sandbox.say(room.id().as_str(), &stage.alice.id, "anybody?", Value::Null).unwrap();
+        sandbox.say(room.id().as_str(), &sandbox.alice.id, "anybody?", Value::Null).unwrap();
         assert_eq!(&wait_for_message(&events, "anybody?").agency_id, room.id());
     }
 }
@@ -89,27 +89,27 @@ fn a_room_that_cannot_be_joined_does_not_affect_the_others() {
 #[test]
 fn a_left_room_sends_no_more_events() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let id = stage.sandbox.add_agency("Noisy", &stage.alice.id).unwrap();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let id = sandbox.add_agency("Noisy", &sandbox.alice.id).unwrap();
+    let larry = sandbox.in_lobby("larry");
     let noisy = larry.join("noisy").unwrap();
-    stage.client().agencies().add_agent(noisy.id(), "larry").unwrap();
+    sandbox.client().agencies().add_agent(noisy.id(), "larry").unwrap();
     let events = larry.events();
-    let say = |room: &str, text: &str| stage.sandbox.say(room, &stage.alice.id, text, Value::Null).unwrap();
+    let say = |room: &str, text: &str| sandbox.say(room, &sandbox.alice.id, text, Value::Null).unwrap();
     say(&id, "before");
     wait_for_message(&events, "before");
     // A message in the queue when the room is left is not delivered either.
     say(&id, "too late");
     noisy.leave().unwrap();
     assert!(
-        !stage.client().agencies().members(noisy.id()).unwrap().iter().any(|who| who.username == "larry")
+        !sandbox.client().agencies().members(noisy.id()).unwrap().iter().any(|who| who.username == "larry")
     );
     assert_eq!(larry.rooms().len(), 1);
     larry.send("in the lobby again").unwrap();
     for round in 0..2 {
         say(&id, "unheard");
         let marker = format!("heard {round}");
-        stage.alice_says(&marker);
+        sandbox.alice_says(&marker);
         let heard = wait_for(&events, &marker, |event| match event {
             Event::Message(message) if !message.content.contains("in the lobby again") => {
                 Some(message.content)
@@ -117,7 +117,7 @@ fn a_left_room_sends_no_more_events() {
             _ => None,
         });
         assert_eq!(heard, marker);
-        stage.sandbox.drop_links();
+        sandbox.drop_links();
         eventually("the link is lost", || !larry.is_connected());
         eventually("the link is back", || larry.is_connected());
     }
@@ -131,32 +131,32 @@ fn a_left_room_sends_no_more_events() {
 #[test]
 fn messages_of_a_left_room_are_ignored_if_the_server_still_sends_them() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
-    let other = stage.sandbox.add_agency("Other", &stage.alice.id).unwrap();
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
+    let other = sandbox.add_agency("Other", &sandbox.alice.id).unwrap();
     larry.join("other").unwrap();
     let lobby = larry.rooms().remove(0);
     assert_eq!(lobby.slug(), Some("lobby"));
     let events = larry.events();
     // Nobody can leave the Lobby: the server refuses, and goes on sending.
     assert_eq!(lobby.leave().unwrap_err().kind(), ErrorKind::Forbidden);
-    stage.alice_says("anybody?");
-    stage.sandbox.say(&other, &stage.alice.id, "here", Value::Null).unwrap();
+    sandbox.alice_says("anybody?");
+    sandbox.say(&other, &sandbox.alice.id, "here", Value::Null).unwrap();
     assert_eq!(wait_for_message(&events, "").content, "here");
 }
 
 #[test]
 fn a_conversation_is_opened_by_name() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
     let room = larry.open_dm("@alice").unwrap();
     assert_eq!((room.name(), room.slug(), room.is_dm()), (Some("alice"), None, true));
     assert_eq!(larry.open_dm("alice").unwrap().id(), room.id());
     room.post("psst").unwrap();
-    let seen = stage.client().dms().messages(room.id()).send().unwrap();
+    let seen = sandbox.client().dms().messages(room.id()).send().unwrap();
     assert_eq!(seen[0].content, "psst");
-    stage.sandbox.say(room.id().as_str(), &stage.alice.id, "yes?", Value::Null).unwrap();
+    sandbox.say(room.id().as_str(), &sandbox.alice.id, "yes?", Value::Null).unwrap();
     let heard = wait_for_message(&larry.events(), "yes?");
     assert!(heard.dm);
     let texts: Vec<_> = larry.room_of(&heard).recent(10).unwrap().into_iter().map(|m| m.content).collect();
@@ -191,11 +191,11 @@ fn a_direct_conversation_is_recognized_by_the_path_of_its_history() {
 #[test]
 fn the_last_messages_come_oldest_first() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     for n in 0..120 {
-        stage.alice_says(&n.to_string());
+        sandbox.alice_says(&n.to_string());
     }
-    let larry = stage.in_lobby("larry");
+    let larry = sandbox.in_lobby("larry");
     let room = larry.rooms().remove(0);
     let texts =
         |count| room.recent(count).unwrap().into_iter().map(|message| message.content).collect::<Vec<_>>();
@@ -210,18 +210,18 @@ fn the_last_messages_come_oldest_first() {
 #[test]
 fn presence_events_are_typed_as_far_as_documented() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
     let events = larry.events();
-    let ben = stage.in_lobby("ben");
+    let ben = sandbox.in_lobby("ben");
     let online = wait_for(&events, "presence", |event| match event {
         Event::MemberPresence(presence) if presence.username.as_deref() == Some("ben") => Some(presence),
         _ => None,
     });
-    assert_eq!(online.agency_id.unwrap().as_str(), stage.sandbox.lobby_id());
+    assert_eq!(online.agency_id.unwrap().as_str(), sandbox.lobby_id());
     assert_eq!((online.user_id.as_ref(), online.status.as_deref()), (Some(&ben.user().id), Some("online")));
-    stage.sandbox.add_user("bob").unwrap();
-    let lobby = stage.sandbox.lobby_id();
+    sandbox.add_user("bob").unwrap();
+    let lobby = sandbox.lobby_id();
     let changed = wait_for(&events, "members-updated", |event| match event {
         Event::MembersUpdated(presence) => Some(presence),
         _ => None,
@@ -230,7 +230,7 @@ fn presence_events_are_typed_as_far_as_documented() {
 
     // The payloads are not documented, so every payload must become an event.
     for payload in ["{}", "null", "[7]", r#"{"status":{"mood":"good"},"agencyId":7,"x":{"\ud800":1}}"#] {
-        stage.sandbox.emit_raw_to_agency(&lobby, "agent-status", payload).unwrap();
+        sandbox.emit_raw_to_agency(&lobby, "agent-status", payload).unwrap();
         let raw = wait_for(&events, "agent-status", |event| match event {
             Event::AgentStatus(presence) => Some(presence.raw().args().to_owned()),
             _ => None,

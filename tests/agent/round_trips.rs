@@ -3,36 +3,36 @@
 
 use std::time::Duration;
 
-use crate::common::{Distance, Stage, eventually, wait_for, watchdog};
+use crate::common::{Distance, TestSandbox, eventually, wait_for, watchdog};
 use crustocean::{AgencyId, Agent, Event};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn far_away() -> (Stage, Distance) {
-    let stage = Stage::new();
-    let distance = Distance::from(stage.sandbox.url());
-    (stage, distance)
+fn far_away() -> (TestSandbox, Distance) {
+    let sandbox = TestSandbox::new();
+    let distance = Distance::from(sandbox.url());
+    (sandbox, distance)
 }
 
 impl Distance {
-    fn connect(&self, stage: &Stage, name: &str) -> Agent {
-        Agent::builder().api_url(self.url()).connect(stage.agent_token(name)).unwrap()
+    fn connect(&self, sandbox: &TestSandbox, name: &str) -> Agent {
+        Agent::builder().api_url(self.url()).connect(sandbox.agent_token(name)).unwrap()
     }
 }
 
 /// Makes larry a member of this many more rooms.
-fn add_rooms(stage: &Stage, count: usize) {
+fn add_rooms(sandbox: &TestSandbox, count: usize) {
     for n in 0..count {
-        let room = stage.sandbox.add_agency(&format!("Room {n}"), &stage.alice.id).unwrap();
-        stage.client().agencies().add_agent(&AgencyId::from(room), "larry").unwrap();
+        let room = sandbox.add_agency(&format!("Room {n}"), &sandbox.alice.id).unwrap();
+        sandbox.client().agencies().add_agent(&AgencyId::from(room), "larry").unwrap();
     }
 }
 
 #[test]
 fn connecting() {
     let _watchdog = watchdog(LIMIT);
-    let (stage, distance) = far_away();
-    let token = stage.agent_token("larry");
+    let (sandbox, distance) = far_away();
+    let token = sandbox.agent_token("larry");
     let (agent, trips) =
         distance.round_trips(|| Agent::builder().api_url(distance.url()).connect(token).unwrap());
     assert!(trips <= 3, "{trips}");
@@ -42,8 +42,8 @@ fn connecting() {
 #[test]
 fn connecting_and_joining() {
     let _watchdog = watchdog(LIMIT);
-    let (stage, distance) = far_away();
-    let token = stage.agent_token("larry");
+    let (sandbox, distance) = far_away();
+    let token = sandbox.agent_token("larry");
     let (agent, trips) = distance.round_trips(|| {
         let agent = Agent::builder().api_url(distance.url()).connect(token).unwrap();
         agent.join("lobby").unwrap();
@@ -56,10 +56,10 @@ fn connecting_and_joining() {
 #[test]
 fn joining_five_more_rooms() {
     let _watchdog = watchdog(LIMIT);
-    let (stage, distance) = far_away();
-    let agent = distance.connect(&stage, "larry");
+    let (sandbox, distance) = far_away();
+    let agent = distance.connect(&sandbox, "larry");
     agent.join("lobby").unwrap();
-    add_rooms(&stage, 5);
+    add_rooms(&sandbox, 5);
     let (rooms, trips) = distance.round_trips(|| agent.join_all().unwrap());
     assert_eq!(rooms.len(), 6);
     assert!(trips <= 2, "{trips}");
@@ -68,15 +68,15 @@ fn joining_five_more_rooms() {
 #[test]
 fn reading_a_history() {
     let _watchdog = watchdog(LIMIT);
-    let (stage, distance) = far_away();
-    let agent = distance.connect(&stage, "larry");
+    let (sandbox, distance) = far_away();
+    let agent = distance.connect(&sandbox, "larry");
     let room = agent.join("lobby").unwrap();
-    stage.alice_says("hello");
+    sandbox.alice_says("hello");
     let (recent, trips) = distance.round_trips(|| room.recent(20).unwrap());
     assert_eq!(recent.len(), 1);
     assert!(trips <= 1, "{trips}");
     for n in 0..150 {
-        stage.alice_says(&format!("message {n}"));
+        sandbox.alice_says(&format!("message {n}"));
     }
     let (recent, trips) = distance.round_trips(|| room.recent(120).unwrap());
     assert_eq!(recent.len(), 120);
@@ -86,8 +86,8 @@ fn reading_a_history() {
 #[test]
 fn a_confirmed_message_and_a_command() {
     let _watchdog = watchdog(LIMIT);
-    let (stage, distance) = far_away();
-    let agent = distance.connect(&stage, "larry");
+    let (sandbox, distance) = far_away();
+    let agent = distance.connect(&sandbox, "larry");
     let room = agent.join("lobby").unwrap();
     let (_, trips) = distance.round_trips(|| room.post("hello").unwrap());
     assert!(trips <= 1, "{trips}");
@@ -98,13 +98,13 @@ fn a_confirmed_message_and_a_command() {
 #[test]
 fn reconnecting() {
     let _watchdog = watchdog(LIMIT);
-    let (stage, distance) = far_away();
-    let agent = distance.connect(&stage, "larry");
+    let (sandbox, distance) = far_away();
+    let agent = distance.connect(&sandbox, "larry");
     agent.join("lobby").unwrap();
-    add_rooms(&stage, 4);
+    add_rooms(&sandbox, 4);
     assert_eq!(agent.join_all().unwrap().len(), 5);
     let events = agent.events();
-    stage.sandbox.drop_links();
+    sandbox.drop_links();
     wait_for(&events, "the loss", |event| matches!(event, Event::Disconnected { .. }).then_some(()));
     let ((), trips) = distance.round_trips(|| {
         agent.reconnect_now();

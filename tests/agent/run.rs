@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use crate::common::runs::{assert_no_violations, begun, lobby, run_events, transcript_at_end, without_times};
-use crate::common::{SOON, Stage, eventually, wait_for_message, watchdog};
+use crate::common::{SOON, TestSandbox, eventually, wait_for_message, watchdog};
 use crustocean::{ErrorKind, Outgoing, run::Trigger};
 use serde_json::{Value, json};
 
@@ -13,9 +13,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[test]
 fn a_complete_run_sends_the_documented_events() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (agent, room) = lobby(&stage, "larry");
-    stage.alice_says("@larry the price?");
+    let sandbox = TestSandbox::new();
+    let (agent, room) = lobby(&sandbox, "larry");
+    sandbox.alice_says("@larry the price?");
     let message = wait_for_message(&agent.events(), "the price");
 
     let run = room.start_run(&message).unwrap();
@@ -33,20 +33,20 @@ fn a_complete_run_sends_the_documented_events() {
     let stream = stream.finish_with(Outgoing::new("").with("skill", "prices")).unwrap();
     let granted = std::thread::scope(|scope| {
         scope.spawn(|| {
-            let asked = stage.sandbox.wait_for_event("agent-run-permission", SOON).unwrap();
+            let asked = sandbox.wait_for_event("agent-run-permission", SOON).unwrap();
             let (run, id) = (asked["runId"].as_str().unwrap(), asked["permissionId"].as_str().unwrap());
-            stage.sandbox.respond_permission(run, id, "approve", Some("go on"));
+            sandbox.respond_permission(run, id, "approve", Some("go on"));
         });
         run.request_permission("create_pull_request", "Open a PR").unwrap()
     });
     assert!(granted.is_granted());
-    stage.sandbox.interrupt_run(run.id().as_str(), "adjust", Some("use EUR"));
+    sandbox.interrupt_run(run.id().as_str(), "adjust", Some("use EUR"));
     let interrupt = run.wait_interrupt(SOON).unwrap().unwrap();
     assert_eq!(interrupt.message.as_deref(), Some("use EUR"));
     let id = run.id().to_string();
     run.complete("Done.").unwrap();
 
-    let transcript = transcript_at_end(&stage, "agent-run-complete", &id);
+    let transcript = transcript_at_end(&sandbox, "agent-run-complete", &id);
     let of = |index: usize, key: &str| transcript[index][key].clone();
     let (echo, nothing, permission) = (of(2, "toolCallId"), of(4, "toolCallId"), of(13, "permissionId"));
     let expected = json!([
@@ -75,7 +75,7 @@ fn a_complete_run_sends_the_documented_events() {
     ]);
     assert_eq!(json!(transcript), expected);
 
-    let events = run_events(&stage, &id);
+    let events = run_events(&sandbox, &id);
     let names: Vec<&str> = events.iter().map(|(name, _)| name.strip_prefix("agent-run-").unwrap()).collect();
     let expected = [
         "start",
@@ -104,10 +104,10 @@ fn a_complete_run_sends_the_documented_events() {
     assert_eq!(end["metadata"]["loop_guard"]["hop"], 1);
     end["metadata"].as_object_mut().unwrap().remove("loop_guard");
     assert_eq!(end, whole);
-    assert_no_violations(&stage);
+    assert_no_violations(&sandbox);
 
     // The transcript can be read.
-    let record = stage.client().runs().get(&id.as_str().into()).unwrap();
+    let record = sandbox.client().runs().get(&id.as_str().into()).unwrap();
     assert_eq!((record.info.summary.as_deref(), record.transcript.len()), (Some("Done."), 17));
     let mine = agent.client().agencies().messages(room.id()).send().unwrap();
     assert_eq!((mine[0].content.as_str(), &mine[0].id), ("ETH is at €3000", &stream));
@@ -116,9 +116,9 @@ fn a_complete_run_sends_the_documented_events() {
 #[test]
 fn one_run_in_a_room_and_several_rooms_at_once() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
-    let (agent, room) = lobby(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    sandbox.add_agency("Elsewhere", &sandbox.alice.id).unwrap();
+    let (agent, room) = lobby(&sandbox, "larry");
     let elsewhere = agent.join("elsewhere").unwrap();
 
     let first = room.start_run(Trigger::none()).unwrap();
@@ -142,21 +142,21 @@ fn one_run_in_a_room_and_several_rooms_at_once() {
     second.complete("two").unwrap();
     first.complete("one").unwrap();
     for (id, summary) in ids.iter().zip(["one", "two"]) {
-        let transcript = transcript_at_end(&stage, "agent-run-complete", id);
+        let transcript = transcript_at_end(&sandbox, "agent-run-complete", id);
         assert_eq!(transcript.len(), 1 + 3 * 20 * 3 + 1);
         assert_eq!(transcript.last().unwrap(), &json!({"type": "complete", "summary": summary}));
         let statuses = transcript.iter().filter_map(|entry| entry["status"].as_str());
         assert!(statuses.filter(|status| *status != "done").all(|status| status.starts_with(summary)));
     }
-    assert_no_violations(&stage);
+    assert_no_violations(&sandbox);
     room.start_run(None).unwrap().complete("and again").unwrap();
 }
 
 #[test]
 fn a_dropped_run_ends_as_an_error() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (_agent, room) = lobby(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let (_agent, room) = lobby(&sandbox, "larry");
 
     let early = || -> crustocean::Result<()> {
         let run = room.start_run(Trigger::none())?;
@@ -167,7 +167,7 @@ fn a_dropped_run_ends_as_an_error() {
         run.command("no slash").map(drop)
     };
     assert_eq!(early().unwrap_err().kind(), ErrorKind::Invalid);
-    let first = stage.sandbox.wait_for_event("agent-run-error", SOON).unwrap();
+    let first = sandbox.wait_for_event("agent-run-error", SOON).unwrap();
     let entries = without_times(&first["transcript"]);
     let (tool, stream) = (&entries[1]["toolCallId"], &entries[2]["messageId"]);
     let expected = json!([
@@ -179,7 +179,7 @@ fn a_dropped_run_ends_as_an_error() {
         {"type": "error", "message": first["error"]},
     ]);
     assert_eq!(json!(entries), expected);
-    let whole = run_events(&stage, first["runId"].as_str().unwrap());
+    let whole = run_events(&sandbox, first["runId"].as_str().unwrap());
     let whole = whole.iter().find(|(_, payload)| payload["done"] == true).unwrap();
     assert_eq!(whole.1["content"], "half a sentence");
 
@@ -190,29 +190,29 @@ fn a_dropped_run_ends_as_an_error() {
         panic!("as planned");
     });
     assert!(panicked.join().is_err());
-    let second = stage.sandbox.wait_for_events("agent-run-error", 2, SOON).remove(1);
+    let second = sandbox.wait_for_events("agent-run-error", 2, SOON).remove(1);
     assert_eq!(second["error"], "the agent panicked");
     assert_eq!(second["transcript"].as_array().unwrap().len(), 3);
-    assert_no_violations(&stage);
+    assert_no_violations(&sandbox);
     room.start_run(Trigger::none()).unwrap().error("on purpose").unwrap();
-    let third = stage.sandbox.wait_for_events("agent-run-error", 3, SOON).remove(2);
+    let third = sandbox.wait_for_events("agent-run-error", 3, SOON).remove(2);
     assert_eq!(third["error"], "on purpose");
 }
 
 #[test]
 fn a_run_survives_the_connection() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (agent, room) = lobby(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let (agent, room) = lobby(&sandbox, "larry");
     let run = room.start_run(Trigger::none()).unwrap();
     let id = run.id().to_string();
     run.status("before").unwrap();
     let tool = run.tool("long", "job").unwrap();
     let mut stream = run.stream().unwrap();
     write!(stream, "before").unwrap();
-    eventually("all is there", || run_events(&stage, &id).len() == 4);
+    eventually("all is there", || run_events(&sandbox, &id).len() == 4);
 
-    stage.sandbox.drop_links();
+    sandbox.drop_links();
     eventually("the loss is noticed", || !agent.is_connected());
     // This does not wait.
     write!(stream, " and between").unwrap();
@@ -223,35 +223,35 @@ fn a_run_survives_the_connection() {
     tool.done("done").unwrap();
     run.complete("Done.").unwrap();
 
-    let transcript = transcript_at_end(&stage, "agent-run-complete", &id);
+    let transcript = transcript_at_end(&sandbox, "agent-run-complete", &id);
     let kinds: Vec<&str> = transcript.iter().map(|entry| entry["type"].as_str().unwrap()).collect();
     let expected =
         ["start", "status", "tool-call", "stream-start", "status", "stream-end", "tool-result", "complete"];
     assert_eq!(kinds, expected);
-    let events = run_events(&stage, &id);
+    let events = run_events(&sandbox, &id);
     let starts = events.iter().filter(|(name, _)| name == "agent-run-start").count();
     assert_eq!(starts, 1, "one beginning");
     let whole = events.iter().find(|(_, payload)| payload["done"] == true).unwrap();
     assert_eq!(whole.1["content"], "before and between and after");
-    assert_no_violations(&stage);
+    assert_no_violations(&sandbox);
 }
 
 #[test]
 fn an_end_waits_for_the_connection() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let builder = stage.builder().send_timeout(Duration::from_millis(100));
-    let agent = builder.connect(stage.agent_token("larry")).unwrap();
+    let sandbox = TestSandbox::new();
+    let builder = sandbox.builder().send_timeout(Duration::from_millis(100));
+    let agent = builder.connect(sandbox.agent_token("larry")).unwrap();
     let room = agent.join("lobby").unwrap();
-    stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
+    sandbox.add_agency("Elsewhere", &sandbox.alice.id).unwrap();
     let elsewhere = agent.join("elsewhere").unwrap();
     let (run, dropped) =
         (room.start_run(Trigger::none()).unwrap(), elsewhere.start_run(Trigger::none()).unwrap());
     let ids = [run.id().to_string(), dropped.id().to_string()];
     let tool = dropped.tool("long", "job").unwrap();
-    eventually("both are known", || run_events(&stage, &ids[1]).len() == 2);
+    eventually("both are known", || run_events(&sandbox, &ids[1]).len() == 2);
 
-    let state = stage.sandbox.suspend();
+    let state = sandbox.suspend();
     eventually("the loss is noticed", || !agent.is_connected());
     assert_eq!(run.status("not sent").unwrap_err().kind(), ErrorKind::NotSent);
     assert_eq!(run.complete("Done.").unwrap_err().kind(), ErrorKind::NotSent);
@@ -259,24 +259,24 @@ fn an_end_waits_for_the_connection() {
     drop(tool);
     drop(dropped);
 
-    let stage = Stage::resumed(state, stage.alice);
+    let sandbox = TestSandbox::resumed(state, sandbox.alice);
     agent.reconnect_now();
-    let first = stage.sandbox.wait_for_event("agent-run-complete", SOON).unwrap();
+    let first = sandbox.wait_for_event("agent-run-complete", SOON).unwrap();
     assert_eq!((first["runId"].as_str(), &first["summary"]), (Some(&*ids[0]), &json!("Done.")));
     assert_eq!(first["transcript"][1]["status"], "not sent", "but not lost");
-    let second = stage.sandbox.wait_for_event("agent-run-error", SOON).unwrap();
+    let second = sandbox.wait_for_event("agent-run-error", SOON).unwrap();
     assert_eq!(second["runId"], ids[1].as_str());
-    let names: Vec<String> = run_events(&stage, &ids[1]).into_iter().map(|(name, _)| name).collect();
+    let names: Vec<String> = run_events(&sandbox, &ids[1]).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["agent-run-tool-result", "agent-run-error"]);
-    let joins = stage.sandbox.events().iter().position(|(name, _)| name == "agent-run-complete").unwrap();
-    assert!(stage.sandbox.events()[..joins].iter().filter(|(name, _)| name == "join-agency").count() >= 2);
+    let joins = sandbox.events().iter().position(|(name, _)| name == "agent-run-complete").unwrap();
+    assert!(sandbox.events()[..joins].iter().filter(|(name, _)| name == "join-agency").count() >= 2);
 }
 
 #[test]
 fn too_large_texts_are_cut_and_the_end_still_arrives() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (_agent, room) = lobby(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let (_agent, room) = lobby(&sandbox, "larry");
     let run = room.start_run(Trigger::none()).unwrap();
     run.status("the first").unwrap();
     let log = "line\n".repeat(400_000);
@@ -286,22 +286,22 @@ fn too_large_texts_are_cut_and_the_end_still_arrives() {
         run.tool("noise", n).unwrap().done("\u{1}".repeat(30_000)).unwrap();
     }
     run.complete("\u{1}".repeat(30_000)).unwrap();
-    let end = stage.sandbox.wait_for_event("agent-run-complete", SOON).unwrap();
+    let end = sandbox.wait_for_event("agent-run-complete", SOON).unwrap();
     let transcript = end["transcript"].as_array().unwrap();
     assert_eq!((&transcript[0]["type"], &transcript[1]["type"]), (&json!("start"), &json!("omitted")));
     assert!(transcript[1]["count"].as_u64().unwrap() > 50);
     assert_eq!(transcript.last().unwrap()["type"], "complete");
-    let result = stage.sandbox.wait_for_event("agent-run-tool-result", SOON).unwrap();
+    let result = sandbox.wait_for_event("agent-run-tool-result", SOON).unwrap();
     let output = result["output"].as_str().unwrap();
     assert!(output.starts_with("line\n") && output.ends_with("bytes more)") && output.len() < 40_000);
-    assert_no_violations(&stage);
+    assert_no_violations(&sandbox);
 }
 
 #[test]
 fn a_custom_step_is_a_tool_call() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (_agent, room) = lobby(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let (_agent, room) = lobby(&sandbox, "larry");
     let run = room.start_run(Trigger::none()).unwrap();
     let id = run.id().to_string();
     let found: Result<usize, String> = run.tool_step("count", "x", || Ok(3));
@@ -309,34 +309,34 @@ fn a_custom_step_is_a_tool_call() {
     let failed: Result<Value, String> = run.tool_step("count", "y", || Err("no y".to_owned()));
     assert_eq!(failed, Err("no y".to_owned()));
     run.complete("").unwrap();
-    let transcript = transcript_at_end(&stage, "agent-run-complete", &id);
+    let transcript = transcript_at_end(&sandbox, "agent-run-complete", &id);
     assert_eq!((&transcript[2]["output"], &transcript[2]["status"]), (&json!(3), &json!("done")));
     assert_eq!((&transcript[4]["output"], &transcript[4]["status"]), (&json!("no y"), &json!("error")));
-    assert_no_violations(&stage);
+    assert_no_violations(&sandbox);
 }
 
 #[test]
 fn closing_the_agent_ends_its_runs() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (agent, room) = lobby(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let (agent, room) = lobby(&sandbox, "larry");
     let run = room.start_run(Trigger::none()).unwrap();
     run.status("at it").unwrap();
     let thinking = room.thinking("still");
     agent.close().unwrap();
-    let end = stage.sandbox.wait_for_event("agent-run-error", SOON).unwrap();
+    let end = sandbox.wait_for_event("agent-run-error", SOON).unwrap();
     assert_eq!(
         (&end["error"], end["runId"].as_str()),
         (&json!("the agent was closed"), Some(run.id().as_str()))
     );
     assert_eq!(end["transcript"].as_array().unwrap().len(), 3);
-    let shown = stage.sandbox.wait_for_events("agent-thinking", 2, SOON);
+    let shown = sandbox.wait_for_events("agent-thinking", 2, SOON);
     assert_eq!(shown[1]["thinking"], false);
     let id = run.id().to_string();
     assert!(run.status("too late").unwrap_err().is_closed());
     assert!(run.stream().unwrap_err().is_closed());
     assert!(run.complete("too late").unwrap_err().is_closed());
     drop(thinking);
-    assert_eq!(run_events(&stage, &id).len(), 3, "one end");
-    assert_no_violations(&stage);
+    assert_eq!(run_events(&sandbox, &id).len(), 3, "one end");
+    assert_no_violations(&sandbox);
 }

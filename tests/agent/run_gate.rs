@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::common::runs::{assert_no_violations, kinds, lobby, run_events, transcript_at_end};
-use crate::common::{SOON, ScriptedServer, Stage, eventually, scripted, watchdog};
+use crate::common::{SOON, ScriptedServer, TestSandbox, eventually, scripted, watchdog};
 use crustocean::{
     model::InterruptAction,
     run::{Permission, Run, Trigger},
@@ -13,10 +13,10 @@ use serde_json::json;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Requests permission, and calls `answer` when the room has seen the `nth` request, counted from 1.
-fn ask(stage: &Stage, run: &Run, nth: usize, answer: impl FnOnce(&str, &str) + Send) -> Permission {
+fn ask(sandbox: &TestSandbox, run: &Run, nth: usize, answer: impl FnOnce(&str, &str) + Send) -> Permission {
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let asked = stage.sandbox.wait_for_events("agent-run-permission", nth, SOON).remove(nth - 1);
+            let asked = sandbox.wait_for_events("agent-run-permission", nth, SOON).remove(nth - 1);
             assert_eq!((&asked["action"], &asked["description"]), (&json!("deploy"), &json!("Deploy it")));
             answer(asked["runId"].as_str().unwrap(), asked["permissionId"].as_str().unwrap());
         });
@@ -27,13 +27,13 @@ fn ask(stage: &Stage, run: &Run, nth: usize, answer: impl FnOnce(&str, &str) + S
 #[test]
 fn only_approve_grants_permission() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (_agent, room) = lobby(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let (_agent, room) = lobby(&sandbox, "larry");
     let run = room.start_run(Trigger::none()).unwrap();
     let id = run.id().to_string();
-    let sandbox = &stage.sandbox;
+    let sandbox = &sandbox;
 
-    let yes = ask(&stage, &run, 1, |run, id| {
+    let yes = ask(sandbox, &run, 1, |run, id| {
         // Answers for another run, and for another request.
         sandbox.emit_to_agency(
             &sandbox.lobby_id(),
@@ -45,7 +45,7 @@ fn only_approve_grants_permission() {
     });
     assert!(matches!(yes, Permission::Granted { message: None, .. }), "{yes:?}");
     for (n, decision) in [(2, "deny"), (3, "yes"), (4, "Approve")] {
-        let no = ask(&stage, &run, n, |run, id| {
+        let no = ask(sandbox, &run, n, |run, id| {
             sandbox.respond_permission(run, id, decision, Some("not today"));
         });
         let said = matches!(&no, Permission::Denied { message: Some(text), .. } if text == "not today");
@@ -54,7 +54,7 @@ fn only_approve_grants_permission() {
     let late = run.request_permission_within(Duration::from_millis(200), "deploy", "Deploy it").unwrap();
     assert_eq!(late, Permission::TimedOut);
     run.complete("").unwrap();
-    let transcript = transcript_at_end(&stage, "agent-run-complete", &id);
+    let transcript = transcript_at_end(sandbox, "agent-run-complete", &id);
     let responses = transcript.iter().filter(|entry| entry["type"] == "permission-response");
     let said: Vec<_> = responses.map(|entry| json!([entry["decision"], entry["message"]])).collect();
     let expected = [
@@ -65,17 +65,17 @@ fn only_approve_grants_permission() {
         json!(["deny", "timeout"]),
     ];
     assert_eq!(said, expected);
-    assert_no_violations(&stage);
+    assert_no_violations(sandbox);
 }
 
 #[test]
 fn a_member_of_the_room_answers() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (_agent, room) = lobby(&stage, "larry");
-    let (member, _) = lobby(&stage, "ben");
+    let sandbox = TestSandbox::new();
+    let (_agent, room) = lobby(&sandbox, "larry");
+    let (member, _) = lobby(&sandbox, "ben");
     let run = room.start_run(Trigger::none()).unwrap();
-    let answered = ask(&stage, &run, 1, |run, id| {
+    let answered = ask(&sandbox, &run, 1, |run, id| {
         let answer = json!({"agencyId": room.id(), "runId": run, "permissionId": id, "decision": "approve"});
         member.raw().emit("agent-run-permission-response", &answer).unwrap();
     });
@@ -83,19 +83,19 @@ fn a_member_of_the_room_answers() {
     let stop = json!({"agencyId": room.id(), "runId": run.id(), "action": "stop"});
     member.raw().emit("agent-run-interrupt", &stop).unwrap();
     assert_eq!(run.wait_interrupt(SOON).unwrap().unwrap().action, InterruptAction::Stop);
-    assert_no_violations(&stage);
+    assert_no_violations(&sandbox);
 }
 
 #[test]
 fn a_lost_connection_is_not_an_answer() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (agent, room) = lobby(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let (agent, room) = lobby(&sandbox, "larry");
     let run = room.start_run(Trigger::none()).unwrap();
 
     // Reconnected in time: requested again with the same id, and answered.
-    let sandbox = &stage.sandbox;
-    let granted = ask(&stage, &run, 1, |run, id| {
+    let sandbox = &sandbox;
+    let granted = ask(sandbox, &run, 1, |run, id| {
         sandbox.drop_links();
         eventually("the loss is noticed", || !agent.is_connected());
         agent.reconnect_now();
@@ -104,7 +104,7 @@ fn a_lost_connection_is_not_an_answer() {
         sandbox.respond_permission(run, id, "approve", None);
     });
     assert!(granted.is_granted());
-    assert_no_violations(&stage);
+    assert_no_violations(sandbox);
     let asked = kinds(&run).iter().filter(|kind| *kind == "permission-request").count();
     assert_eq!(asked, 1, "it is one request");
 
@@ -135,11 +135,11 @@ fn a_lost_connection_is_not_an_answer() {
 #[test]
 fn a_stop_ends_the_wait_for_permission() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (_agent, room) = lobby(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let (_agent, room) = lobby(&sandbox, "larry");
     let run = room.start_run(Trigger::none()).unwrap();
-    let sandbox = &stage.sandbox;
-    let stopped = ask(&stage, &run, 1, |run, _| {
+    let sandbox = &sandbox;
+    let stopped = ask(sandbox, &run, 1, |run, _| {
         // This is not a stop.
         sandbox.interrupt_run(run, "adjust", Some("hurry up"));
         sandbox.interrupt_run(run, "stop", None);
@@ -153,20 +153,20 @@ fn a_stop_ends_the_wait_for_permission() {
     assert_eq!(run.interrupt().unwrap().action, InterruptAction::Adjust);
     assert_eq!(run.interrupt().unwrap().action, InterruptAction::Stop);
     assert_eq!(run.interrupt(), None);
-    assert_no_violations(&stage);
+    assert_no_violations(sandbox);
 }
 
 #[test]
 fn interrupts_are_seen_in_order_and_a_stop_stays() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (agent, room) = lobby(&stage, "larry");
-    stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
+    let sandbox = TestSandbox::new();
+    let (agent, room) = lobby(&sandbox, "larry");
+    sandbox.add_agency("Elsewhere", &sandbox.alice.id).unwrap();
     let other = agent.join("elsewhere").unwrap().start_run(Trigger::none()).unwrap();
     let run = room.start_run(Trigger::none()).unwrap();
-    let (id, sandbox) = (run.id().as_str(), &stage.sandbox);
+    let (id, sandbox) = (run.id().as_str(), &sandbox);
     eventually("both are known", || {
-        run_events(&stage, id).len() + run_events(&stage, other.id().as_str()).len() == 2
+        run_events(sandbox, id).len() + run_events(sandbox, other.id().as_str()).len() == 2
     });
     assert_eq!((run.interrupt(), run.is_stopped()), (None, false));
     assert_eq!(run.wait_interrupt(Duration::from_millis(50)).unwrap(), None);
@@ -196,7 +196,7 @@ fn interrupts_are_seen_in_order_and_a_stop_stays() {
 
     let id = id.to_owned();
     run.error("stopped").unwrap();
-    let transcript = transcript_at_end(&stage, "agent-run-error", &id);
+    let transcript = transcript_at_end(sandbox, "agent-run-error", &id);
     let noted: Vec<_> = transcript.iter().filter(|entry| entry["type"] == "interrupt").collect();
     assert_eq!(noted.len(), 4, "once each, and only those of this run");
     assert_eq!(*noted[2], json!({"type": "interrupt", "action": "pause", "message": null}));
@@ -237,10 +237,10 @@ fn a_flood_of_interrupts_does_not_fill_the_memory() {
 #[test]
 fn a_stop_is_seen_by_a_loop_that_only_writes() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (_agent, room) = lobby(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let (_agent, room) = lobby(&sandbox, "larry");
     let run = room.start_run(Trigger::none()).unwrap();
-    let sandbox = &stage.sandbox;
+    let sandbox = &sandbox;
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let part = sandbox.wait_for_event("agent-run-stream", SOON).unwrap();
@@ -256,5 +256,5 @@ fn a_stop_is_seen_by_a_loop_that_only_writes() {
     });
     run.error("stopped").unwrap();
     assert!(sandbox.wait_for_event("agent-run-error", SOON).is_some());
-    assert_no_violations(&stage);
+    assert_no_violations(sandbox);
 }

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::runs::{assert_no_violations, lobby, run_events, transcript_at_end};
-use crate::common::{SOON, Stage, eventually, watchdog};
+use crate::common::{SOON, TestSandbox, eventually, watchdog};
 use crustocean::{
     ErrorKind, Message, Stop,
     run::{Run, Stream, ToolCall, Trigger},
@@ -24,16 +24,16 @@ impl Read for Silent {
     }
 }
 
-fn names(stage: &Stage, run: &str) -> Vec<String> {
-    run_events(stage, run).into_iter().map(|(name, _)| name).collect()
+fn names(sandbox: &TestSandbox, run: &str) -> Vec<String> {
+    run_events(sandbox, run).into_iter().map(|(name, _)| name).collect()
 }
 
 #[test]
 fn the_last_handle_ends_the_run_wherever_it_is() {
     fn goes_anywhere<T: Send + Sync + 'static>(_: &T) {}
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (_agent, room) = lobby(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let (_agent, room) = lobby(&sandbox, "larry");
     let run = room.start_run(Trigger::none()).unwrap();
     goes_anywhere(&run);
     let (id, other) = (run.id().to_string(), run.clone());
@@ -41,21 +41,21 @@ fn the_last_handle_ends_the_run_wherever_it_is() {
     let mut stream: Stream = thread::spawn(move || other.stream().unwrap()).join().unwrap();
     goes_anywhere(&stream);
     stream.push("still").unwrap();
-    eventually("the stream is all that is left", || names(&stage, &id).len() == 2);
+    eventually("the stream is all that is left", || names(&sandbox, &id).len() == 2);
     assert_eq!(room.try_start_run(Trigger::none()).unwrap_err().kind(), ErrorKind::Conflict);
     stream.finish().unwrap();
-    transcript_at_end(&stage, "agent-run-error", &id);
+    transcript_at_end(&sandbox, "agent-run-error", &id);
     let tool: ToolCall = room.start_run(Trigger::none()).unwrap().tool("think", "hard").unwrap();
     drop(tool);
-    assert_eq!(stage.sandbox.wait_for_events("agent-run-error", 2, SOON).len(), 2);
-    assert_no_violations(&stage);
+    assert_eq!(sandbox.wait_for_events("agent-run-error", 2, SOON).len(), 2);
+    assert_no_violations(&sandbox);
 }
 
 #[test]
 fn an_ended_run_reports_that_it_has_ended() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (agent, room) = lobby(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let (agent, room) = lobby(&sandbox, "larry");
     let run = room.start_run(Trigger::none()).unwrap();
     run.complete("done").unwrap();
     // The room is free although handles still exist.
@@ -81,15 +81,15 @@ fn an_ended_run_reports_that_it_has_ended() {
     agent.close().unwrap();
     assert!(next.status("late").unwrap_err().is_closed());
     assert!(next.is_stopped());
-    assert_eq!(stage.sandbox.wait_for_events("agent-run-error", 1, SOON).len(), 1);
-    assert_no_violations(&stage);
+    assert_eq!(sandbox.wait_for_events("agent-run-error", 1, SOON).len(), 1);
+    assert_no_violations(&sandbox);
 }
 
 #[test]
 fn open_streams_and_tools_end_before_the_run() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (_agent, room) = lobby(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let (_agent, room) = lobby(&sandbox, "larry");
     let run = room.start_run(Trigger::none()).unwrap();
     let id = run.id().to_string();
     let tool = run.tool("think", "hard").unwrap();
@@ -100,11 +100,11 @@ fn open_streams_and_tools_end_before_the_run() {
     text.push(" sentence").unwrap();
     drop(text);
     tool.done("thought").unwrap();
-    let transcript = transcript_at_end(&stage, "agent-run-complete", &id);
+    let transcript = transcript_at_end(&sandbox, "agent-run-complete", &id);
     let kinds: Vec<_> = transcript.iter().map(|entry| entry["type"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["start", "tool-call", "stream-start", "stream-end", "tool-result", "complete"]);
-    assert_eq!(stage.sandbox.messages(&stage.sandbox.lobby_id())[0].content, "half a sentence");
-    assert_no_violations(&stage);
+    assert_eq!(sandbox.messages(&sandbox.lobby_id())[0].content, "half a sentence");
+    assert_no_violations(&sandbox);
     drop(run);
     room.try_start_run(Trigger::none()).unwrap().complete("next").unwrap();
 }
@@ -112,8 +112,8 @@ fn open_streams_and_tools_end_before_the_run() {
 #[test]
 fn a_stop_from_the_room_ends_a_model() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (_agent, room) = lobby(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let (_agent, room) = lobby(&sandbox, "larry");
     let run = room.start_run(Trigger::none()).unwrap();
     let (_model, silence) = mpsc::channel();
     let (called, calls) = mpsc::channel();
@@ -123,21 +123,21 @@ fn a_stop_from_the_room_ends_a_model() {
             let mut text = Vec::new();
             run.stopped().reader(Silent(silence)).unwrap().read_to_end(&mut text).map(|_| text)
         });
-        stage.sandbox.wait_for_event("agent-run-start", SOON).unwrap();
-        stage.sandbox.interrupt_run(run.id().as_str(), "stop", None);
+        sandbox.wait_for_event("agent-run-start", SOON).unwrap();
+        sandbox.interrupt_run(run.id().as_str(), "stop", None);
         assert_eq!(reading.join().unwrap().unwrap(), b"");
     });
     calls.recv_timeout(SOON).unwrap();
     assert!(run.is_stopped());
     run.error("stopped by the room").unwrap();
-    assert_no_violations(&stage);
+    assert_no_violations(&sandbox);
 }
 
 #[test]
 fn the_end_of_the_agent_ends_a_model() {
     let _watchdog = watchdog(LIMIT);
-    let (stage, stop) = (Stage::new(), Stop::new());
-    let agent = stage.builder().stop(&stop).connect(stage.agent_token("larry")).unwrap();
+    let (sandbox, stop) = (TestSandbox::new(), Stop::new());
+    let agent = sandbox.builder().stop(&stop).connect(sandbox.agent_token("larry")).unwrap();
     let run = agent.join("lobby").unwrap().start_run(Trigger::none()).unwrap();
     let (_model, silence) = mpsc::channel();
     let stopped = thread::scope(|scope| {
@@ -151,16 +151,16 @@ fn the_end_of_the_agent_ends_a_model() {
     });
     assert!(stopped.elapsed() < Duration::from_secs(5), "{:?}", stopped.elapsed());
     assert!(run.is_stopped());
-    assert!(stage.sandbox.wait_for_event("agent-run-error", SOON).is_some());
+    assert!(sandbox.wait_for_event("agent-run-error", SOON).is_some());
 }
 
 #[test]
 fn runs_of_one_room_wait_for_each_other() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (agent, room) = lobby(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let (agent, room) = lobby(&sandbox, "larry");
     for n in 0..3 {
-        stage.alice_says(&format!("@larry question {n}"));
+        sandbox.alice_says(&format!("@larry question {n}"));
     }
     let answer = |question: &Message| -> crustocean::Result<()> {
         let run = room.start_run(question)?;
@@ -176,26 +176,26 @@ fn runs_of_one_room_wait_for_each_other() {
             let mentions = mentions.clone();
             scope.spawn(|| mentions.for_each(|question| answer(&question.unwrap()).unwrap()));
         }
-        assert_eq!(stage.sandbox.wait_for_events("agent-run-complete", 3, SOON).len(), 3);
+        assert_eq!(sandbox.wait_for_events("agent-run-complete", 3, SOON).len(), 3);
         agent.clone().close().unwrap();
     });
-    let said = stage.sandbox.messages(&stage.sandbox.lobby_id());
+    let said = sandbox.messages(&sandbox.lobby_id());
     assert_eq!(said.iter().filter(|message| message.content.contains("an answer to")).count(), 3);
-    assert_no_violations(&stage);
+    assert_no_violations(&sandbox);
 }
 
 #[test]
 fn waiting_for_a_room_has_an_end() {
     let _watchdog = watchdog(LIMIT);
-    let (stage, stop) = (Stage::new(), Stop::new());
-    let impatient = stage.builder().run_wait(Duration::from_millis(50));
-    let impatient = impatient.connect(stage.agent_token("ben")).unwrap().join("lobby").unwrap();
+    let (sandbox, stop) = (TestSandbox::new(), Stop::new());
+    let impatient = sandbox.builder().run_wait(Duration::from_millis(50));
+    let impatient = impatient.connect(sandbox.agent_token("ben")).unwrap().join("lobby").unwrap();
     let open = impatient.start_run(Trigger::none()).unwrap();
     let error = impatient.start_run(Trigger::none()).unwrap_err();
     assert!(error.is_timeout() && error.to_string().contains("a run is open in this room"), "{error}");
     drop(open);
 
-    let agent = stage.builder().stop(&stop).connect(stage.agent_token("larry")).unwrap();
+    let agent = sandbox.builder().stop(&stop).connect(sandbox.agent_token("larry")).unwrap();
     let room = agent.join("lobby").unwrap();
     let _open = room.start_run(Trigger::none()).unwrap();
     thread::scope(|scope| {
@@ -209,9 +209,9 @@ fn waiting_for_a_room_has_an_end() {
 #[test]
 fn a_reply_can_be_confirmed() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (agent, _room) = lobby(&stage, "larry");
-    stage.alice_says("@larry are you there?");
+    let sandbox = TestSandbox::new();
+    let (agent, _room) = lobby(&sandbox, "larry");
+    sandbox.alice_says("@larry are you there?");
     let question = agent.mentions().next().unwrap().unwrap();
     let answer = agent.post_reply(&question, "yes").unwrap().first;
     let again = agent.room_of(&question).post_reply(&question, "and yes").unwrap().first;

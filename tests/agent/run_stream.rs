@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::common::runs::{assert_no_violations, lobby, run_events, transcript_at_end};
-use crate::common::{SOON, ScriptedServer, Stage, eventually, scripted, watchdog};
+use crate::common::{SOON, ScriptedServer, TestSandbox, eventually, scripted, watchdog};
 use crustocean::{Agent, ErrorKind, Outgoing, Room, run::Trigger};
 use serde_json::{Value, json};
 
@@ -85,8 +85,8 @@ fn pushes_of_single_tokens_share_frames() {
 #[test]
 fn a_stream_can_be_written_to() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (_agent, room) = lobby(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let (_agent, room) = lobby(&sandbox, "larry");
     let run = room.start_run(Trigger::none()).unwrap();
     let id = run.id().to_string();
     let text = "Ein Preis: €3000 🦀\n".repeat(20);
@@ -110,8 +110,8 @@ fn a_stream_can_be_written_to() {
         run.stream().unwrap().finish_with(Outgoing::new("corrected").with("agent_log", true)).unwrap();
     run.complete("").unwrap();
 
-    let transcript = transcript_at_end(&stage, "agent-run-complete", &id);
-    let ends: Vec<_> = run_events(&stage, &id).into_iter().filter(|(_, it)| it["done"] == true).collect();
+    let transcript = transcript_at_end(&sandbox, "agent-run-complete", &id);
+    let ends: Vec<_> = run_events(&sandbox, &id).into_iter().filter(|(_, it)| it["done"] == true).collect();
     let expected = [(&first, text.as_str()), (&second, &text), (&third, "a\u{fffd}"), (&fourth, "corrected")];
     for ((_, end), (id, text)) in ends.iter().zip(expected) {
         assert_eq!((end["messageId"].as_str(), end["content"].as_str()), (Some(id.as_str()), Some(text)));
@@ -120,7 +120,7 @@ fn a_stream_can_be_written_to() {
     }
     assert_eq!(ends.len(), 4);
     assert_eq!((ends[0].1.get("metadata"), &ends[3].1["metadata"]), (None, &json!({"agent_log": true})));
-    assert_no_violations(&stage);
+    assert_no_violations(&sandbox);
 }
 
 #[test]
@@ -150,8 +150,8 @@ fn the_shown_text_can_be_read() {
 #[test]
 fn an_ended_stream_refuses_more_text() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (_agent, room) = lobby(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let (_agent, room) = lobby(&sandbox, "larry");
     let run = room.start_run(Trigger::none()).unwrap();
     let mut stream = run.stream().unwrap();
     let kilobyte = "x".repeat(1024);
@@ -164,19 +164,19 @@ fn an_ended_stream_refuses_more_text() {
     stream.finish().unwrap();
     let id = run.id().to_string();
     run.complete("").unwrap();
-    transcript_at_end(&stage, "agent-run-complete", &id);
+    transcript_at_end(&sandbox, "agent-run-complete", &id);
     eventually("all of it arrives", || {
-        let whole = run_events(&stage, &id).into_iter().find(|(_, it)| it["done"] == true);
+        let whole = run_events(&sandbox, &id).into_iter().find(|(_, it)| it["done"] == true);
         whole.is_some_and(|(_, it)| it["content"].as_str().unwrap().len() == 256 * 1024)
     });
-    assert_no_violations(&stage);
+    assert_no_violations(&sandbox);
 }
 
 #[test]
 fn a_stream_ends_even_if_the_server_does_not_take_all_of_it() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (_agent, room) = lobby(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let (_agent, room) = lobby(&sandbox, "larry");
     let run = room.start_run(Trigger::none()).unwrap();
     // Each character takes six bytes, together more than a million.
     let noise = "\u{1}".repeat(250 * 1024);
@@ -187,10 +187,10 @@ fn a_stream_ends_even_if_the_server_does_not_take_all_of_it() {
     stream.push(&noise).unwrap_err();
     drop(stream);
     run.complete("").unwrap();
-    for end in stage.sandbox.wait_for_events("agent-run-stream", 2, SOON) {
+    for end in sandbox.wait_for_events("agent-run-stream", 2, SOON) {
         assert_eq!(end["done"], true);
         assert!(end["content"].as_str().unwrap().starts_with("\u{1}\u{1}"));
     }
-    assert!(stage.sandbox.wait_for_event("agent-run-complete", SOON).is_some());
-    assert_no_violations(&stage);
+    assert!(sandbox.wait_for_event("agent-run-complete", SOON).is_some());
+    assert_no_violations(&sandbox);
 }

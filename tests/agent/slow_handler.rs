@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::time::Duration;
 
-use crate::common::{SOON, ScriptedServer, Stage, scripted, wait_for_message, watchdog};
+use crate::common::{SOON, ScriptedServer, TestSandbox, scripted, wait_for_message, watchdog};
 use crustocean::{Agent, Event};
 use crustocean_sandbox::Sandbox;
 use serde_json::json;
@@ -17,20 +17,20 @@ fn a_blocking_handler_keeps_the_connection() {
     // After half a second without a pong the server closes the connection.
     let sandbox =
         Sandbox::builder().ping_interval(Duration::from_millis(300)).ping_timeout(Duration::from_millis(200));
-    let stage = Stage::with(sandbox);
-    let agent = stage.in_lobby("larry");
+    let sandbox = TestSandbox::with(sandbox);
+    let agent = sandbox.in_lobby("larry");
     let events = agent.events();
-    stage.alice_says("think about it");
+    sandbox.alice_says("think about it");
     wait_for_message(&events, "think");
     // The handler takes ten times the server's time limit. The test needs this time.
     std::thread::sleep(Duration::from_secs(5));
-    stage.alice_says("and?");
+    sandbox.alice_says("and?");
     agent.send("I have thought").unwrap();
     wait_for_message(&events, "and?");
     wait_for_message(&events, "I have thought");
     let mut later = std::iter::from_fn(|| events.try_recv().ok());
     assert!(later.all(|event| !matches!(event, Event::Disconnected { .. })));
-    assert_eq!(stage.sandbox.handshakes().len(), 1, "one connection all the while");
+    assert_eq!(sandbox.handshakes().len(), 1, "one connection all the while");
 }
 
 #[test]
@@ -77,11 +77,11 @@ fn an_agent_that_only_sends_answers_heartbeats() {
 #[test]
 fn events_wait_in_order_while_the_handler_works() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
     let events = agent.events();
     for n in 0..300 {
-        stage.alice_says(&format!("number {n}"));
+        sandbox.alice_says(&format!("number {n}"));
     }
     let mut expected = 0;
     while expected < 300 {
@@ -103,8 +103,8 @@ fn events_wait_in_order_while_the_handler_works() {
 fn every_event_goes_to_exactly_one_of_several_threads() {
     let _watchdog = watchdog(LIMIT);
     const MESSAGES: usize = 400;
-    let stage = Stage::new();
-    let agent = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
     let seen = Arc::new(Mutex::new(Vec::new()));
     let workers: Vec<_> = (0..4)
         .map(|_| {
@@ -122,7 +122,7 @@ fn every_event_goes_to_exactly_one_of_several_threads() {
         })
         .collect();
     for n in 0..MESSAGES {
-        stage.alice_says(&format!("number {n}"));
+        sandbox.alice_says(&format!("number {n}"));
     }
     crate::common::eventually("all are handled", || seen.lock().unwrap().len() >= MESSAGES);
     agent.close().unwrap();
@@ -135,8 +135,8 @@ fn every_event_goes_to_exactly_one_of_several_threads() {
 #[test]
 fn slow_handlers_in_several_threads_work_side_by_side() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
     // Both handlers must run at the same time to pass the barrier.
     let together = Arc::new(Barrier::new(2));
     let workers: Vec<_> = (0..2)
@@ -148,8 +148,8 @@ fn slow_handlers_in_several_threads_work_side_by_side() {
             })
         })
         .collect();
-    stage.alice_says("work one");
-    stage.alice_says("work two");
+    sandbox.alice_says("work one");
+    sandbox.alice_says("work two");
     for worker in workers {
         worker.join().unwrap();
     }
@@ -158,8 +158,8 @@ fn slow_handlers_in_several_threads_work_side_by_side() {
 #[test]
 fn threads_send_while_another_waits_for_events() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
     let events = agent.events();
     let waiting = std::thread::spawn(move || {
         for n in 0..100 {

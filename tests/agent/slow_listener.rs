@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{SOON, Stage, eventually, wait_for, wait_for_message, watchdog};
+use crate::common::{SOON, TestSandbox, eventually, wait_for, wait_for_message, watchdog};
 use crustocean::{Agent, Event};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -10,17 +10,17 @@ const LIMIT: Duration = Duration::from_secs(60);
 const COUNT: usize = 250;
 
 /// Larry, whose queues hold ten events.
-fn larry(stage: &Stage) -> Agent {
-    let agent = stage.builder().queue(10, 1 << 20).connect(stage.agent_token("larry")).unwrap();
+fn larry(sandbox: &TestSandbox) -> Agent {
+    let agent = sandbox.builder().queue(10, 1 << 20).connect(sandbox.agent_token("larry")).unwrap();
     agent.join("lobby").unwrap();
     agent
 }
 
 /// Alice says these, and another loop hears them all.
-fn say(stage: &Stage, larry: &Agent, texts: &[String]) {
+fn say(sandbox: &TestSandbox, larry: &Agent, texts: &[String]) {
     let events = larry.events();
     for text in texts {
-        stage.alice_says(text);
+        sandbox.alice_says(text);
         wait_for_message(&events, text);
     }
 }
@@ -32,16 +32,16 @@ fn numbered(prefix: &str) -> Vec<String> {
 #[test]
 fn a_slow_loop_over_mentions_gets_every_question_in_order() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = larry(&stage);
+    let sandbox = TestSandbox::new();
+    let larry = larry(&sandbox);
     let mentions = larry.mentions();
     let asked = numbered("@larry");
-    say(&stage, &larry, &asked);
+    say(&sandbox, &larry, &asked);
     assert!(larry.stats().dropped_events >= (COUNT - 10) as u64, "{:?}", larry.stats());
     let first = mentions.recv_timeout(SOON).unwrap();
     assert_eq!((first.content.as_str(), first.replayed), (asked[0].as_str(), true));
     // What is asked meanwhile comes after that.
-    stage.alice_says("@larry the last one");
+    sandbox.alice_says("@larry the last one");
     for text in &asked[1..] {
         assert_eq!(&mentions.recv_timeout(SOON).unwrap().content, text);
     }
@@ -54,12 +54,12 @@ fn a_slow_loop_over_mentions_gets_every_question_in_order() {
 #[test]
 fn a_slow_loop_over_events_is_told_and_gets_every_message() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = larry(&stage);
+    let sandbox = TestSandbox::new();
+    let larry = larry(&sandbox);
     let (events, mentions) = (larry.events(), larry.mentions());
     let said = numbered("@larry");
     for text in &said {
-        stage.alice_says(text);
+        sandbox.alice_says(text);
         assert_eq!(&mentions.recv_timeout(SOON).unwrap().content, text);
     }
     let missed = wait_for(&events, "the number of dropped events", |event| match event {
@@ -79,11 +79,11 @@ fn a_slow_loop_over_events_is_told_and_gets_every_message() {
 #[test]
 fn a_slow_loop_over_commands_gets_every_command() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = larry(&stage);
+    let sandbox = TestSandbox::new();
+    let larry = larry(&sandbox);
     let commands = larry.commands("!larry");
     let said = numbered("!larry");
-    say(&stage, &larry, &said);
+    say(&sandbox, &larry, &said);
     for text in &said {
         assert_eq!(&commands.recv_timeout(SOON).unwrap().content, text);
     }
@@ -92,15 +92,15 @@ fn a_slow_loop_over_commands_gets_every_command() {
 #[test]
 fn what_cannot_be_read_again_is_said() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = larry(&stage);
+    let sandbox = TestSandbox::new();
+    let larry = larry(&sandbox);
     let (events, mentions) = (larry.events(), larry.mentions());
     for text in numbered("@larry") {
-        stage.alice_says(&text);
+        sandbox.alice_says(&text);
         mentions.recv_timeout(SOON).unwrap();
     }
     // Both places where the history of a room can be.
-    stage.sandbox.fail_next(2, 403, None);
+    sandbox.fail_next(2, 403, None);
     let error = wait_for(&events, "the gap", |event| match event {
         Event::GapNotFilled { error, .. } => Some(error),
         _ => None,
@@ -115,12 +115,12 @@ fn what_cannot_be_read_again_is_said() {
 #[test]
 fn a_loop_that_begins_late_gets_what_a_subscription_has_taken() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = larry(&stage);
+    let sandbox = TestSandbox::new();
+    let larry = larry(&sandbox);
     let all = larry.subscribe();
     let asked = numbered("@larry");
     for text in &asked {
-        stage.alice_says(text);
+        sandbox.alice_says(text);
         wait_for_message(&all, text);
     }
     let mentions = larry.mentions();
@@ -132,11 +132,11 @@ fn a_loop_that_begins_late_gets_what_a_subscription_has_taken() {
 #[test]
 fn closing_ends_a_loop_that_still_reads() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = larry(&stage);
+    let sandbox = TestSandbox::new();
+    let larry = larry(&sandbox);
     let mentions = larry.mentions();
-    say(&stage, &larry, &numbered("@larry"));
-    stage.sandbox.delay_next(100, Duration::from_secs(30));
+    say(&sandbox, &larry, &numbered("@larry"));
+    sandbox.delay_next(100, Duration::from_secs(30));
     assert!(mentions.try_recv().is_err(), "the history is asked for, and says nothing yet");
     larry.close().unwrap();
     eventually("the loop ends", || matches!(mentions.try_recv(), Err(crustocean::agent::RecvError::Closed)));

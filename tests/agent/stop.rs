@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{SOON, Stage, eventually, promptly, watchdog};
+use crate::common::{SOON, TestSandbox, eventually, promptly, watchdog};
 use crustocean::{
     AgencyId, Agent, Client, Error, ErrorKind, MessageId, PersonalAccessToken, Stop,
     agent::{Reconnect, RecvError},
@@ -17,8 +17,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// How long a stop may take to end all waits.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
-fn stoppable(stage: &Stage, name: &str, stop: &Stop) -> Agent {
-    stage.builder().stop(stop).connect(stage.agent_token(name)).unwrap()
+fn stoppable(sandbox: &TestSandbox, name: &str, stop: &Stop) -> Agent {
+    sandbox.builder().stop(stop).connect(sandbox.agent_token(name)).unwrap()
 }
 
 #[test]
@@ -54,14 +54,14 @@ fn a_stop_ends_a_connect_and_prevents_later_ones() {
 
 /// Starts every wait of an agent and a client, on a server that does not answer, and stops them. Returns the time from
 /// the stop until the last wait has ended.
-fn stop_everything(stage: &Stage, stop: &Stop, agent: &Agent) -> Duration {
+fn stop_everything(sandbox: &TestSandbox, stop: &Stop, agent: &Agent) -> Duration {
     let room = agent.join("lobby").unwrap();
-    let token: PersonalAccessToken = stage.alice.token.parse().unwrap();
-    let client = Client::builder().api_url(stage.sandbox.url()).stop(stop).build(token).unwrap();
+    let token: PersonalAccessToken = sandbox.alice.token.parse().unwrap();
+    let client = Client::builder().api_url(sandbox.url()).stop(stop).build(token).unwrap();
     let run = room.start_run(Trigger::none()).unwrap();
     let reader = stop.reader(Silent).unwrap();
     let scheduler = stop.clone();
-    stage.sandbox.freeze(LIMIT);
+    sandbox.freeze(LIMIT);
     type Wait<'a> = Box<dyn Fn() -> Error + Send + Sync + 'a>;
     let errors: [(&str, Wait<'_>); 10] = [
         ("post", Box::new(|| room.post("hello").unwrap_err())),
@@ -125,10 +125,10 @@ fn every_wait_ends_while_the_server_is_frozen() {
     let mut number = 0;
     promptly(AT_ONCE, "every wait", || {
         number += 1;
-        let (stage, stop) = (Stage::new(), Stop::new());
-        let agent = stoppable(&stage, &format!("larry{number}"), &stop);
-        let took = stop_everything(&stage, &stop, &agent);
-        stage.sandbox.thaw();
+        let (sandbox, stop) = (TestSandbox::new(), Stop::new());
+        let agent = stoppable(&sandbox, &format!("larry{number}"), &stop);
+        let took = stop_everything(&sandbox, &stop, &agent);
+        sandbox.thaw();
         took
     });
 }
@@ -137,10 +137,10 @@ fn every_wait_ends_while_the_server_is_frozen() {
 fn waiting_for_a_lost_connection_ends() {
     let _watchdog = watchdog(LIMIT);
     promptly(AT_ONCE, "a wait for the connection", || {
-        let (stage, stop) = (Stage::new(), Stop::new());
-        let agent = stoppable(&stage, "larry", &stop);
+        let (sandbox, stop) = (TestSandbox::new(), Stop::new());
+        let agent = stoppable(&sandbox, "larry", &stop);
         let room = agent.join("lobby").unwrap();
-        stage.sandbox.stop();
+        sandbox.stop();
         eventually("the link is lost", || !agent.is_connected());
         let (began, begun) = mpsc::channel();
         thread::scope(|scope| {
@@ -164,8 +164,8 @@ fn waiting_for_a_lost_connection_ends() {
 #[test]
 fn open_runs_end_as_errors_and_sent_messages_arrive() {
     let _watchdog = watchdog(LIMIT);
-    let (stage, stop) = (Stage::new(), Stop::new());
-    let (larry, ben) = (stoppable(&stage, "larry", &stop), stoppable(&stage, "ben", &stop));
+    let (sandbox, stop) = (TestSandbox::new(), Stop::new());
+    let (larry, ben) = (stoppable(&sandbox, "larry", &stop), stoppable(&sandbox, "ben", &stop));
     let runs = [&larry, &ben].map(|agent| agent.join("lobby").unwrap().start_run(Trigger::none()).unwrap());
     assert!(!larry.is_closed() && !larry.wait_closed(Duration::from_millis(1)));
     for n in 0..100 {
@@ -178,20 +178,20 @@ fn open_runs_end_as_errors_and_sent_messages_arrive() {
     larry.close().unwrap();
     ben.close().unwrap();
     // Everything arrives, before the disconnect.
-    let ended = stage.sandbox.wait_for_events("agent-run-error", 2, SOON);
+    let ended = sandbox.wait_for_events("agent-run-error", 2, SOON);
     let mut ids: Vec<_> = ended.iter().map(|end| end["runId"].as_str().unwrap()).collect();
     let mut expected: Vec<_> = runs.iter().map(|run| run.id().as_str()).collect();
     ids.sort_unstable();
     expected.sort_unstable();
     assert_eq!(ids, expected);
-    assert_eq!(stage.sandbox.messages(&stage.sandbox.lobby_id()).len(), 100);
+    assert_eq!(sandbox.messages(&sandbox.lobby_id()).len(), 100);
 }
 
 #[test]
 fn dropping_the_last_handle_waits_for_the_disconnect() {
     let _watchdog = watchdog(LIMIT);
-    let (stage, stop) = (Stage::new(), Stop::new());
-    let agent = stoppable(&stage, "larry", &stop);
+    let (sandbox, stop) = (TestSandbox::new(), Stop::new());
+    let agent = stoppable(&sandbox, "larry", &stop);
     let room = agent.join("lobby").unwrap();
     room.send("the last words").unwrap();
     stop.stop();
@@ -199,34 +199,34 @@ fn dropping_the_last_handle_waits_for_the_disconnect() {
         event.unwrap();
     }
     drop((agent, room));
-    eventually("they are there", || stage.sandbox.messages(&stage.sandbox.lobby_id()).len() == 1);
-    eventually("nobody is left", || stage.sandbox.connections() == 0);
+    eventually("they are there", || sandbox.messages(&sandbox.lobby_id()).len() == 1);
+    eventually("nobody is left", || sandbox.connections() == 0);
 }
 
 #[test]
 fn an_unused_stop_ends_nothing_and_keeps_nothing_alive() {
     let _watchdog = watchdog(LIMIT);
-    let (stage, stop) = (Stage::new(), Stop::new());
-    let agent = stoppable(&stage, "larry", &stop);
+    let (sandbox, stop) = (TestSandbox::new(), Stop::new());
+    let agent = stoppable(&sandbox, "larry", &stop);
     agent.clone().close().unwrap();
     assert!(agent.is_closed() && agent.wait_closed(Duration::ZERO) && !stop.is_stopped());
     drop(agent);
-    let second = stoppable(&stage, "ben", &stop);
+    let second = stoppable(&sandbox, "ben", &stop);
     second.join("lobby").unwrap().post("still here").unwrap();
     drop(second);
-    eventually("both are gone", || stage.sandbox.connections() == 0);
+    eventually("both are gone", || sandbox.connections() == 0);
     stop.stop();
 }
 
 #[test]
 fn the_first_connection_waits_for_the_server() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (token, alice) = (stage.agent_token("larry"), stage.alice.clone());
-    let url = stage.sandbox.url().to_owned();
+    let sandbox = TestSandbox::new();
+    let (token, alice) = (sandbox.agent_token("larry"), sandbox.alice.clone());
+    let url = sandbox.url().to_owned();
     let builder = Agent::builder().api_url(&url);
-    let state = stage.sandbox.suspend();
-    drop(stage);
+    let state = sandbox.suspend();
+    drop(sandbox);
 
     // Without a policy, and with a limited one.
     assert_eq!(builder.clone().connect(token.clone()).unwrap_err().kind(), ErrorKind::Connect);
@@ -250,16 +250,16 @@ fn the_first_connection_waits_for_the_server() {
         })
     });
 
-    let stage = thread::scope(|scope| {
+    let sandbox = thread::scope(|scope| {
         let connecting = scope.spawn(|| patient.clone().connect(token.clone()).unwrap());
         thread::sleep(Duration::from_millis(300));
-        let stage = Stage::resumed(state, alice);
+        let sandbox = TestSandbox::resumed(state, alice);
         let agent = connecting.join().unwrap();
         agent.join("lobby").unwrap().post("at last").unwrap();
-        stage
+        sandbox
     });
     // The crate waits for a failing server, but not for a wrong token.
-    stage.sandbox.fail_next(3, 503, None);
+    sandbox.fail_next(3, 503, None);
     patient.clone().retries(0).connect(token).unwrap();
     let wrong = patient.connect("sk_wrong".parse().unwrap()).unwrap_err();
     assert_eq!(wrong.kind(), ErrorKind::Unauthorized, "{wrong}");

@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use crate::common::{SOON, Stage, eventually, watchdog};
+use crate::common::{SOON, TestSandbox, eventually, watchdog};
 use crustocean::{AgencyId, Agent, Result};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -23,9 +23,10 @@ fn bot(agent: &Agent, model: impl Fn(&str) -> String, log: &mpsc::Sender<String>
 #[test]
 fn an_empty_answer_and_a_lost_connection_lose_one_answer_each() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (alice, builder) = (stage.alice.clone(), stage.builder().send_timeout(Duration::from_millis(100)));
-    let agent = builder.connect(stage.agent_token("larry")).unwrap();
+    let sandbox = TestSandbox::new();
+    let (alice, builder) =
+        (sandbox.alice.clone(), sandbox.builder().send_timeout(Duration::from_millis(100)));
+    let agent = builder.connect(sandbox.agent_token("larry")).unwrap();
     agent.join("lobby").unwrap();
     let (log, errors) = mpsc::channel();
     let (asked, question) = mpsc::channel();
@@ -43,24 +44,23 @@ fn an_empty_answer_and_a_lost_connection_lose_one_answer_each() {
         };
         bot(&handle, model, &log)
     });
-    stage.alice_says("@larry nothing");
+    sandbox.alice_says("@larry nothing");
     let error = errors.recv_timeout(SOON).unwrap();
     assert!(error.contains("white space"), "{error}");
-    stage.alice_says("@larry slow");
+    sandbox.alice_says("@larry slow");
     question.recv_timeout(SOON).unwrap();
-    let state = stage.sandbox.suspend();
-    drop(stage);
+    let state = sandbox.suspend();
+    drop(sandbox);
     eventually("the link is lost", || !agent.is_connected());
     go.send(()).unwrap();
     let error = errors.recv_timeout(SOON).unwrap();
     assert!(error.contains("down"), "{error}");
 
-    let stage = Stage::resumed(state, alice);
+    let sandbox = TestSandbox::resumed(state, alice);
     agent.reconnect_now();
-    stage.alice_says("@larry still there?");
-    let lobby = stage.sandbox.lobby_id();
-    let said =
-        || -> Vec<_> { stage.sandbox.messages(&lobby).into_iter().map(|message| message.content).collect() };
+    sandbox.alice_says("@larry still there?");
+    let lobby = sandbox.lobby_id();
+    let said = || -> Vec<_> { sandbox.messages(&lobby).into_iter().map(|message| message.content).collect() };
     eventually("it answers", || said().last().is_some_and(|text| text == "here I am"));
     assert_eq!(said().len(), 4, "{:?}", said());
     agent.close().unwrap();
@@ -70,14 +70,14 @@ fn an_empty_answer_and_a_lost_connection_lose_one_answer_each() {
 #[test]
 fn white_space_is_refused_before_anything_is_done_for_it() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.in_lobby("larry");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
     let room = agent.home().unwrap();
-    stage.alice_says("@larry?");
+    sandbox.alice_says("@larry?");
     let question = agent.mentions().next().unwrap().unwrap();
-    stage.sandbox.stop();
+    sandbox.stop();
     eventually("the link is lost", || !agent.is_connected());
-    stage.sandbox.clear_records();
+    sandbox.clear_records();
     for blank in ["", "  ", "\n\t\u{3000}"] {
         let elsewhere = AgencyId::from("not-joined");
         let errors = [
@@ -95,5 +95,5 @@ fn white_space_is_refused_before_anything_is_done_for_it() {
             assert!(error.unsent().is_none());
         }
     }
-    assert_eq!(stage.sandbox.requests(), Vec::<String>::new());
+    assert_eq!(sandbox.requests(), Vec::<String>::new());
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{SOON, Stage, wait_for, wait_for_message, watchdog};
+use crate::common::{SOON, TestSandbox, wait_for, wait_for_message, watchdog};
 use crustocean::{
     ErrorKind, Event, Outgoing,
     model::{MessageType, SenderType},
@@ -16,8 +16,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 fn messages_go_both_ways_with_metadata() {
     let _watchdog = watchdog(LIMIT);
     for as_string in [false, true] {
-        let stage = Stage::with(Sandbox::builder().metadata_as_string(as_string));
-        let (larry, ben) = (stage.in_lobby("larry"), stage.in_lobby("ben"));
+        let sandbox = TestSandbox::with(Sandbox::builder().metadata_as_string(as_string));
+        let (larry, ben) = (sandbox.in_lobby("larry"), sandbox.in_lobby("ben"));
         larry
             .send(Outgoing::new("  the price ").kind(MessageType::ToolResult).with("skill", "prices"))
             .unwrap();
@@ -25,10 +25,10 @@ fn messages_go_both_ways_with_metadata() {
         assert_eq!((heard.content.as_str(), &heard.kind), ("the price", &MessageType::ToolResult));
         assert_eq!(heard.metadata.get("skill"), Some(json!("prices")), "as string: {as_string}");
         assert_eq!((heard.sender_username.as_str(), &heard.sender_type), ("larry", &SenderType::Agent));
-        assert_eq!(heard.agency_id.as_str(), stage.sandbox.lobby_id());
+        assert_eq!(heard.agency_id.as_str(), sandbox.lobby_id());
         assert!(!heard.dm && !heard.replayed);
 
-        stage.alice_says("hello @larry");
+        sandbox.alice_says("hello @larry");
         let heard = wait_for_message(&larry.events(), "hello");
         assert!(larry.should_respond(&heard) && !ben.should_respond(&heard));
         // The agent gets its own message, too, which is never to be answered.
@@ -43,13 +43,13 @@ fn messages_go_both_ways_with_metadata() {
 #[test]
 fn a_reply_goes_to_the_messages_room_and_counts_hops() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let elsewhere = stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
-    let (larry, ben) = (stage.in_lobby("larry"), stage.in_lobby("ben"));
+    let sandbox = TestSandbox::new();
+    let elsewhere = sandbox.add_agency("Elsewhere", &sandbox.alice.id).unwrap();
+    let (larry, ben) = (sandbox.in_lobby("larry"), sandbox.in_lobby("ben"));
     larry.join("elsewhere").unwrap();
     let (larrys, bens) = (larry.events(), ben.events());
 
-    stage.alice_says("@larry?");
+    sandbox.alice_says("@larry?");
     let question = wait_for_message(&larrys, "@larry?");
     larry.reply(&question, "@ben what do you think?").unwrap();
     let first = wait_for_message(&bens, "what do you think");
@@ -65,8 +65,8 @@ fn a_reply_goes_to_the_messages_room_and_counts_hops() {
     // The twentieth hop is the last one.
     let used_up =
         json!({"loop_guard": {"interaction_id": "lg_x", "hop": 20, "max_hops": 20, "status": "active"}});
-    let lobby = stage.sandbox.lobby_id();
-    stage.sandbox.say(&lobby, &stage.alice.id, "@larry and again", used_up).unwrap();
+    let lobby = sandbox.lobby_id();
+    sandbox.say(&lobby, &sandbox.alice.id, "@larry and again", used_up).unwrap();
     let last = wait_for_message(&larrys, "and again");
     assert_eq!(larry.decide(&last), crustocean::agent::Decision::TooManyHops);
 }
@@ -74,8 +74,8 @@ fn a_reply_goes_to_the_messages_room_and_counts_hops() {
 #[test]
 fn a_message_can_be_edited() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (larry, ben) = (stage.in_lobby("larry"), stage.in_lobby("ben"));
+    let sandbox = TestSandbox::new();
+    let (larry, ben) = (sandbox.in_lobby("larry"), sandbox.in_lobby("ben"));
     let room = larry.rooms().remove(0);
     room.send("draft").unwrap();
     let mine = wait_for_message(&larry.events(), "draft");
@@ -87,7 +87,7 @@ fn a_message_can_be_edited() {
     assert_eq!((&edited.message_id, edited.content.as_str()), (&mine.id, "final"));
 
     // Another account's message cannot be edited: the server reports that later.
-    stage.alice_says("hers");
+    sandbox.alice_says("hers");
     let hers = wait_for_message(&larry.events(), "hers");
     larry.edit(&hers, "his").unwrap();
     wait_for(&larry.events(), "error", |event| matches!(event, Event::ServerError { .. }).then_some(()));
@@ -96,21 +96,21 @@ fn a_message_can_be_edited() {
 #[test]
 fn direct_messages_go_both_ways() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
-    let dm = stage.client().dms().open(&larry.user().id).unwrap();
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
+    let dm = sandbox.client().dms().open(&larry.user().id).unwrap();
 
     let rooms = larry.join_dms().unwrap();
     assert_eq!(rooms.len(), 1);
     assert_eq!(rooms[0].id(), &dm);
     assert_eq!(larry.dms().unwrap()[0].participant.username, "alice");
 
-    stage.sandbox.say(dm.as_str(), &stage.alice.id, "psst", serde_json::Value::Null).unwrap();
+    sandbox.say(dm.as_str(), &sandbox.alice.id, "psst", serde_json::Value::Null).unwrap();
     let heard = wait_for_message(&larry.events(), "psst");
     assert!(heard.dm && larry.should_respond(&heard), "no mention is needed");
     larry.reply(&heard, "I am listening").unwrap();
     larry.send_dm(&dm, "and talking").unwrap();
-    let history = || stage.client().dms().messages(&dm).send().unwrap();
+    let history = || sandbox.client().dms().messages(&dm).send().unwrap();
     crate::common::eventually("the answers arrive", || history().len() == 3);
     assert_eq!(history()[0].content, "and talking");
 
@@ -123,9 +123,9 @@ fn direct_messages_go_both_ways() {
 #[test]
 fn a_direct_room_is_joined_at_its_first_message() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.connect("larry");
-    let dm = stage.client().dms().open(&larry.user().id).unwrap();
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.connect("larry");
+    let dm = sandbox.client().dms().open(&larry.user().id).unwrap();
     larry.send_dm(&dm, "hello alice").unwrap();
     assert!(wait_for_message(&larry.events(), "hello alice").dm);
 }
@@ -133,9 +133,9 @@ fn a_direct_room_is_joined_at_its_first_message() {
 #[test]
 fn an_invitation_can_be_followed() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.connect("larry");
-    let client = stage.client();
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.connect("larry");
+    let client = sandbox.client();
     let agency = client.agencies().create("Back Room").private(true).send().unwrap();
     client.agencies().add_agent(&agency.id, "larry").unwrap();
     let invitation = wait_for(&larry.events(), "agency-invited", |event| match event {
@@ -152,8 +152,8 @@ fn an_invitation_can_be_followed() {
 #[test]
 fn an_invalid_message_is_refused_before_it_is_sent() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.connect("larry");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.connect("larry");
     assert_eq!(larry.send("hello?").unwrap_err().kind(), ErrorKind::Invalid, "in no room");
     larry.set_home(&larry.join("lobby").unwrap()).unwrap();
     assert_eq!(larry.send("  ").unwrap_err().kind(), ErrorKind::Invalid);
@@ -163,15 +163,15 @@ fn an_invalid_message_is_refused_before_it_is_sent() {
     // The connection survived all of this.
     larry.send("still here").unwrap();
     wait_for_message(&larry.events(), "still here");
-    assert_eq!(stage.sandbox.connections(), 1);
+    assert_eq!(sandbox.connections(), 1);
 }
 
 #[test]
 fn unknown_events_arrive_unchanged() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
-    stage.sandbox.emit_to_user(larry.user().id.as_str(), "brand-new", json!({"answer": 42}));
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
+    sandbox.emit_to_user(larry.user().id.as_str(), "brand-new", json!({"answer": 42}));
     let raw = wait_for(&larry.events(), "brand-new", |event| match event {
         Event::Other(raw) if raw.name() == "brand-new" => Some(raw),
         _ => None,
@@ -182,10 +182,10 @@ fn unknown_events_arrive_unchanged() {
 #[test]
 fn an_undecodable_event_loses_only_itself() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let larry = stage.in_lobby("larry");
-    stage.sandbox.emit_to_user(larry.user().id.as_str(), "message", json!({"id": "no more than that"}));
-    stage.alice_says("next");
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
+    sandbox.emit_to_user(larry.user().id.as_str(), "message", json!({"id": "no more than that"}));
+    sandbox.alice_says("next");
     let events = larry.events();
     let name = wait_for(&events, "undecodable", |event| match event {
         Event::Undecodable { name, .. } => Some(name),
@@ -193,18 +193,18 @@ fn an_undecodable_event_loses_only_itself() {
     });
     assert_eq!(name, "message");
     wait_for_message(&events, "next");
-    assert!(stage.sandbox.wait_for_event("join-agency", SOON).is_some());
-    assert_eq!(stage.sandbox.connections(), 1);
+    assert!(sandbox.wait_for_event("join-agency", SOON).is_some());
+    assert_eq!(sandbox.connections(), 1);
 }
 
 #[test]
 fn send_uses_the_home_room_whatever_the_agent_joins() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
-    let larry = stage.builder().connect_and_join(stage.agent_token("larry"), "lobby").unwrap();
+    let sandbox = TestSandbox::new();
+    sandbox.add_agency("Elsewhere", &sandbox.alice.id).unwrap();
+    let larry = sandbox.builder().connect_and_join(sandbox.agent_token("larry"), "lobby").unwrap();
     let home = larry.home().unwrap();
-    assert_eq!((home.id().as_str(), home.slug()), (&*stage.sandbox.lobby_id(), Some("lobby")));
+    assert_eq!((home.id().as_str(), home.slug()), (&*sandbox.lobby_id(), Some("lobby")));
     let elsewhere = larry.join("elsewhere").unwrap();
     assert_eq!(larry.post("at home").unwrap().first.agency_id, *home.id());
     assert_eq!(elsewhere.post("elsewhere").unwrap().first.agency_id, *elsewhere.id());
@@ -219,7 +219,7 @@ fn send_uses_the_home_room_whatever_the_agent_joins() {
     // The setting is permanent.
     larry.set_home(&home).unwrap();
     assert_eq!(larry.set_home(&elsewhere).unwrap_err().kind(), ErrorKind::Invalid);
-    let ben = stage.connect("ben");
+    let ben = sandbox.connect("ben");
     let room = ben.join("lobby").unwrap();
     let error = ben.send("where am I?").unwrap_err();
     assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains("set_home"), "{error}");

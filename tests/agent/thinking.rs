@@ -4,15 +4,17 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::common::runs::{assert_no_violations, lobby};
-use crate::common::{SOON, ScriptedServer, Stage, TRANSPORTS, eventually, scripted, wait_for, watchdog};
+use crate::common::{
+    SOON, ScriptedServer, TRANSPORTS, TestSandbox, eventually, scripted, wait_for, watchdog,
+};
 use crustocean::Event;
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// What the room was shown: each status, or `off`.
-fn shown(stage: &Stage) -> Vec<String> {
-    let events = stage.sandbox.events().into_iter().filter(|(name, _)| name == "agent-thinking");
+fn shown(sandbox: &TestSandbox) -> Vec<String> {
+    let events = sandbox.events().into_iter().filter(|(name, _)| name == "agent-thinking");
     events
         .map(|(_, payload)| match payload["thinking"] == true {
             true => payload["status"].as_str().unwrap_or("on").to_owned(),
@@ -24,10 +26,10 @@ fn shown(stage: &Stage) -> Vec<String> {
 #[test]
 fn the_indicator_shows_until_it_is_dropped() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (agent, room) = lobby(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let (agent, room) = lobby(&sandbox, "larry");
     let thinking = room.thinking("reading the repo");
-    let event = stage.sandbox.wait_for_event("agent-thinking", SOON).unwrap();
+    let event = sandbox.wait_for_event("agent-thinking", SOON).unwrap();
     let me = agent.user();
     let expected = json!({
         "agencyId": room.id(), "thinking": true, "status": "reading the repo",
@@ -36,20 +38,20 @@ fn the_indicator_shows_until_it_is_dropped() {
     assert_eq!(event, expected);
     thinking.set("writing");
     drop(thinking);
-    let events = stage.sandbox.wait_for_events("agent-thinking", 3, SOON);
+    let events = sandbox.wait_for_events("agent-thinking", 3, SOON);
     assert_eq!((&events[1]["status"], &events[2]["thinking"]), (&json!("writing"), &json!(false)));
     drop(room.thinking(""));
-    eventually("on and off", || shown(&stage).len() == 5);
-    assert_eq!(shown(&stage), ["reading the repo", "writing", "off", "on", "off"]);
-    assert_no_violations(&stage);
+    eventually("on and off", || shown(&sandbox).len() == 5);
+    assert_eq!(shown(&sandbox), ["reading the repo", "writing", "off", "on", "off"]);
+    assert_no_violations(&sandbox);
 }
 
 #[test]
 fn the_newest_of_several_indicators_shows() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (agent, room) = lobby(&stage, "larry");
-    stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
+    let sandbox = TestSandbox::new();
+    let (agent, room) = lobby(&sandbox, "larry");
+    sandbox.add_agency("Elsewhere", &sandbox.alice.id).unwrap();
     let elsewhere = agent.join("elsewhere").unwrap();
     let first = room.thinking("first");
     let second = room.thinking("second");
@@ -61,9 +63,9 @@ fn the_newest_of_several_indicators_shows() {
     drop(first);
     drop(other);
     let expected = ["first", "second", "third", "other", "second", "first, changed", "off", "off"];
-    eventually("all is shown", || shown(&stage).len() == expected.len());
-    assert_eq!(shown(&stage), expected);
-    let events = stage.sandbox.wait_for_events("agent-thinking", 8, SOON);
+    eventually("all is shown", || shown(&sandbox).len() == expected.len());
+    assert_eq!(shown(&sandbox), expected);
+    let events = sandbox.wait_for_events("agent-thinking", 8, SOON);
     assert_eq!((&events[6]["agencyId"], &events[7]["agencyId"]), (&json!(room.id()), &json!(elsewhere.id())));
 }
 
@@ -104,15 +106,15 @@ fn the_indicator_is_refreshed_while_the_handler_is_busy() {
 fn the_indicator_is_refreshed_while_a_thread_waits_for_events() {
     let _watchdog = watchdog(LIMIT);
     for &transport in TRANSPORTS {
-        let stage = Stage::new();
-        let agent = stage.builder().transport(transport).connect(stage.agent_token("larry")).unwrap();
+        let sandbox = TestSandbox::new();
+        let agent = sandbox.builder().transport(transport).connect(sandbox.agent_token("larry")).unwrap();
         let room = agent.join("lobby").unwrap();
         let events = agent.events();
         let waiting = std::thread::spawn(move || events.count());
         let thinking = room.thinking("in the background");
-        assert_eq!(stage.sandbox.wait_for_events("agent-thinking", 2, Duration::from_secs(12)).len(), 2);
+        assert_eq!(sandbox.wait_for_events("agent-thinking", 2, Duration::from_secs(12)).len(), 2);
         drop(thinking);
-        eventually("off", || shown(&stage).last().unwrap() == "off");
+        eventually("off", || shown(&sandbox).last().unwrap() == "off");
         agent.close().unwrap();
         waiting.join().unwrap();
     }
@@ -121,28 +123,28 @@ fn the_indicator_is_refreshed_while_a_thread_waits_for_events() {
 #[test]
 fn a_new_connection_gets_the_indicator() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (agent, room) = lobby(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let (agent, room) = lobby(&sandbox, "larry");
     let thinking = room.thinking("still");
     let gone = room.thinking("gone by then");
-    eventually("both are shown", || shown(&stage).len() == 2);
-    let state = stage.sandbox.suspend();
+    eventually("both are shown", || shown(&sandbox).len() == 2);
+    let state = sandbox.suspend();
     eventually("the loss is noticed", || !agent.is_connected());
     drop(gone);
-    let stage = Stage::resumed(state, stage.alice);
+    let sandbox = TestSandbox::resumed(state, sandbox.alice);
     agent.reconnect_now();
-    assert_eq!(stage.sandbox.wait_for_event("agent-thinking", SOON).unwrap()["status"], "still");
+    assert_eq!(sandbox.wait_for_event("agent-thinking", SOON).unwrap()["status"], "still");
 
     // Ended while disconnected.
-    let state = stage.sandbox.suspend();
+    let state = sandbox.suspend();
     eventually("the loss is noticed", || !agent.is_connected());
     drop(thinking);
-    let stage = Stage::resumed(state, stage.alice);
+    let sandbox = TestSandbox::resumed(state, sandbox.alice);
     agent.reconnect_now();
-    assert_eq!(stage.sandbox.wait_for_event("agent-thinking", SOON).unwrap()["thinking"], false);
-    let names: Vec<String> = stage.sandbox.events().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(sandbox.wait_for_event("agent-thinking", SOON).unwrap()["thinking"], false);
+    let names: Vec<String> = sandbox.events().into_iter().map(|(name, _)| name).collect();
     assert_eq!(names.first().map(String::as_str), Some("join-agency"), "in the room first");
-    assert_no_violations(&stage);
+    assert_no_violations(&sandbox);
 }
 
 #[test]
@@ -176,39 +178,39 @@ fn a_new_connection_gets_the_indicator_at_once() {
 #[test]
 fn a_left_room_gets_no_more_indicators() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agency = stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
-    let agent = stage.connect("larry");
+    let sandbox = TestSandbox::new();
+    let agency = sandbox.add_agency("Elsewhere", &sandbox.alice.id).unwrap();
+    let agent = sandbox.connect("larry");
     let (left, lost) = (agent.join("lobby").unwrap(), agent.join("elsewhere").unwrap());
     let in_left = left.thinking("goodbye");
     left.leave().unwrap_err();
-    eventually("on and off", || shown(&stage) == ["goodbye", "off"]);
+    eventually("on and off", || shown(&sandbox) == ["goodbye", "off"]);
     drop(in_left);
 
     // Closed while disconnected.
     let in_lost = lost.thinking("hello?");
-    eventually("shown", || shown(&stage).len() == 3);
-    let state = stage.sandbox.suspend();
+    eventually("shown", || shown(&sandbox).len() == 3);
+    let state = sandbox.suspend();
     eventually("the loss is noticed", || !agent.is_connected());
-    let stage = Stage::resumed(state, stage.alice);
-    stage.client().agencies().delete(&agency.into()).unwrap();
+    let sandbox = TestSandbox::resumed(state, sandbox.alice);
+    sandbox.client().agencies().delete(&agency.into()).unwrap();
     agent.reconnect_now();
     let events = agent.events();
     wait_for(&events, "the loss of the room", |event| matches!(event, Event::RoomLost { .. }).then_some(()));
     eventually("back", || agent.is_connected());
     drop(in_lost);
     agent.close().unwrap();
-    assert!(shown(&stage).is_empty(), "{:?}", shown(&stage));
+    assert!(shown(&sandbox).is_empty(), "{:?}", shown(&sandbox));
 }
 
 #[test]
 fn the_indicator_neither_fails_nor_waits() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (agent, room) = lobby(&stage, "larry");
+    let sandbox = TestSandbox::new();
+    let (agent, room) = lobby(&sandbox, "larry");
     agent.close().unwrap();
     let thinking = room.thinking("nobody hears it");
     thinking.set("still nobody");
     drop(thinking);
-    assert!(shown(&stage).is_empty());
+    assert!(shown(&sandbox).is_empty());
 }

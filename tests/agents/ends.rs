@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{ScriptedServer, Stage, eventually, scripted, watchdog};
+use crate::common::{ScriptedServer, TestSandbox, eventually, scripted, watchdog};
 use crate::events::next_message;
 use crustocean::agent::{Reconnect, RecvError};
 use crustocean::{Agent, Agents, ErrorKind, Event, Stop};
@@ -12,12 +12,12 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[test]
 fn an_agent_that_ends_with_an_error_says_so_once() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
     });
     let agents = Agents::new().unwrap();
-    agents.add(stage.in_lobby("larry")).unwrap();
+    agents.add(sandbox.in_lobby("larry")).unwrap();
     let brief = Agent::builder()
         .api_url(server.url())
         .reconnect(Reconnect::Never)
@@ -37,7 +37,7 @@ fn an_agent_that_ends_with_an_error_says_so_once() {
         assert_eq!(error.kind(), ErrorKind::Connect);
     }
     assert_eq!(agents.len(), 1);
-    stage.alice_says("hello");
+    sandbox.alice_says("hello");
     assert_eq!(next_message(&agents.events()).0.user().username, "larry");
     agents.close().unwrap();
 }
@@ -45,10 +45,10 @@ fn an_agent_that_ends_with_an_error_says_so_once() {
 #[test]
 fn close_ends_the_loops_and_all_agents() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let agents = Agents::new().unwrap();
     for n in 0..10 {
-        agents.add(stage.in_lobby(&format!("larry{n}"))).unwrap();
+        agents.add(sandbox.in_lobby(&format!("larry{n}"))).unwrap();
     }
     let handles = agents.all();
     let loops: Vec<_> = (0..3)
@@ -62,25 +62,25 @@ fn close_ends_the_loops_and_all_agents() {
     assert!(loops.into_iter().all(|thread| thread.join().unwrap() == 0));
     assert!(handles.iter().all(Agent::is_closed));
     assert!(matches!(events.try_recv(), Err(RecvError::Closed)));
-    assert_eq!(stage.sandbox.connections(), 0);
+    assert_eq!(sandbox.connections(), 0);
 }
 
 #[test]
 fn a_stop_ends_the_loops_and_all_agents() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let stop = Stop::new();
     let agents = Agents::with_stop(&stop).unwrap();
     for n in 0..5 {
-        let token = stage.agent_token(&format!("larry{n}"));
-        agents.add(stage.builder().stop(&stop).connect_and_join(token, "lobby").unwrap()).unwrap();
+        let token = sandbox.agent_token(&format!("larry{n}"));
+        agents.add(sandbox.builder().stop(&stop).connect_and_join(token, "lobby").unwrap()).unwrap();
     }
     let events = agents.events();
     let looping = std::thread::spawn(move || events.count());
     stop.stop();
     looping.join().unwrap();
     assert!(agents.all().iter().all(Agent::is_closed));
-    eventually("all have said goodbye", || stage.sandbox.connections() == 0);
+    eventually("all have said goodbye", || sandbox.connections() == 0);
     agents.close().unwrap();
     // One that is stopped already.
     let stopped = Agents::with_stop(&stop).unwrap();

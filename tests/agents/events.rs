@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::common::{Authority, ScriptedServer, Stage, TlsRelay, eventually, scripted, watchdog};
+use crate::common::{Authority, ScriptedServer, TestSandbox, TlsRelay, eventually, scripted, watchdog};
 use crustocean::{Agent, Agents, AgentsEvents, Event};
 use serde_json::json;
 
@@ -28,14 +28,14 @@ fn number(text: &str) -> usize {
 #[test]
 fn fifty_agents_each_get_their_messages_in_order() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let agents = Agents::new().unwrap();
     for n in 0..50 {
-        agents.add(stage.in_lobby(&format!("larry{n}"))).unwrap();
+        agents.add(sandbox.in_lobby(&format!("larry{n}"))).unwrap();
     }
     assert_eq!((agents.len(), agents.all().len()), (50, 50));
     for n in 0..20 {
-        stage.alice_says(&format!("hello {n}"));
+        sandbox.alice_says(&format!("hello {n}"));
     }
     let mut heard: HashMap<String, Vec<usize>> = HashMap::new();
     let events = agents.events();
@@ -45,16 +45,16 @@ fn fifty_agents_each_get_their_messages_in_order() {
     }
     assert!(heard.values().all(|heard| heard.iter().copied().eq(0..20)), "{heard:?}");
     agents.close().unwrap();
-    assert_eq!(stage.sandbox.connections(), 0);
+    assert_eq!(sandbox.connections(), 0);
 }
 
 #[test]
 fn several_loops_share_the_events_and_may_post_in_them() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let agents = Agents::new().unwrap();
     for n in 0..8 {
-        agents.add(stage.in_lobby(&format!("larry{n}"))).unwrap();
+        agents.add(sandbox.in_lobby(&format!("larry{n}"))).unwrap();
     }
     let (answered, answers) = mpsc::channel();
     std::thread::scope(|scope| {
@@ -72,7 +72,7 @@ fn several_loops_share_the_events_and_may_post_in_them() {
                 }
             });
         }
-        stage.alice_says("hello");
+        sandbox.alice_says("hello");
         let mut who: Vec<String> =
             (0..8).map(|_| answers.recv_timeout(Duration::from_secs(20)).expect("an answer")).collect();
         who.sort();
@@ -128,18 +128,18 @@ fn over_tls() {
     if !cfg!(any(feature = "tls-rustls", feature = "tls-native")) {
         return;
     }
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let authority = Authority::new();
-    let relay = TlsRelay::start(&authority.identity("localhost"), stage.sandbox.port());
+    let relay = TlsRelay::start(&authority.identity("localhost"), sandbox.port());
     let agents = Agents::new().unwrap();
     for n in 0..5 {
-        let token = stage.agent_token(&format!("larry{n}"));
+        let token = sandbox.agent_token(&format!("larry{n}"));
         let builder = Agent::builder().api_url(relay.url()).add_root_certificate(authority.pem());
         agents.add(builder.connect_and_join(token, "lobby").unwrap()).unwrap();
     }
     let long = "x".repeat(7000);
     for n in 0..10 {
-        stage.alice_says(&format!("{long} {n}"));
+        sandbox.alice_says(&format!("{long} {n}"));
     }
     let mut heard: HashMap<String, Vec<usize>> = HashMap::new();
     let events = agents.events();
@@ -149,12 +149,12 @@ fn over_tls() {
     }
     assert!(heard.values().all(|heard| heard.iter().copied().eq(0..10)));
     let agent = agents.all().pop().unwrap();
-    agent.room_of(&next_of(&stage, &events)).post("over TLS").unwrap();
+    agent.room_of(&next_of(&sandbox, &events)).post("over TLS").unwrap();
     agents.close().unwrap();
 }
 
-fn next_of(stage: &Stage, events: &AgentsEvents) -> crustocean::Message {
-    stage.alice_says("one more 1");
+fn next_of(sandbox: &TestSandbox, events: &AgentsEvents) -> crustocean::Message {
+    sandbox.alice_says("one more 1");
     next_message(events).1
 }
 

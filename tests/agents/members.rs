@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{Stage, eventually, wait_for_message, watchdog};
+use crate::common::{TestSandbox, eventually, wait_for_message, watchdog};
 use crate::events::next_message;
 use crustocean::{Agents, ErrorKind};
 
@@ -11,9 +11,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[test]
 fn an_agent_is_in_one_set_at_a_time() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let (agents, others) = (Agents::new().unwrap(), Agents::new().unwrap());
-    let larry = stage.in_lobby("larry");
+    let larry = sandbox.in_lobby("larry");
     agents.add(larry.clone()).unwrap();
     assert_eq!(agents.add(larry.clone()).unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(others.add(larry.clone()).unwrap_err().kind(), ErrorKind::Invalid);
@@ -21,7 +21,7 @@ fn an_agent_is_in_one_set_at_a_time() {
     assert!(agents.remove(&larry).unwrap());
     assert!(!agents.remove(&larry).unwrap());
     others.add(larry.clone()).unwrap();
-    stage.alice_says("hello");
+    sandbox.alice_says("hello");
     assert_eq!(next_message(&others.events()).1.content, "hello");
     others.close().unwrap();
     assert!(larry.is_closed());
@@ -31,23 +31,23 @@ fn an_agent_is_in_one_set_at_a_time() {
 #[test]
 fn a_removed_agent_goes_on_by_itself() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let agents = Agents::new().unwrap();
-    let (larry, mary) = (stage.in_lobby("larry"), stage.in_lobby("mary"));
+    let (larry, mary) = (sandbox.in_lobby("larry"), sandbox.in_lobby("mary"));
     agents.add(larry.clone()).unwrap();
     agents.add(mary).unwrap();
-    stage.alice_says("one");
+    sandbox.alice_says("one");
     let mut heard = [next_message(&agents.events()).0, next_message(&agents.events()).0]
         .map(|agent| agent.user().username.clone());
     heard.sort();
     assert_eq!(heard, ["larry", "mary"]);
     assert!(agents.remove(&larry).unwrap());
-    stage.alice_says("two");
+    sandbox.alice_says("two");
     assert_eq!(next_message(&agents.events()).0.user().username, "mary");
     wait_for_message(&larry.events(), "two");
     // It connects again without the set.
     drop(agents);
-    stage.sandbox.drop_links();
+    sandbox.drop_links();
     eventually("larry is back", || larry.is_connected() && larry.stats().reconnects == 1);
     larry.post("still here").unwrap();
     larry.close().unwrap();
@@ -56,17 +56,17 @@ fn a_removed_agent_goes_on_by_itself() {
 #[test]
 fn an_agent_that_is_closed_leaves_and_the_others_go_on() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let agents = Agents::new().unwrap();
     let events = agents.events();
     for n in 0..10 {
-        agents.add(stage.in_lobby(&format!("larry{n}"))).unwrap();
+        agents.add(sandbox.in_lobby(&format!("larry{n}"))).unwrap();
     }
     for round in 0..5 {
         let gone = agents.all().pop().unwrap();
         gone.clone().close().unwrap();
-        agents.add(stage.in_lobby(&format!("new{round}"))).unwrap();
-        stage.alice_says(&format!("round {round}"));
+        agents.add(sandbox.in_lobby(&format!("new{round}"))).unwrap();
+        sandbox.alice_says(&format!("round {round}"));
         let mut heard = Vec::new();
         while heard.len() < 10 {
             let (agent, message) = next_message(&events);
@@ -89,15 +89,15 @@ fn an_agent_that_is_closed_leaves_and_the_others_go_on() {
 #[test]
 fn a_dropped_set_lets_go_of_its_agents() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let agents = Agents::new().unwrap();
-    let kept = stage.in_lobby("kept");
+    let kept = sandbox.in_lobby("kept");
     agents.add(kept.clone()).unwrap();
     for n in 0..5 {
-        agents.add(stage.in_lobby(&format!("larry{n}"))).unwrap();
+        agents.add(sandbox.in_lobby(&format!("larry{n}"))).unwrap();
     }
     drop(agents);
-    eventually("only one is connected", || stage.sandbox.connections() == 1);
+    eventually("only one is connected", || sandbox.connections() == 1);
     kept.post("alone").unwrap();
     wait_for_message(&kept.events(), "alone");
     kept.close().unwrap();
@@ -106,14 +106,14 @@ fn a_dropped_set_lets_go_of_its_agents() {
 #[test]
 fn other_loops_of_a_member_get_theirs() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let agents = Agents::new().unwrap();
-    let larry = stage.in_lobby("larry");
+    let larry = sandbox.in_lobby("larry");
     agents.add(larry.clone()).unwrap();
     let log = larry.subscribe();
     let events = agents.events();
     for n in 0..10 {
-        stage.alice_says(&format!("hello {n}"));
+        sandbox.alice_says(&format!("hello {n}"));
         // Whoever is first.
         if n % 2 == 0 {
             wait_for_message(&log, &format!("hello {n}"));

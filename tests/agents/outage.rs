@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::common::{HoldingProxy, ScriptedServer, Stage, scripted, watchdog};
+use crate::common::{HoldingProxy, ScriptedServer, TestSandbox, scripted, watchdog};
 use crate::events::next_message;
 use crustocean::{Agent, Agents, Event};
 use serde_json::json;
@@ -14,14 +14,14 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[test]
 fn all_come_back_after_an_outage_and_miss_nothing() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let agents = Agents::new().unwrap();
     for n in 0..20 {
-        agents.add(stage.in_lobby(&format!("larry{n}"))).unwrap();
+        agents.add(sandbox.in_lobby(&format!("larry{n}"))).unwrap();
     }
     let events = agents.events();
-    stage.sandbox.drop_links();
-    stage.alice_says("while away");
+    sandbox.drop_links();
+    sandbox.alice_says("while away");
     let (mut heard, mut restored) = (HashSet::new(), HashSet::new());
     while heard.len() < 20 || restored.len() < 20 {
         let (agent, event) = events.recv_timeout(Duration::from_secs(20)).expect("an event");
@@ -41,19 +41,19 @@ fn all_come_back_after_an_outage_and_miss_nothing() {
 #[test]
 fn a_connection_that_is_held_up_holds_up_nobody_else() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let path = HoldingProxy::start(stage.sandbox.url().strip_prefix("http://").unwrap());
+    let sandbox = TestSandbox::new();
+    let path = HoldingProxy::start(sandbox.url().strip_prefix("http://").unwrap());
     let agents = Agents::new().unwrap();
     let events = agents.events();
-    let token = stage.agent_token("held");
+    let token = sandbox.agent_token("held");
     let held = Agent::builder().api_url(path.url()).connect_and_join(token, "lobby").unwrap();
     agents.add(held.clone()).unwrap();
-    agents.add(stage.in_lobby("larry")).unwrap();
+    agents.add(sandbox.in_lobby("larry")).unwrap();
     // What it sends gets no answer, for the whole test: a room that it joins, for example.
     path.hold();
     let joining = std::thread::spawn(move || held.join("elsewhere"));
     for n in 0..50 {
-        stage.alice_says(&format!("hello {n}"));
+        sandbox.alice_says(&format!("hello {n}"));
         let started = Instant::now();
         loop {
             let (agent, message) = next_message(&events);
@@ -82,11 +82,11 @@ fn a_server_that_does_not_read_holds_up_nobody_else() {
             std::thread::sleep(Duration::from_millis(10));
         }
     });
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let agents = Agents::new().unwrap();
     let clogged = scripted(&server);
     agents.add(clogged.clone()).unwrap();
-    agents.add(stage.in_lobby("larry")).unwrap();
+    agents.add(sandbox.in_lobby("larry")).unwrap();
     is_stuck.recv_timeout(Duration::from_secs(10)).unwrap();
     let writer = std::thread::spawn(move || {
         let text = "x".repeat(100_000);
@@ -96,7 +96,7 @@ fn a_server_that_does_not_read_holds_up_nobody_else() {
     std::thread::sleep(Duration::from_millis(500));
     let events = agents.events();
     for n in 0..50 {
-        stage.alice_says(&format!("hello {n}"));
+        sandbox.alice_says(&format!("hello {n}"));
         let asked = Instant::now();
         loop {
             let (agent, event) = events.recv_timeout(Duration::from_secs(10)).expect("an event");

@@ -3,18 +3,18 @@
 use crustocean::{Agent, Room, run::Run};
 use serde_json::{Value, json};
 
-use super::Stage;
+use super::TestSandbox;
 
 /// An agent in the lobby, and the lobby.
-pub fn lobby(stage: &Stage, name: &str) -> (Agent, Room) {
-    let agent = stage.connect(name);
+pub fn lobby(sandbox: &TestSandbox, name: &str) -> (Agent, Room) {
+    let agent = sandbox.connect(name);
     let room = agent.join("lobby").expect("joins the lobby");
     (agent, room)
 }
 
 /// The events of one run so far: name and payload, without the fields that all of them have.
-pub fn run_events(stage: &Stage, run: &str) -> Vec<(String, Value)> {
-    let events = stage.sandbox.events().into_iter();
+pub fn run_events(sandbox: &TestSandbox, run: &str) -> Vec<(String, Value)> {
+    let events = sandbox.events().into_iter();
     let own = events.filter(|(name, payload)| name.starts_with("agent-run-") && payload["runId"] == run);
     own.map(|(name, mut payload)| {
         let fields = payload.as_object_mut().expect("an object");
@@ -27,9 +27,9 @@ pub fn run_events(stage: &Stage, run: &str) -> Vec<(String, Value)> {
 }
 
 /// Waits for the end of a run and returns its transcript, without the times.
-pub fn transcript_at_end(stage: &Stage, name: &str, run: &str) -> Vec<Value> {
-    super::eventually(name, || run_events(stage, run).iter().any(|(event, _)| event == name));
-    let events = run_events(stage, run);
+pub fn transcript_at_end(sandbox: &TestSandbox, name: &str, run: &str) -> Vec<Value> {
+    super::eventually(name, || run_events(sandbox, run).iter().any(|(event, _)| event == name));
+    let events = run_events(sandbox, run);
     let (_, end) = events.iter().find(|(event, _)| event == name).expect("the end");
     without_times(&end["transcript"])
 }
@@ -52,8 +52,8 @@ pub fn without_times(transcript: &Value) -> Vec<Value> {
 }
 
 /// Checks that all events have the documented form.
-pub fn assert_no_violations(stage: &Stage) {
-    assert_eq!(stage.sandbox.run_violations(), Vec::<String>::new());
+pub fn assert_no_violations(sandbox: &TestSandbox) {
+    assert_eq!(sandbox.run_violations(), Vec::<String>::new());
 }
 
 /// The types of a transcript's entries. An entry that the bot recorded itself is returned whole.

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::common::{Protocol, Stage, TestProxy, watchdog};
+use crate::common::{Protocol, TestProxy, TestSandbox, watchdog};
 use crustocean::{Agent, Client, PersonalAccessToken};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -27,8 +27,8 @@ fn child() -> crustocean::Result<()> {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     if variable("TEST_TOKEN").is_empty() {
         let _watchdog = watchdog(LIMIT);
-        let stage = Stage::new();
-        let (good, said) = run(&stage, stage.sandbox.url(), &[]).unwrap();
+        let sandbox = TestSandbox::new();
+        let (good, said) = run(&sandbox, sandbox.url(), &[]).unwrap();
         assert!(good, "{said}");
         return Ok(());
     }
@@ -45,7 +45,7 @@ fn child() -> crustocean::Result<()> {
 static NEXT_BOT: AtomicUsize = AtomicUsize::new(0);
 
 /// Runs a child. Returns whether it succeeded, and its output.
-fn run(stage: &Stage, url: &str, variables: &[(&str, &str)]) -> io::Result<(bool, String)> {
+fn run(sandbox: &TestSandbox, url: &str, variables: &[(&str, &str)]) -> io::Result<(bool, String)> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--exact", "proxy::child", "--nocapture"]);
     for name in VARIABLES {
@@ -54,8 +54,8 @@ fn run(stage: &Stage, url: &str, variables: &[(&str, &str)]) -> io::Result<(bool
     let name = format!("bot-{}", NEXT_BOT.fetch_add(1, Ordering::Relaxed));
     let output = command
         .env("CRUSTOCEAN_API_URL", url)
-        .env("TEST_TOKEN", &stage.alice.token)
-        .env("TEST_AGENT_TOKEN", stage.agent_token(&name).expose())
+        .env("TEST_TOKEN", &sandbox.alice.token)
+        .env("TEST_AGENT_TOKEN", sandbox.agent_token(&name).expose())
         .envs(variables.iter().copied())
         .output()?;
     let said = [output.stdout, output.stderr].concat();
@@ -65,7 +65,7 @@ fn run(stage: &Stage, url: &str, variables: &[(&str, &str)]) -> io::Result<(bool
 #[test]
 fn the_environment_names_the_proxy() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let remote = "http://crustocean.test:7777";
     for (protocol, variable) in [
         (Protocol::Connect, "http_proxy"),
@@ -73,8 +73,8 @@ fn the_environment_names_the_proxy() {
         (Protocol::Socks5, "ALL_PROXY"),
         (Protocol::Socks5, "all_proxy"),
     ] {
-        let proxy = TestProxy::start(protocol, stage.sandbox.port());
-        let (good, said) = run(&stage, remote, &[(variable, &proxy.url())]).unwrap();
+        let proxy = TestProxy::start(protocol, sandbox.port());
+        let (good, said) = run(&sandbox, remote, &[(variable, &proxy.url())]).unwrap();
         assert!(good, "{variable}: {said}");
         // The client's request, the agent's request, and its socket.
         assert_eq!(proxy.targets(), ["crustocean.test:7777"; 3], "{variable}");
@@ -84,7 +84,7 @@ fn the_environment_names_the_proxy() {
 #[test]
 fn exceptions_and_the_builder_are_respected() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     for exception in [
         ("NO_PROXY", "127.0.0.1"),
         ("no_proxy", "localhost, 127.0.0.0/8"),
@@ -94,27 +94,24 @@ fn exceptions_and_the_builder_are_respected() {
         // The builder's setting.
         ("TEST_NO_PROXY", "yes"),
     ] {
-        let proxy = TestProxy::start(Protocol::Connect, stage.sandbox.port());
-        let (good, said) =
-            run(&stage, stage.sandbox.url(), &[("HTTP_PROXY", &proxy.url()), exception]).unwrap();
+        let proxy = TestProxy::start(Protocol::Connect, sandbox.port());
+        let (good, said) = run(&sandbox, sandbox.url(), &[("HTTP_PROXY", &proxy.url()), exception]).unwrap();
         assert!(good, "{exception:?}: {said}");
         assert_eq!(proxy.connections(), 0, "{exception:?}");
     }
-    let proxy = TestProxy::start(Protocol::Connect, stage.sandbox.port());
-    let (good, said) = run(&stage, stage.sandbox.url(), &[("HTTPS_PROXY", &proxy.url())]).unwrap();
+    let proxy = TestProxy::start(Protocol::Connect, sandbox.port());
+    let (good, said) = run(&sandbox, sandbox.url(), &[("HTTPS_PROXY", &proxy.url())]).unwrap();
     assert!(good && proxy.connections() == 0, "{said}");
     let (good, said) =
-        run(&stage, stage.sandbox.url(), &[("HTTP_PROXY", &proxy.url()), ("NO_PROXY", "10.0.0.0/8")])
-            .unwrap();
+        run(&sandbox, sandbox.url(), &[("HTTP_PROXY", &proxy.url()), ("NO_PROXY", "10.0.0.0/8")]).unwrap();
     assert!(good && proxy.connections() == 3, "{said}");
 }
 
 #[test]
 fn an_invalid_variable_is_named() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (good, said) =
-        run(&stage, stage.sandbox.url(), &[("ALL_PROXY", "socks4://me:do_not_print@x")]).unwrap();
+    let sandbox = TestSandbox::new();
+    let (good, said) = run(&sandbox, sandbox.url(), &[("ALL_PROXY", "socks4://me:do_not_print@x")]).unwrap();
     assert!(!good && said.contains("ALL_PROXY: "), "{said}");
     assert!(!said.contains("do_not_print"), "{said}");
 }

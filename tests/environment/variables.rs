@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::common::{Stage, watchdog};
+use crate::common::{TestSandbox, watchdog};
 use crustocean::{Agent, AgentToken, Client, Error, ErrorKind, PersonalAccessToken};
 
 const CASE: &str = "CRUSTOCEAN_TEST_CASE";
@@ -66,14 +66,14 @@ fn in_the_child() {
 #[test]
 fn tokens_and_the_url_come_from_the_environment() {
     let _watchdog = watchdog(Duration::from_secs(60));
-    let stage = Stage::new();
-    let url = ("CRUSTOCEAN_API_URL", stage.sandbox.url());
-    let agent = stage.agent_token("larry");
+    let sandbox = TestSandbox::new();
+    let url = ("CRUSTOCEAN_API_URL", sandbox.url());
+    let agent = sandbox.agent_token("larry");
     run("agent", &[url, ("AGENT_TOKEN", agent.expose())]);
     // The first of the two counts. An empty one counts as not set.
     run("agent", &[url, ("AGENT_TOKEN", agent.expose()), ("CRUSTOCEAN_AGENT_TOKEN", "sk_nobody")]);
     run("connect and join", &[url, ("AGENT_TOKEN", " "), ("CRUSTOCEAN_AGENT_TOKEN", agent.expose())]);
-    run("client", &[url, ("CRUSTOCEAN_TOKEN", &stage.alice.token)]);
+    run("client", &[url, ("CRUSTOCEAN_TOKEN", &sandbox.alice.token)]);
     run("nothing", &[url]);
     run("mixed up", &[url, ("AGENT_TOKEN", "cru_hush"), ("CRUSTOCEAN_TOKEN", "sk_hush")]);
     for word in ["null", "undefined", "\"sk_hush\""] {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{Stage, watchdog};
+use crate::common::{TestSandbox, watchdog};
 use crustocean::ErrorKind;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -23,11 +23,11 @@ struct Flood {
 }
 
 impl Flood {
-    fn start(stage: &Stage, path: &'static str, flood: &'static str) -> Flood {
+    fn start(sandbox: &TestSandbox, path: &'static str, flood: &'static str) -> Flood {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let floods = Arc::new(AtomicUsize::new(0));
-        let (port, counted) = (stage.sandbox.port(), Arc::clone(&floods));
+        let (port, counted) = (sandbox.port(), Arc::clone(&floods));
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let counted = Arc::clone(&counted);
@@ -63,9 +63,9 @@ fn serve(mut client: TcpStream, port: u16, path: &str, flood: &str, floods: &Ato
 fn a_rest_call_ends() {
     let _watchdog = watchdog(LIMIT);
     for flood in FLOODS {
-        let stage = Stage::new();
-        let relay = Flood::start(&stage, "/api/auth/me", flood);
-        let token = stage.alice.token.parse::<crustocean::PersonalAccessToken>().unwrap();
+        let sandbox = TestSandbox::new();
+        let relay = Flood::start(&sandbox, "/api/auth/me", flood);
+        let token = sandbox.alice.token.parse::<crustocean::PersonalAccessToken>().unwrap();
         let client =
             crustocean::Client::builder().api_url(&relay.url).request_timeout(PATIENCE).build(token).unwrap();
         let started = Instant::now();
@@ -84,25 +84,25 @@ fn a_poll_ends() {
 
     let _watchdog = watchdog(LIMIT);
     for flood in FLOODS {
-        let stage = Stage::new();
-        let relay = Flood::start(&stage, "/socket.io/", flood);
+        let sandbox = TestSandbox::new();
+        let relay = Flood::start(&sandbox, "/socket.io/", flood);
         let started = Instant::now();
         let error = Agent::builder()
             .api_url(&relay.url)
             .transport(Transport::Polling)
             .handshake_timeout(PATIENCE)
-            .connect(stage.agent_token("larry"))
+            .connect(sandbox.agent_token("larry"))
             .unwrap_err();
         assert!(started.elapsed() < PATIENCE / 2, "{:?}: {error}", started.elapsed());
         assert!(relay.floods.load(Ordering::SeqCst) > 0, "{error}");
 
-        let relay = Flood::start(&stage, "&sid=", flood);
+        let relay = Flood::start(&sandbox, "&sid=", flood);
         let started = Instant::now();
         let error = Agent::builder()
             .api_url(&relay.url)
             .transport(Transport::Polling)
             .handshake_timeout(PATIENCE)
-            .connect(stage.agent_token("ben"))
+            .connect(sandbox.agent_token("ben"))
             .unwrap_err();
         assert!(started.elapsed() < PATIENCE / 2, "{:?}: {error}", started.elapsed());
         assert!(relay.floods.load(Ordering::SeqCst) > 0, "{error}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{Stage, eventually, wait_for_message, watchdog};
+use crate::common::{TestSandbox, eventually, wait_for_message, watchdog};
 use crustocean::agent::Transport;
 
 fn threads() -> usize {
@@ -14,9 +14,9 @@ fn threads() -> usize {
 #[test]
 fn polling_uses_one_thread_like_a_websocket() {
     let _watchdog = watchdog(Duration::from_secs(60));
-    let stage = Stage::new();
-    let builder = stage.builder().transport(Transport::Polling);
-    let agent = builder.connect(stage.agent_token("larry")).unwrap();
+    let sandbox = TestSandbox::new();
+    let builder = sandbox.builder().transport(Transport::Polling);
+    let agent = builder.connect(sandbox.agent_token("larry")).unwrap();
     agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     let events = agent.events();
     // A thread sets its name itself, after its start.
@@ -26,7 +26,7 @@ fn polling_uses_one_thread_like_a_websocket() {
         wait_for_message(&events, &format!("number {number}."));
         assert_eq!(threads(), 1);
     }
-    stage.sandbox.drop_links();
+    sandbox.drop_links();
     eventually("the loss is noticed", || !agent.is_connected());
     agent.send("back").unwrap();
     wait_for_message(&events, "back");

@@ -4,7 +4,7 @@
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::common::{SOON, Stage, eventually, watchdog};
+use crate::common::{SOON, TestSandbox, eventually, watchdog};
 use crustocean::{Agent, Message, Outgoing, Result, run::Run};
 use serde_json::Value;
 
@@ -80,64 +80,66 @@ fn finish(agent: Agent, bot: JoinHandle<Result<()>>) {
     bot.join().unwrap().unwrap();
 }
 
-fn say(stage: &Stage, room: &str, text: &str) {
-    stage.sandbox.say(room, &stage.alice.id, text, Value::Null).unwrap();
+fn say(sandbox: &TestSandbox, room: &str, text: &str) {
+    sandbox.say(room, &sandbox.alice.id, text, Value::Null).unwrap();
 }
 
-fn texts(stage: &Stage, room: &str) -> Vec<String> {
-    stage.sandbox.messages(room).into_iter().map(|message| message.content).collect()
+fn texts(sandbox: &TestSandbox, room: &str) -> Vec<String> {
+    sandbox.messages(room).into_iter().map(|message| message.content).collect()
 }
 
-fn lose_connection(stage: &Stage, agent: &Agent) {
-    stage.sandbox.drop_links();
+fn lose_connection(sandbox: &TestSandbox, agent: &Agent) {
+    sandbox.drop_links();
     eventually("the link is lost", || !agent.is_connected());
 }
 
 #[test]
 fn larry_answers_in_two_rooms_with_their_context() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let lobby = stage.sandbox.lobby_id();
-    let den = stage.sandbox.add_agency("The Den", &stage.alice.id).unwrap();
+    let sandbox = TestSandbox::new();
+    let lobby = sandbox.lobby_id();
+    let den = sandbox.add_agency("The Den", &sandbox.alice.id).unwrap();
     for n in 0..20 {
-        say(&stage, &lobby, &format!("lobby {n}"));
-        say(&stage, &den, &format!("den {n}"));
+        say(&sandbox, &lobby, &format!("lobby {n}"));
+        say(&sandbox, &den, &format!("den {n}"));
     }
-    let agent = stage.connect("larry");
+    let agent = sandbox.connect("larry");
     let bot = start(&agent, larry);
     eventually("larry is in both rooms", || agent.rooms().len() == 2);
     let answered = |room: &str, expected: &str| {
-        eventually("the answer is there", || texts(&stage, room).last().is_some_and(|text| text == expected));
+        eventually("the answer is there", || {
+            texts(&sandbox, room).last().is_some_and(|text| text == expected)
+        });
     };
     let context = |name: &str, question: &str| {
         let said: Vec<_> = (6..20).map(|n| format!("{name} {n}")).collect();
         format!("I know 15: {}, {question}", said.join(", "))
     };
-    say(&stage, &lobby, "@larry what now?");
-    say(&stage, &den, "Larry, not mentioned");
+    say(&sandbox, &lobby, "@larry what now?");
+    say(&sandbox, &den, "Larry, not mentioned");
     answered(&lobby, &context("lobby", "@larry what now?"));
-    assert_eq!(texts(&stage, &den).len(), 21, "nobody was asked there");
+    assert_eq!(texts(&sandbox, &den).len(), 21, "nobody was asked there");
 
-    lose_connection(&stage, &agent);
-    say(&stage, &den, "@larry are you there?");
+    lose_connection(&sandbox, &agent);
+    say(&sandbox, &den, "@larry are you there?");
     let said: Vec<_> = (7..20).map(|n| format!("den {n}")).collect();
     answered(&den, &format!("I know 15: {}, Larry, not mentioned, @larry are you there?", said.join(", ")));
-    say(&stage, &den, "@larry and now?");
-    eventually("he is", || texts(&stage, &den).len() == 25);
+    say(&sandbox, &den, "@larry and now?");
+    eventually("he is", || texts(&sandbox, &den).len() == 25);
     finish(agent, bot);
     // He answers every question once, and never himself.
-    assert_eq!((texts(&stage, &lobby).len(), texts(&stage, &den).len()), (22, 25));
+    assert_eq!((texts(&sandbox, &lobby).len(), texts(&sandbox, &den).len()), (22, 25));
 }
 
 #[test]
 fn clawdia_answers_in_all_her_rooms() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let client = stage.client();
+    let sandbox = TestSandbox::new();
+    let client = sandbox.client();
     let private = |name: &str| client.agencies().create(name).private(true).send().unwrap().id;
     let invite = |room: &crustocean::AgencyId| client.agencies().add_agent(room, "clawdia").unwrap();
-    let reef = stage.sandbox.add_agency("Reef", &stage.alice.id).unwrap();
-    let agent = stage.connect("clawdia");
+    let reef = sandbox.add_agency("Reef", &sandbox.alice.id).unwrap();
+    let agent = sandbox.connect("clawdia");
     let member = private("Members");
     invite(&member);
     let bot = start(&agent, |agent| clawdia(agent, &["reef"]));
@@ -146,52 +148,52 @@ fn clawdia_answers_in_all_her_rooms() {
     let live = private("Live");
     eventually("she follows", || {
         // Before that the loop may not have started.
-        stage.sandbox.requests().iter().any(|request| request == "GET /api/dm")
+        sandbox.requests().iter().any(|request| request == "GET /api/dm")
     });
     invite(&live);
     eventually("she follows the invitation", || agent.rooms().len() == 4);
     let dm = client.dms().open(&agent.user().id).unwrap();
-    say(&stage, dm.as_str(), "hush");
+    say(&sandbox, dm.as_str(), "hush");
 
-    lose_connection(&stage, &agent);
+    lose_connection(&sandbox, &agent);
     let missed = private("Missed");
     invite(&missed);
     eventually("she is in all of them", || agent.is_connected() && agent.rooms().len() == 6);
-    let rooms = [stage.sandbox.lobby_id(), reef, member.to_string(), live.to_string(), missed.to_string()];
+    let rooms = [sandbox.lobby_id(), reef, member.to_string(), live.to_string(), missed.to_string()];
     for room in &rooms {
-        say(&stage, room, "bless @clawdia");
+        say(&sandbox, room, "bless @clawdia");
     }
     for room in &rooms {
         let expected = ["bless @clawdia", "bless @alice yourself"];
-        eventually("she has answered", || texts(&stage, room) == expected);
+        eventually("she has answered", || texts(&sandbox, room) == expected);
     }
-    eventually("in private, too", || texts(&stage, dm.as_str()) == ["hush", "hush yourself"]);
+    eventually("in private, too", || texts(&sandbox, dm.as_str()) == ["hush", "hush yourself"]);
     finish(agent, bot);
 }
 
 #[test]
 fn conch_asks_for_permission_before_a_change() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let agent = stage.connect("conch");
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.connect("conch");
     let bot = start(&agent, conch);
     eventually("conch is in the lobby", || agent.rooms().len() == 1);
-    let lobby = stage.sandbox.lobby_id();
+    let lobby = sandbox.lobby_id();
     for (decision, outcome) in [("approve", "opened a pull request"), ("deny", "left it at that")] {
-        stage.sandbox.clear_records();
-        say(&stage, &lobby, "@conch improve the README");
-        stage.sandbox.wait_for_event("agent-run-permission", SOON).expect("conch asks");
+        sandbox.clear_records();
+        say(&sandbox, &lobby, "@conch improve the README");
+        sandbox.wait_for_event("agent-run-permission", SOON).expect("conch asks");
         // The network fails while he waits for the answer.
-        lose_connection(&stage, &agent);
+        lose_connection(&sandbox, &agent);
         eventually("the link is back", || agent.is_connected());
-        let asked = stage.sandbox.wait_for_events("agent-run-permission", 2, SOON).remove(1);
+        let asked = sandbox.wait_for_events("agent-run-permission", 2, SOON).remove(1);
         let (run, permission) = (asked["runId"].as_str().unwrap(), asked["permissionId"].as_str().unwrap());
-        stage.sandbox.respond_permission(run, permission, decision, None);
-        stage.sandbox.wait_for_event("agent-run-complete", SOON).expect("conch comes to an end");
+        sandbox.respond_permission(run, permission, decision, None);
+        sandbox.wait_for_event("agent-run-complete", SOON).expect("conch comes to an end");
 
-        let said = texts(&stage, &lobby);
+        let said = texts(&sandbox, &lobby);
         assert!(said.last().unwrap().contains(outcome), "{said:?}");
-        let record = stage.client().runs().get(&run.into()).unwrap();
+        let record = sandbox.client().runs().get(&run.into()).unwrap();
         let kinds: Vec<_> = record.transcript.iter().map(|entry| entry.kind().to_owned()).collect();
         let expected = [
             "start",
@@ -207,6 +209,6 @@ fn conch_asks_for_permission_before_a_change() {
         ];
         assert_eq!(kinds, expected);
     }
-    assert_eq!(stage.sandbox.run_violations(), Vec::<String>::new());
+    assert_eq!(sandbox.run_violations(), Vec::<String>::new());
     finish(agent, bot);
 }

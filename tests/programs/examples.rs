@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use crate::common::{PROGRAMS, Stage, Watchdog, eventually, watchdog};
+use crate::common::{PROGRAMS, TestSandbox, Watchdog, eventually, watchdog};
 use crustocean::{Client, PersonalAccessToken};
 use serde_json::Value;
 
@@ -30,21 +30,21 @@ fn example(name: &str, url: Option<&str>, settings: &[(&str, &str)], args: &[&st
 
 /// A user with a personal access token for the programs, and with a session.
 struct User {
-    stage: Stage,
+    sandbox: TestSandbox,
     client: Client,
     token: String,
 }
 
 impl User {
     fn new() -> User {
-        let stage = Stage::new();
-        let login = Client::builder().api_url(stage.sandbox.url()).register("olga", "correct horse").unwrap();
+        let sandbox = TestSandbox::new();
+        let login = Client::builder().api_url(sandbox.url()).register("olga", "correct horse").unwrap();
         let token = login.client.tokens().create("for the examples").send().unwrap().token;
-        User { token: token.expose().to_owned(), client: login.client, stage }
+        User { token: token.expose().to_owned(), client: login.client, sandbox }
     }
 
     fn run(&self, name: &str, args: &[&str]) -> Output {
-        let url = self.stage.sandbox.url();
+        let url = self.sandbox.url();
         example(name, Some(url), &[("CRUSTOCEAN_TOKEN", &self.token)], args).output().unwrap()
     }
 
@@ -86,8 +86,8 @@ fn after<'t>(text: &'t str, word: &str) -> &'t str {
 fn quickstart_holds_a_conversation_and_ends() {
     let _watchdog = long_watchdog();
     let alone = example("quickstart", None, &[], &[]).output().unwrap();
-    let elsewhere = Stage::new();
-    let url = elsewhere.sandbox.url();
+    let elsewhere = TestSandbox::new();
+    let url = elsewhere.url();
     let there = example("quickstart", Some(url), &[], &[]).output().unwrap();
     for output in [&alone, &there] {
         let said = String::from_utf8_lossy(&output.stdout);
@@ -95,26 +95,26 @@ fn quickstart_holds_a_conversation_and_ends() {
         assert!(said.contains("are you there?") && said.contains("this is Rust!"), "{said}");
     }
     assert!(String::from_utf8_lossy(&there.stdout).contains(&format!("talking to {url}")));
-    let lobby = elsewhere.sandbox.messages(&elsewhere.sandbox.lobby_id());
+    let lobby = elsewhere.messages(&elsewhere.lobby_id());
     assert!(lobby.iter().any(|message| message.content.contains("this is Rust!")), "{lobby:?}");
 }
 
 #[test]
 fn echo_bot_answers_mentions() {
     let _watchdog = long_watchdog();
-    let stage = Stage::new();
-    let token = stage.agent_token("mybot");
+    let sandbox = TestSandbox::new();
+    let token = sandbox.agent_token("mybot");
     let settings = [("AGENT_TOKEN", token.expose())];
-    let mut command = example("echo_bot", Some(stage.sandbox.url()), &settings, &[]);
+    let mut command = example("echo_bot", Some(sandbox.url()), &settings, &[]);
     let mut bot = Running(command.stdout(Stdio::piped()).spawn().unwrap());
     let mut first = String::new();
     // Kept open, because the bot goes on printing.
     let mut printed = BufReader::new(bot.0.stdout.take().unwrap());
     printed.read_line(&mut first).unwrap();
     assert_eq!(first.trim(), "@mybot is listening");
-    stage.alice_says("@mybot hi");
+    sandbox.alice_says("@mybot hi");
     eventually("it answers", || {
-        let said = stage.sandbox.messages(&stage.sandbox.lobby_id());
+        let said = sandbox.messages(&sandbox.lobby_id());
         said.iter().any(|message| message.content == "You said: @mybot hi")
     });
 }
@@ -124,12 +124,12 @@ fn create_agent_creates_an_agent_that_can_connect() {
     let _watchdog = long_watchdog();
     let user = User::new();
     let printed = user.prints("create_agent", &["mybot", "Assistant"]);
-    let agent = user.stage.builder().connect(after(&printed, "AGENT_TOKEN=").parse().unwrap()).unwrap();
+    let agent = user.sandbox.builder().connect(after(&printed, "AGENT_TOKEN=").parse().unwrap()).unwrap();
     assert_eq!(agent.user().username, "mybot");
     agent.close().unwrap();
     assert!(user.fails("create_agent", &["x"]).contains("2 to 24"));
     assert!(user.fails("create_agent", &[]).contains("usage"));
-    let nobody = example("create_agent", Some(user.stage.sandbox.url()), &[], &["mybot"]).output().unwrap();
+    let nobody = example("create_agent", Some(user.sandbox.url()), &[], &["mybot"]).output().unwrap();
     assert!(!nobody.status.success());
     assert!(String::from_utf8_lossy(&nobody.stderr).contains("CRUSTOCEAN_TOKEN"));
 }
@@ -171,7 +171,7 @@ fn history_has_every_message_in_its_file() {
     let _watchdog = long_watchdog();
     let user = User::new();
     for number in 0..130 {
-        user.stage.alice_says(&format!("number {number}"));
+        user.sandbox.alice_says(&format!("number {number}"));
     }
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("history-{}.jsonl", std::process::id()));
     let printed = user.prints("history", &["lobby", file.to_str().unwrap()]);
@@ -202,9 +202,9 @@ fn manage_agency_creates_everything() {
     let installed = client.agencies().skills(&room.id).unwrap().installed;
     assert!(installed.iter().any(|skill| skill.name == after(&printed, "skill ")));
     let code = after(&printed, "invite ").split(' ').next().unwrap();
-    let guest = user.stage.sandbox.add_user("guest").unwrap().token;
+    let guest = user.sandbox.add_user("guest").unwrap().token;
     let guest = Client::builder()
-        .api_url(user.stage.sandbox.url())
+        .api_url(user.sandbox.url())
         .build(guest.parse::<PersonalAccessToken>().unwrap())
         .unwrap();
     assert_eq!(guest.agencies().redeem_invite(code).unwrap(), room.id);

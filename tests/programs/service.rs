@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{PROGRAMS, SOON, Stage, eventually, promptly, watchdog};
+use crate::common::{PROGRAMS, SOON, TestSandbox, eventually, promptly, watchdog};
 
 /// Long, because the example may have to be built first.
 const LIMIT: Duration = Duration::from_secs(900);
@@ -77,34 +77,34 @@ impl Drop for Service {
 #[test]
 fn a_signal_ends_the_service_while_it_works() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let token = stage.agent_token("mybot");
+    let sandbox = TestSandbox::new();
+    let token = sandbox.agent_token("mybot");
     for signal in ["TERM", "INT"] {
         promptly(AT_ONCE, signal, || {
-            stage.sandbox.clear_records();
-            let mut service = Service::start(stage.sandbox.url(), token.expose());
-            stage.sandbox.wait_for_event("join-agency", SOON).expect("it joins");
-            stage.alice_says("@mybot tea in 600");
-            let begun = stage.sandbox.wait_for_event("agent-run-start", SOON).expect("it begins");
+            sandbox.clear_records();
+            let mut service = Service::start(sandbox.url(), token.expose());
+            sandbox.wait_for_event("join-agency", SOON).expect("it joins");
+            sandbox.alice_says("@mybot tea in 600");
+            let begun = sandbox.wait_for_event("agent-run-start", SOON).expect("it begins");
             let took = service.ends_by(signal);
-            let ended = stage.sandbox.wait_for_event("agent-run-error", SOON).expect("no run is left");
+            let ended = sandbox.wait_for_event("agent-run-error", SOON).expect("no run is left");
             assert_eq!(ended["runId"], begun["runId"]);
-            let record = stage.client().runs().get(&begun["runId"].as_str().unwrap().into()).unwrap();
+            let record = sandbox.client().runs().get(&begun["runId"].as_str().unwrap().into()).unwrap();
             assert_ne!(record.info.status.as_deref(), Some("running"), "{signal}");
             took
         });
     }
-    assert_eq!(stage.sandbox.run_violations(), Vec::<String>::new());
+    assert_eq!(sandbox.run_violations(), Vec::<String>::new());
 }
 
 #[test]
 fn the_service_waits_for_the_server_and_can_be_stopped_meanwhile() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let (token, alice) = (stage.agent_token("mybot"), stage.alice.clone());
-    let url = stage.sandbox.url().to_owned();
-    let state = stage.sandbox.suspend();
-    drop(stage);
+    let sandbox = TestSandbox::new();
+    let (token, alice) = (sandbox.agent_token("mybot"), sandbox.alice.clone());
+    let url = sandbox.url().to_owned();
+    let state = sandbox.suspend();
+    drop(sandbox);
     promptly(AT_ONCE, "while it tries to connect", || {
         let mut impatient = Service::start(&url, token.expose());
         impatient.says("cannot connect yet");
@@ -113,11 +113,11 @@ fn the_service_waits_for_the_server_and_can_be_stopped_meanwhile() {
 
     let mut service = Service::start(&url, token.expose());
     service.says("cannot connect yet");
-    let stage = Stage::resumed(state, alice);
-    stage.sandbox.wait_for_event("join-agency", SOON).expect("it joins");
-    stage.alice_says("@mybot tea in 0");
+    let sandbox = TestSandbox::resumed(state, alice);
+    sandbox.wait_for_event("join-agency", SOON).expect("it joins");
+    sandbox.alice_says("@mybot tea in 0");
     eventually("it reminds", || {
-        let said = stage.sandbox.messages(&stage.sandbox.lobby_id());
+        let said = sandbox.messages(&sandbox.lobby_id());
         said.iter().any(|message| message.content == "@alice it is time")
     });
     service.ends_by("INT");
@@ -126,9 +126,9 @@ fn the_service_waits_for_the_server_and_can_be_stopped_meanwhile() {
 #[test]
 fn the_exit_code_says_whether_a_restart_helps() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let code = |url: &str, token: &str| Service::start(url, token).wait().code();
-    assert_eq!(code(stage.sandbox.url(), "sk_nobody"), Some(77));
+    assert_eq!(code(sandbox.url(), "sk_nobody"), Some(77));
     assert_eq!(code("ftp://nowhere", "sk_nobody"), Some(78));
-    assert_eq!(code(stage.sandbox.url(), ""), Some(78));
+    assert_eq!(code(sandbox.url(), ""), Some(78));
 }

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::common::{
-    PROGRAMS, Response, SOON, ScriptedServer, Stage, Watchdog, eventually, wait_for, wait_for_message,
+    PROGRAMS, Response, SOON, ScriptedServer, TestSandbox, Watchdog, eventually, wait_for, wait_for_message,
     watchdog,
 };
 use crustocean::webhook::{SIGNATURE_HEADER, WebhookEvent, WebhookSecret};
@@ -81,10 +81,10 @@ impl Drop for Listening {
 }
 
 /// A room of alice, with an agent of hers.
-fn room(stage: &Stage, bot: &str) -> (AgencyId, Agent) {
-    let agent = stage.connect(bot);
-    let room = stage.client().agencies().create("Shop").send().unwrap().id;
-    stage.client().agencies().add_agent(&room, bot).unwrap();
+fn room(sandbox: &TestSandbox, bot: &str) -> (AgencyId, Agent) {
+    let agent = sandbox.connect(bot);
+    let room = sandbox.client().agencies().create("Shop").send().unwrap().id;
+    sandbox.client().agencies().add_agent(&room, bot).unwrap();
     agent.set_home(&agent.join(&room).unwrap()).unwrap();
     (room, agent)
 }
@@ -92,13 +92,13 @@ fn room(stage: &Stage, bot: &str) -> (AgencyId, Agent) {
 #[test]
 fn webhook_receives_all_three_kinds() {
     let _watchdog = long_watchdog();
-    let stage = Stage::new();
-    let owner = stage.client();
+    let sandbox = TestSandbox::new();
+    let owner = sandbox.client();
     let created = owner.agents().create("oracle").role("Oracle").send().unwrap();
     owner.agents().verify(&created.agent.id).unwrap();
     let settings = [("WEBHOOK_SECRET", "only we know\n"), ("AGENT_TOKEN", created.agent_token.expose())];
     let mut program = Listening::start("webhook", &settings);
-    let (room, agent) = room(&stage, "asker");
+    let (room, agent) = room(&sandbox, "asker");
     let events = agent.events();
 
     // Commands.
@@ -145,9 +145,9 @@ fn webhook_receives_all_three_kinds() {
     let config =
         owner.agents().update_config(&created.agent.id).response_webhook_url(program.url("/prompts"));
     config.response_webhook_secret(secret.expose()).send().unwrap();
-    let listener = stage.in_lobby("listener");
+    let listener = sandbox.in_lobby("listener");
     let heard = listener.events();
-    stage.alice_says("@oracle what will be?");
+    sandbox.alice_says("@oracle what will be?");
     let answer = wait_for_message(&heard, "I am oracle, at your service");
     assert_eq!(answer.sender_id, created.agent.id.as_str());
     let prompt = br#"{"agent":{"id":"u","username":"oracle"}}"#;
@@ -173,13 +173,13 @@ fn iso(seconds: u64) -> String {
 #[test]
 fn slow_hook_edits_its_message_until_it_is_done() {
     let _watchdog = long_watchdog();
-    let stage = Stage::new();
-    let (room, agent) = room(&stage, "asker");
+    let sandbox = TestSandbox::new();
+    let (room, agent) = room(&sandbox, "asker");
     // The key belongs to the URL, and the program needs the key before it listens. So another listener holds the port first.
     let server = ScriptedServer::start(|_| {});
     let url = format!("{}/hook", server.url());
-    let key = stage.client().commands(&room).create("build", url).send().unwrap().hook_key.unwrap();
-    let settings = [("HOOK_KEY", key.expose()), ("CRUSTOCEAN_API_URL", stage.sandbox.url())];
+    let key = sandbox.client().commands(&room).create("build", url).send().unwrap().hook_key.unwrap();
+    let settings = [("HOOK_KEY", key.expose()), ("CRUSTOCEAN_API_URL", sandbox.url())];
     let program = Listening::start("slow_hook", &settings);
     let address = program.address.clone();
     server.on("POST", "/hook", move |request| {

@@ -93,6 +93,37 @@ fn more_messages_with_one_time_than_a_page_are_read_by_id() {
     assert_eq!(&walked[walked.len() - 2..], ["m0-1", "m0-0"]);
 }
 
+/// The first page is short, and its messages have one time. The next page contains them again, and a message without a
+/// time, so times do not tell what is older.
+#[test]
+fn a_longer_page_with_an_odd_time_hides_nothing() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let all: Vec<Value> = (0..10)
+        .map(|n| {
+            let second = if n < 3 { 50 } else { 50 - n };
+            let time = match n {
+                5 => json!(1_700_000_000_000_u64),
+                _ => json!(format!("2026-03-05T10:00:{second:02}.000Z")),
+            };
+            json!({"id": format!("m{n}"), "agency_id": "ag-1", "content": "", "created_at": time})
+        })
+        .collect();
+    let server = ScriptedServer::start(|_| {});
+    server.on("GET", "/api/agencies/ag-1/messages", move |request| {
+        let before = request.query.split('&').find_map(|part| part.strip_prefix("before="));
+        let position = before.and_then(|before| all.iter().position(|message| message["id"] == before));
+        let page = match (before, position) {
+            (None, _) => &all[..3],
+            (Some(_), Some(position)) => &all[position + 1..],
+            // The time after the first three.
+            (Some(_), None) => &all[..],
+        };
+        Response::json(200, page.to_vec().into())
+    });
+    let expected: Vec<String> = (0..10).map(|n| format!("m{n}")).collect();
+    assert_eq!(walk(&server), expected);
+}
+
 #[test]
 fn a_server_that_ignores_before_does_not_cause_an_endless_history() {
     let _watchdog = watchdog(Duration::from_secs(60));

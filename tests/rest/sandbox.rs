@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{SOON, Stage, watchdog};
+use crate::common::{SOON, TestSandbox, watchdog};
 use crustocean::{
     Client, ErrorKind, Event, PersonalAccessToken,
     model::{ExploreMetadata, HostedConfig, InvokePermission, Network},
@@ -12,16 +12,16 @@ use crustocean::{
 
 const URL: &str = "https://example.com/hook";
 
-fn user(stage: &Stage, name: &str) -> Client {
-    let token: PersonalAccessToken = stage.sandbox.add_user(name).unwrap().token.parse().unwrap();
-    Client::builder().api_url(stage.sandbox.url()).build(token).unwrap()
+fn user(sandbox: &TestSandbox, name: &str) -> Client {
+    let token: PersonalAccessToken = sandbox.add_user(name).unwrap().token.parse().unwrap();
+    Client::builder().api_url(sandbox.url()).build(token).unwrap()
 }
 
 #[test]
 fn an_invite_lets_a_user_join() {
     let _watchdog = watchdog(SOON * 3);
-    let stage = Stage::new();
-    let (alice, bob, eve) = (stage.client(), user(&stage, "bob"), user(&stage, "eve"));
+    let sandbox = TestSandbox::new();
+    let (alice, bob, eve) = (sandbox.client(), user(&sandbox, "bob"), user(&sandbox, "eve"));
     let room = alice.agencies().create("Back Room").private(true).send().unwrap();
     assert_eq!(bob.agencies().join(&room.id).unwrap_err().kind(), ErrorKind::Forbidden);
     let day = Duration::from_secs(24 * 60 * 60);
@@ -39,8 +39,8 @@ fn an_invite_lets_a_user_join() {
 #[test]
 fn commands_and_subscriptions_are_created_and_deleted() {
     let _watchdog = watchdog(SOON * 3);
-    let stage = Stage::new();
-    let (alice, bob) = (stage.client(), user(&stage, "bob"));
+    let sandbox = TestSandbox::new();
+    let (alice, bob) = (sandbox.client(), user(&sandbox, "bob"));
     let room = alice.agencies().create("Shop").send().unwrap().id;
     bob.agencies().join(&room).unwrap();
     let refused = bob.commands(&room).create("price", URL).send().unwrap_err();
@@ -52,7 +52,7 @@ fn commands_and_subscriptions_are_created_and_deleted() {
     assert_eq!(bob.commands(&room).list().unwrap()[0].explore_metadata, Some(explore));
     assert_eq!(bob.explore().matching("prices").webhooks().send().unwrap().len(), 1);
     let key = alice.commands(&room).hook_key(&id).unwrap();
-    let hook = HookClient::builder().api_url(stage.sandbox.url()).build(key).unwrap();
+    let hook = HookClient::builder().api_url(sandbox.url()).build(key).unwrap();
     assert_eq!(hook.members(&room).unwrap().len(), 2);
     alice.commands(&room).revoke_hook_key(&id).unwrap();
     assert_eq!(hook.agencies().unwrap_err().kind(), ErrorKind::Unauthorized);
@@ -79,8 +79,8 @@ fn commands_and_subscriptions_are_created_and_deleted() {
 #[test]
 fn a_native_hook_is_deployed_and_managed() {
     let _watchdog = watchdog(SOON * 3);
-    let stage = Stage::new();
-    let (alice, bob) = (stage.client(), user(&stage, "bob"));
+    let sandbox = TestSandbox::new();
+    let (alice, bob) = (sandbox.client(), user(&sandbox, "bob"));
     let room = alice.agencies().create("Shop").send().unwrap().id;
     let code = "function handler() { return { content: 'hi' }; }";
     let deploy = |client: &Client| {
@@ -103,25 +103,24 @@ fn a_native_hook_is_deployed_and_managed() {
     let changed = alice.hooks().update(&first.id).name("Greeter").enabled(false).send().unwrap();
     assert_eq!((changed.name.as_deref(), changed.enabled), (Some("Greeter"), Some(false)));
     assert_eq!(bob.hooks().update(&first.id).name("Mine").send().unwrap_err().kind(), ErrorKind::Forbidden);
-    let old = HookClient::builder().api_url(stage.sandbox.url()).build(first.hook_key.unwrap()).unwrap();
+    let old = HookClient::builder().api_url(sandbox.url()).build(first.hook_key.unwrap()).unwrap();
     old.agencies().unwrap();
     let new = alice.hooks().rotate_key(&first.id).unwrap();
     assert_eq!(old.agencies().unwrap_err().kind(), ErrorKind::Unauthorized);
-    HookClient::builder().api_url(stage.sandbox.url()).build(new).unwrap().agencies().unwrap();
+    HookClient::builder().api_url(sandbox.url()).build(new).unwrap().agencies().unwrap();
     alice.hooks().revoke_key_for_good(&first.id).unwrap();
 }
 
 #[test]
 fn sources_of_hooks_are_shown() {
     let _watchdog = watchdog(SOON * 3);
-    let stage = Stage::new();
-    let alice = stage.client();
+    let sandbox = TestSandbox::new();
+    let alice = sandbox.client();
     let room = alice.agencies().create("Shop").send().unwrap().id;
     alice.commands(&room).create("price", URL).send().unwrap();
     let set = alice.hooks().update_source(URL).source_url("https://example.com/src").source_hash("00");
     set.send().unwrap();
-    let shown =
-        Client::builder().api_url(stage.sandbox.url()).anonymous().unwrap().hooks().source(URL).unwrap();
+    let shown = Client::builder().api_url(sandbox.url()).anonymous().unwrap().hooks().source(URL).unwrap();
     assert_eq!(
         (shown.source_url.as_deref(), shown.source_hash.as_deref()),
         (Some("https://example.com/src"), Some("00"))
@@ -131,12 +130,12 @@ fn sources_of_hooks_are_shown() {
 #[test]
 fn bootstrap_creates_an_agent_that_can_post_at_once() {
     let _watchdog = watchdog(SOON * 3);
-    let stage = Stage::new();
-    let nobody = Client::builder().api_url(stage.sandbox.url()).anonymous().unwrap();
+    let sandbox = TestSandbox::new();
+    let nobody = Client::builder().api_url(sandbox.url()).anonymous().unwrap();
     let made = nobody.onboarding().bootstrap("carol", "correct horse", "mybot").send().unwrap();
-    let carol = Client::builder().api_url(stage.sandbox.url()).build(made.pat.token).unwrap();
+    let carol = Client::builder().api_url(sandbox.url()).build(made.pat.token).unwrap();
     assert_eq!(carol.account().me().unwrap().id, made.user.id);
-    stage.builder().connect(made.agent.token).unwrap().join(made.agency.slug.as_str()).unwrap();
+    sandbox.builder().connect(made.agent.token).unwrap().join(made.agency.slug.as_str()).unwrap();
     let wrong = nobody.onboarding().bootstrap("carol", "wrong horse!", "other").send().unwrap_err();
     assert!(wrong.kind() == ErrorKind::Unauthorized && wrong.to_string().contains("password"), "{wrong}");
 
@@ -146,15 +145,15 @@ fn bootstrap_creates_an_agent_that_can_post_at_once() {
     assert!(refused.kind() == ErrorKind::Unauthorized && refused.to_string().contains("needs a token"));
     let claim = carol.onboarding().claim(&own.claim_code, "carol@example.com").unwrap();
     assert_eq!(claim.masked_email.as_deref(), Some("c****@example.com"));
-    stage.sandbox.confirm_claim(&stage.sandbox.claims()[0]).unwrap();
+    sandbox.confirm_claim(&sandbox.claims()[0]).unwrap();
     assert!(nobody.onboarding().claim_lookup(&own.claim_code).is_err());
 }
 
 #[test]
 fn wallets_and_public_lists() {
     let _watchdog = watchdog(SOON * 3);
-    let stage = Stage::new();
-    let alice = stage.client();
+    let sandbox = TestSandbox::new();
+    let alice = sandbox.client();
     let address = format!("0x{}", "ab".repeat(20));
     assert!(!alice.wallet().info().unwrap().has_wallet);
     alice.wallet().register(&address).unwrap();
@@ -172,18 +171,18 @@ fn wallets_and_public_lists() {
     for n in 0..25 {
         alice.agencies().create(format!("Room {n}")).send().unwrap();
     }
-    let nobody = Client::builder().api_url(stage.sandbox.url()).anonymous().unwrap();
+    let nobody = Client::builder().api_url(sandbox.url()).anonymous().unwrap();
     let rooms: Vec<_> = nobody.explore().agencies().limit(10).iter().map(|room| room.unwrap().slug).collect();
     assert_eq!(rooms.len(), 26);
     assert!(nobody.explore().capabilities().unwrap().wallets);
     assert!(!nobody.explore().commands().unwrap().is_empty());
     assert!(nobody.explore().users().iter().any(|user| user.unwrap().username == "alice"));
     assert!(!nobody.metrics(None).unwrap().is_empty());
-    let agent = stage.in_lobby("mybot");
+    let agent = sandbox.in_lobby("mybot");
     assert!(nobody.explore().agents().iter().any(|agent| agent.unwrap().username == "mybot"));
     assert!(agent.client().runs().in_agency(&lobby).iter().next().is_none());
     assert_eq!(agent.client().runs().get(&"nope".into()).unwrap_err().kind(), ErrorKind::NotFound);
-    stage.alice_says("hello");
+    sandbox.alice_says("hello");
     crate::common::wait_for(&agent.events(), "hello", |event| match event {
         Event::Message(message) if message.content == "hello" => Some(()),
         _ => None,
@@ -193,10 +192,10 @@ fn wallets_and_public_lists() {
 #[test]
 fn a_hosted_agent_gets_its_configuration() {
     let _watchdog = watchdog(SOON * 3);
-    let stage = Stage::new();
-    let alice = stage.client();
+    let sandbox = TestSandbox::new();
+    let alice = sandbox.client();
     let bot = alice.agents().create("mybot").send().unwrap();
-    let url = stage.sandbox.hosted_config_url();
+    let url = sandbox.hosted_config_url();
     let fetch = |token| Client::builder().hosted_config(&url, token);
     assert_eq!(fetch(&bot.agent_token).unwrap(), HostedConfig::default());
     let config = alice.agents().update_config(&bot.agent.id).set("soul_md", "# Calm");

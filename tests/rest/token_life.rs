@@ -42,7 +42,7 @@ fn a_wrong_token_is_refused_without_repeating_it() {
     let wrong: PersonalAccessToken = format!("cru_{}", "0".repeat(48)).parse().unwrap();
     let error = client(&sandbox, &wrong).account().me().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
-    assert!(!format!("{error} {error:?}").contains("0000"), "{error:?}");
+    assert!(!format!("{error} {error:?}").contains(&"0".repeat(8)), "{error:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 
-use crate::common::{Request, Response, SOON, ScriptedServer, Stage, wait_for_message, watchdog};
+use crate::common::{Request, Response, SOON, ScriptedServer, TestSandbox, wait_for_message, watchdog};
 use crustocean::{
     AgencyId, Agent, Outgoing,
     model::{MessageType, SenderType},
@@ -17,10 +17,10 @@ fn signature(request: &Request) -> &str {
 }
 
 /// A room of alice, with a connected agent of hers.
-fn room_with_agent(stage: &Stage, bot: &str) -> (AgencyId, Agent) {
-    let agent = stage.connect(bot);
-    let room = stage.client().agencies().create("Shop").send().unwrap().id;
-    stage.client().agencies().add_agent(&room, bot).unwrap();
+fn room_with_agent(sandbox: &TestSandbox, bot: &str) -> (AgencyId, Agent) {
+    let agent = sandbox.connect(bot);
+    let room = sandbox.client().agencies().create("Shop").send().unwrap().id;
+    sandbox.client().agencies().add_agent(&room, bot).unwrap();
     agent.set_home(&agent.join(&room).unwrap()).unwrap();
     (room, agent)
 }
@@ -28,8 +28,8 @@ fn room_with_agent(stage: &Stage, bot: &str) -> (AgencyId, Agent) {
 #[test]
 fn a_command_is_decoded_and_answered() {
     let _watchdog = watchdog(SOON * 3);
-    let stage = Stage::new();
-    let (room, agent) = room_with_agent(&stage, "asker");
+    let sandbox = TestSandbox::new();
+    let (room, agent) = room_with_agent(&sandbox, "asker");
     let server = ScriptedServer::start(|_| {});
     let (tell, told) = mpsc::channel();
     let tell = std::sync::Mutex::new(tell);
@@ -48,7 +48,7 @@ fn a_command_is_decoded_and_answered() {
         Response::text(reply.status(), reply.to_json()).header("Content-Type", "application/json")
     });
     let url = format!("{}/hook", server.url());
-    stage.client().commands(&room).create("price", url).send().unwrap();
+    sandbox.client().commands(&room).create("price", url).send().unwrap();
 
     let events = agent.events();
     agent.send("/price ETH --in EUR --loud").unwrap();
@@ -77,8 +77,8 @@ fn a_command_is_decoded_and_answered() {
 #[test]
 fn a_delivery_is_verified_and_decoded() {
     let _watchdog = watchdog(SOON * 3);
-    let stage = Stage::new();
-    let (room, agent) = room_with_agent(&stage, "speaker");
+    let sandbox = TestSandbox::new();
+    let (room, agent) = room_with_agent(&sandbox, "speaker");
     let server = ScriptedServer::start(|_| {});
     let (tell, told) = mpsc::channel();
     let tell = std::sync::Mutex::new(tell);
@@ -89,7 +89,7 @@ fn a_delivery_is_verified_and_decoded() {
     let secret = WebhookSecret::try_from("only we know").unwrap();
     let url = format!("{}/events", server.url());
     let events = [WebhookEvent::MessageCreated, WebhookEvent::AgencyUpdated];
-    stage.client().webhooks(&room).create(url, events).secret(secret.clone()).send().unwrap();
+    sandbox.client().webhooks(&room).create(url, events).secret(secret.clone()).send().unwrap();
 
     let said = agent.post(Outgoing::new("hello wörld").with("skill", "x")).unwrap().first;
     let request = told.recv_timeout(SOON).unwrap();
@@ -111,7 +111,7 @@ fn a_delivery_is_verified_and_decoded() {
         assert!(WebhookDelivery::from_signed(body, signature, secret).unwrap_err().is_auth());
     }
 
-    stage.client().agencies().update(&room).charter("We sell").send().unwrap();
+    sandbox.client().agencies().update(&room).charter("We sell").send().unwrap();
     let request = told.recv_timeout(SOON).unwrap();
     let delivery = WebhookDelivery::from_signed(&request.body, signature(&request), &secret).unwrap();
     assert_eq!((delivery.event.clone(), delivery.message().is_none()), (WebhookEvent::AgencyUpdated, true));
@@ -121,9 +121,9 @@ fn a_delivery_is_verified_and_decoded() {
 #[test]
 fn an_agent_answers_by_webhook() {
     let _watchdog = watchdog(SOON * 3);
-    let stage = Stage::new();
-    let listener = stage.in_lobby("listener");
-    let owner = stage.client();
+    let sandbox = TestSandbox::new();
+    let listener = sandbox.in_lobby("listener");
+    let owner = sandbox.client();
     let created = owner.agents().create("oracle").role("Oracle").send().unwrap();
     owner.agents().verify(&created.agent.id).unwrap();
     let server = ScriptedServer::start(|_| {});
@@ -146,7 +146,7 @@ fn an_agent_answers_by_webhook() {
     config.response_webhook_secret(secret.expose()).send().unwrap();
 
     let events = listener.events();
-    stage.alice_says("@oracle what will be?");
+    sandbox.alice_says("@oracle what will be?");
     let answer = wait_for_message(&events, "oracle has spoken");
     assert_eq!(answer.sender_id, created.agent.id.as_str());
     let prompt = told.recv_timeout(SOON).unwrap();

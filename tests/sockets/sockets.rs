@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::alone;
-use crate::common::{Stage, eventually, watchdog};
+use crate::common::{TestSandbox, eventually, watchdog};
 
 /// The open sockets of this process, including those of the sandbox.
 fn sockets() -> usize {
@@ -17,11 +17,11 @@ fn sockets() -> usize {
 #[test]
 fn close_frees_the_sockets_while_handles_live() {
     let (_alone, _watchdog) = (alone(), watchdog(Duration::from_secs(60)));
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let before = sockets();
     let handles: Vec<_> = (0..10)
         .map(|n| {
-            let agent = stage.connect(&format!("agent{n}"));
+            let agent = sandbox.connect(&format!("agent{n}"));
             let room = agent.join("lobby").unwrap();
             let handles = (agent.events(), agent.mentions(), room, agent.clone());
             agent.close().unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{
-    Authority, Identity, SOON, Stage, TlsRelay, eventually, wait_for, wait_for_message, watchdog,
+    Authority, Identity, SOON, TestSandbox, TlsRelay, eventually, wait_for, wait_for_message, watchdog,
 };
 use crustocean::{Agent, Client, Error, ErrorKind, Event, PersonalAccessToken, config::Tls};
 
@@ -28,35 +28,40 @@ macro_rules! set_up {
     };
 }
 
-fn client(stage: &Stage, relay: &TlsRelay, tls: Tls, roots: &[Vec<u8>]) -> crustocean::Result<Client> {
-    let token: PersonalAccessToken = stage.alice.token.parse()?;
+fn client(
+    sandbox: &TestSandbox,
+    relay: &TlsRelay,
+    tls: Tls,
+    roots: &[Vec<u8>],
+) -> crustocean::Result<Client> {
+    let token: PersonalAccessToken = sandbox.alice.token.parse()?;
     set_up!(Client::builder(), relay, tls, roots).build(token)
 }
 
 fn agent(
-    stage: &Stage,
+    sandbox: &TestSandbox,
     relay: &TlsRelay,
     tls: Tls,
     roots: &[Vec<u8>],
     name: &str,
 ) -> crustocean::Result<Agent> {
-    set_up!(Agent::builder(), relay, tls, roots).connect(stage.agent_token(name))
+    set_up!(Agent::builder(), relay, tls, roots).connect(sandbox.agent_token(name))
 }
 
 #[test]
 fn rest_and_socket_trust_an_additional_root() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let authority = Authority::new();
-    let relay = TlsRelay::start(&authority.identity("localhost"), stage.sandbox.port());
+    let relay = TlsRelay::start(&authority.identity("localhost"), sandbox.port());
     for tls in backends() {
         let before = relay.handshakes();
-        let client = client(&stage, &relay, tls, &[authority.pem()]).unwrap();
+        let client = client(&sandbox, &relay, tls, &[authority.pem()]).unwrap();
         assert_eq!(client.account().me().unwrap().username, "alice");
         assert_eq!(relay.handshakes(), before + 1, "{tls:?}");
 
         let name = format!("larry-{tls:?}").to_lowercase();
-        let larry = agent(&stage, &relay, tls, &[authority.pem()], &name).unwrap();
+        let larry = agent(&sandbox, &relay, tls, &[authority.pem()], &name).unwrap();
         larry.set_home(&larry.join("lobby").unwrap()).unwrap();
         // One connection for the token's exchange and the join, one for the socket.
         assert_eq!(relay.handshakes(), before + 3, "{tls:?}");
@@ -65,7 +70,7 @@ fn rest_and_socket_trust_an_additional_root() {
         let events = larry.events();
         let long = "x".repeat(4000);
         for number in 0..50 {
-            stage.alice_says(&format!("{number} {long}"));
+            sandbox.alice_says(&format!("{number} {long}"));
         }
         for number in 0..50 {
             let heard = wait_for(&events, "a long message", |event| match event {
@@ -85,16 +90,16 @@ fn the_socket_reconnects_over_tls() {
     let _watchdog = watchdog(LIMIT);
     let authority = Authority::new();
     for tls in backends() {
-        let stage = Stage::new();
-        let relay = TlsRelay::start(&authority.identity("localhost"), stage.sandbox.port());
-        let larry = agent(&stage, &relay, tls, &[authority.pem()], "larry").unwrap();
+        let sandbox = TestSandbox::new();
+        let relay = TlsRelay::start(&authority.identity("localhost"), sandbox.port());
+        let larry = agent(&sandbox, &relay, tls, &[authority.pem()], "larry").unwrap();
         larry.join("lobby").unwrap();
         let events = larry.events();
-        stage.sandbox.drop_links();
+        sandbox.drop_links();
         wait_for(&events, "the loss", |event| matches!(event, Event::Disconnected { .. }).then_some(()));
         eventually("connected again", || larry.is_connected());
         eventually("in the room again", || {
-            stage.alice_says("still there?");
+            sandbox.alice_says("still there?");
             matches!(events.recv_timeout(Duration::from_millis(200)), Ok(Event::Message(_)))
         });
     }
@@ -111,7 +116,7 @@ struct Case<'a> {
 #[test]
 fn a_bad_certificate_is_refused_and_named() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let authority = Authority::new();
     let good = authority.identity("localhost");
     let roots = [authority.pem()];
@@ -162,20 +167,20 @@ fn a_bad_certificate_is_refused_and_named() {
                 }
                 assert!(!error.is_retryable() && std::error::Error::source(&error).is_some());
             };
-            let relay = TlsRelay::start(identity, stage.sandbox.port());
-            let user = client(&stage, &relay, tls, roots).unwrap();
+            let relay = TlsRelay::start(identity, sandbox.port());
+            let user = client(&sandbox, &relay, tls, roots).unwrap();
             check("a client", user.account().me().unwrap_err());
             let bot = format!("bot-{name}-{tls:?}").to_lowercase();
-            check("an agent", agent(&stage, &relay, tls, roots, &bot).unwrap_err());
-            assert_eq!(stage.sandbox.requests().len(), 0, "nothing is said to a stranger");
+            check("an agent", agent(&sandbox, &relay, tls, roots, &bot).unwrap_err());
+            assert_eq!(sandbox.requests().len(), 0, "nothing is said to a stranger");
 
             // Only one of the two simultaneous connections.
             if !roots.is_empty() {
-                let relay = TlsRelay::in_turn(&[&good, identity], stage.sandbox.port());
-                check("a socket", agent(&stage, &relay, tls, roots, &format!("{bot}-2")).unwrap_err());
-                assert!(stage.sandbox.requests().iter().all(|request| request == "POST /api/auth/agent"));
-                assert_eq!(stage.sandbox.connections(), 0);
-                stage.sandbox.clear_records();
+                let relay = TlsRelay::in_turn(&[&good, identity], sandbox.port());
+                check("a socket", agent(&sandbox, &relay, tls, roots, &format!("{bot}-2")).unwrap_err());
+                assert!(sandbox.requests().iter().all(|request| request == "POST /api/auth/agent"));
+                assert_eq!(sandbox.connections(), 0);
+                sandbox.clear_records();
             }
         }
     }
@@ -184,13 +189,13 @@ fn a_bad_certificate_is_refused_and_named() {
 #[test]
 fn an_invalid_root_is_an_error_at_once() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
-    let relay = TlsRelay::start(&Identity::self_signed(), stage.sandbox.port());
+    let sandbox = TestSandbox::new();
+    let relay = TlsRelay::start(&Identity::self_signed(), sandbox.port());
     for tls in backends() {
         let bad = [b"not a certificate".to_vec()];
         for error in [
-            client(&stage, &relay, tls, &bad).map(drop).unwrap_err(),
-            agent(&stage, &relay, tls, &bad, &format!("{tls:?}").to_lowercase()).map(drop).unwrap_err(),
+            client(&sandbox, &relay, tls, &bad).map(drop).unwrap_err(),
+            agent(&sandbox, &relay, tls, &bad, &format!("{tls:?}").to_lowercase()).map(drop).unwrap_err(),
         ] {
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(error.to_string().contains("add_root_certificate"), "{error}");
@@ -201,9 +206,9 @@ fn an_invalid_root_is_an_error_at_once() {
 #[test]
 fn a_server_without_tls_has_its_own_error() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     for tls in backends() {
-        let url = format!("https://localhost:{}", stage.sandbox.port());
+        let url = format!("https://localhost:{}", sandbox.port());
         let error = Client::builder().api_url(url).tls(tls).request_timeout(SOON).anonymous();
         let error = error.unwrap().agencies().list().map(drop).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Tls | ErrorKind::Connect), "{tls:?}: {error:?}");

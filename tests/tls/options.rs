@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::common::{
-    Authority, Identity, Protocol, ProxyBehaviour, Stage, TestProxy, TlsRelay, eventually, wait_for_message,
-    watchdog,
+    Authority, Identity, Protocol, ProxyBehaviour, TestProxy, TestSandbox, TlsRelay, eventually,
+    wait_for_message, watchdog,
 };
 use crustocean::{Agent, Client, Error, ErrorKind, PersonalAccessToken, Result, config::Tls};
 
@@ -47,23 +47,23 @@ macro_rules! set_up {
 }
 
 impl Case {
-    fn ask(&self, stage: &Stage) -> Result<String> {
-        let token: PersonalAccessToken = stage.alice.token.parse()?;
+    fn ask(&self, sandbox: &TestSandbox) -> Result<String> {
+        let token: PersonalAccessToken = sandbox.alice.token.parse()?;
         Ok(set_up!(self, Client::builder()).build(token)?.account().me()?.username)
     }
 
-    fn connect(&self, stage: &Stage, name: &str) -> Result<Agent> {
+    fn connect(&self, sandbox: &TestSandbox, name: &str) -> Result<Agent> {
         let name = format!("{name}-{:?}", self.tls).to_lowercase();
-        set_up!(self, Agent::builder()).connect(stage.agent_token(&name))
+        set_up!(self, Agent::builder()).connect(sandbox.agent_token(&name))
     }
 
     /// Checks REST, and a socket with traffic in both directions.
-    fn works(&self, stage: &Stage, name: &str) {
+    fn works(&self, sandbox: &TestSandbox, name: &str) {
         assert_eq!(
-            self.ask(stage).map_err(|error| format!("{name}, {:?}: {error:?}", self.tls)),
+            self.ask(sandbox).map_err(|error| format!("{name}, {:?}: {error:?}", self.tls)),
             Ok("alice".into())
         );
-        let agent = self.connect(stage, name).map_err(|error| format!("{name}, {:?}: {error:?}", self.tls));
+        let agent = self.connect(sandbox, name).map_err(|error| format!("{name}, {:?}: {error:?}", self.tls));
         let agent = match agent {
             Ok(agent) => agent,
             Err(text) => return assert_eq!(text, ""),
@@ -72,7 +72,7 @@ impl Case {
         let events = agent.events();
         let long = "x".repeat(4000);
         for number in 0..20 {
-            stage.alice_says(&format!("{name} {number}. {long}"));
+            sandbox.alice_says(&format!("{name} {number}. {long}"));
         }
         for number in 0..20 {
             wait_for_message(&events, &format!("{name} {number}. "));
@@ -86,9 +86,9 @@ impl Case {
 #[test]
 fn tls_works_through_every_kind_of_proxy() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let authority = Authority::new();
-    let server = TlsRelay::start(&authority.identity("crustocean.test"), stage.sandbox.port());
+    let server = TlsRelay::start(&authority.identity("crustocean.test"), sandbox.port());
     for tls in backends() {
         for protocol in [Protocol::Connect, Protocol::Socks5] {
             let proxy = TestProxy::start(protocol, server.port());
@@ -99,13 +99,13 @@ fn tls_works_through_every_kind_of_proxy() {
                 proxy: Some(proxy.url()),
                 ..Case::default()
             };
-            case.works(&stage, &format!("{protocol:?}"));
+            case.works(&sandbox, &format!("{protocol:?}"));
             assert!(proxy.targets().len() >= 3);
             assert!(proxy.targets().iter().all(|target| target == "crustocean.test:443"));
 
             // The certificate must be that of the target, not of the proxy.
             let case = Case { url: "https://other.test".to_owned(), ..case };
-            let error = case.ask(&stage).unwrap_err();
+            let error = case.ask(&sandbox).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Tls);
             assert!(error.to_string().contains("another name than other.test"), "{error}");
         }
@@ -116,12 +116,12 @@ fn tls_works_through_every_kind_of_proxy() {
 #[test]
 fn tls_works_inside_tls() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let authority = Authority::new();
-    let server = TlsRelay::start(&authority.identity("crustocean.test"), stage.sandbox.port());
+    let server = TlsRelay::start(&authority.identity("crustocean.test"), sandbox.port());
     let behind = TestProxy::start(Protocol::Connect, server.port());
     let proxy = TlsRelay::start(&authority.identity("localhost"), behind.port());
-    let plain_behind = TestProxy::start(Protocol::Connect, stage.sandbox.port());
+    let plain_behind = TestProxy::start(Protocol::Connect, sandbox.port());
     let plain = TlsRelay::start(&authority.identity("localhost"), plain_behind.port());
     for tls in backends() {
         let case = Case {
@@ -131,16 +131,16 @@ fn tls_works_inside_tls() {
             proxy: Some(proxy.url()),
             ..Case::default()
         };
-        case.works(&stage, "inner");
+        case.works(&sandbox, "inner");
         assert!(proxy.handshakes() >= 3 && behind.targets().len() == proxy.handshakes());
 
         // And the target itself without.
         let case = Case { url: "http://crustocean.test".to_owned(), proxy: Some(plain.url()), ..case };
-        case.works(&stage, "outer");
+        case.works(&sandbox, "outer");
 
         // The error names the proxy or the target.
         let case = Case { roots: Vec::new(), ..case };
-        let error = case.ask(&stage).unwrap_err();
+        let error = case.ask(&sandbox).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Tls);
         let expected = format!("proxy {}: the certificate of localhost is not trusted", plain.url());
         assert!(error.to_string().starts_with(&expected), "{error}");
@@ -166,8 +166,8 @@ fn the_socket_reconnects_through_a_proxy() {
     let _watchdog = watchdog(LIMIT);
     let authority = Authority::new();
     for tls in backends() {
-        let stage = Stage::new();
-        let server = TlsRelay::start(&authority.identity("crustocean.test"), stage.sandbox.port());
+        let sandbox = TestSandbox::new();
+        let server = TlsRelay::start(&authority.identity("crustocean.test"), sandbox.port());
         // The third connection is the first reconnect.
         let behaviours =
             [ProxyBehaviour::Relay, ProxyBehaviour::Relay, ProxyBehaviour::Refuse, ProxyBehaviour::Relay];
@@ -179,8 +179,8 @@ fn the_socket_reconnects_through_a_proxy() {
             proxy: Some(proxy.url()),
             ..Case::default()
         };
-        let larry = case.connect(&stage, "larry").unwrap();
-        stage.sandbox.drop_links();
+        let larry = case.connect(&sandbox, "larry").unwrap();
+        sandbox.drop_links();
         eventually("dials again", || proxy.connections() >= 4);
         eventually("connected again", || larry.is_connected());
     }
@@ -189,7 +189,7 @@ fn the_socket_reconnects_through_a_proxy() {
 #[test]
 fn all_checks_can_be_disabled() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let authority = Authority::new();
     for (name, identity) in [
         ("self-signed", Identity::self_signed()),
@@ -197,12 +197,12 @@ fn all_checks_can_be_disabled() {
         ("other-host", authority.identity("example.com")),
         ("expired", authority.expired()),
     ] {
-        let relay = TlsRelay::start(&identity, stage.sandbox.port());
+        let relay = TlsRelay::start(&identity, sandbox.port());
         for tls in backends() {
             let mut case = Case { url: relay.url(), tls, accept_anything: true, ..Case::default() };
-            case.works(&stage, name);
+            case.works(&sandbox, name);
             case.accept_anything = false;
-            assert_eq!(case.ask(&stage).unwrap_err().kind(), ErrorKind::Tls, "{name}, {tls:?}");
+            assert_eq!(case.ask(&sandbox).unwrap_err().kind(), ErrorKind::Tls, "{name}, {tls:?}");
         }
     }
 }
@@ -210,9 +210,9 @@ fn all_checks_can_be_disabled() {
 #[test]
 fn a_client_can_send_a_certificate() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let (authority, of_clients) = (Authority::new(), Authority::new());
-    let relay = TlsRelay::demanding(&authority.identity("localhost"), &of_clients, stage.sandbox.port());
+    let relay = TlsRelay::demanding(&authority.identity("localhost"), &of_clients, sandbox.port());
     let proxy_behind = TestProxy::start(Protocol::Connect, relay.port());
     let proxy = TlsRelay::demanding(&authority.identity("localhost"), &of_clients, proxy_behind.port());
     for tls in backends() {
@@ -223,19 +223,20 @@ fn a_client_can_send_a_certificate() {
             identity: Some(of_clients.identity("larry").pem()),
             ..Case::default()
         };
-        case.works(&stage, "shown");
+        case.works(&sandbox, "shown");
 
         // The certificate is for the server, not for a proxy that also requests one.
         let through = Case { proxy: Some(proxy.url()), ..case };
-        through.ask(&stage).unwrap_err();
+        through.ask(&sandbox).unwrap_err();
         assert_eq!(proxy_behind.connections(), 0, "{tls:?}");
 
         case = Case { proxy: None, ..through };
         for (index, identity) in [None, Some(authority.identity("larry").pem())].into_iter().enumerate() {
             case.identity = identity;
-            for error in
-                [case.ask(&stage).unwrap_err(), case.connect(&stage, &format!("bot-{index}")).unwrap_err()]
-            {
+            for error in [
+                case.ask(&sandbox).unwrap_err(),
+                case.connect(&sandbox, &format!("bot-{index}")).unwrap_err(),
+            ] {
                 assert_eq!(error.kind(), ErrorKind::Tls, "{tls:?}: {error:?}");
                 assert!(error.to_string().contains("client_identity_pem"), "{tls:?}: {error}");
             }

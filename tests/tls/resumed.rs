@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::common::{Authority, Distance, Stage, TlsRelay, eventually, wait_for, watchdog};
-use crustocean::{Agent, Event, config::Tls};
+use crate::common::{Authority, Distance, TestSandbox, TlsRelay, eventually, wait_for, watchdog};
+use crustocean::{AgencyId, Agent, Event, config::Tls};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -14,12 +14,12 @@ fn a_new_connection_resumes_an_earlier_session() {
         return;
     }
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let authority = Authority::new();
-    let relay = TlsRelay::start(&authority.identity("localhost"), stage.sandbox.port());
+    let relay = TlsRelay::start(&authority.identity("localhost"), sandbox.port());
     let builder = Agent::builder().api_url(relay.url()).tls(Tls::Rustls);
     let builder = builder.add_root_certificate(authority.pem());
-    let agent = builder.connect(stage.agent_token("larry")).unwrap();
+    let agent = builder.connect(sandbox.agent_token("larry")).unwrap();
     agent.join("lobby").unwrap();
     let events = agent.events();
     // The first two handshakes may happen at the same time.
@@ -42,16 +42,39 @@ fn a_new_connection_resumes_an_earlier_session() {
 #[test]
 fn connecting_with_tls_takes_one_more_round_trip() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let authority = Authority::new();
-    let relay = TlsRelay::start(&authority.identity("127.0.0.1"), stage.sandbox.port());
+    let relay = TlsRelay::start(&authority.identity("127.0.0.1"), sandbox.port());
     for tls in crate::agent::backends() {
         let distance = Distance::from(&format!("http://127.0.0.1:{}", relay.port()));
         let url = distance.url().replace("http:", "https:");
         let builder = Agent::builder().api_url(url).tls(tls).add_root_certificate(authority.pem());
-        let token = stage.agent_token(&format!("larry-{tls:?}").to_lowercase());
+        let token = sandbox.agent_token(&format!("larry-{tls:?}").to_lowercase());
         let (agent, trips) = distance.round_trips(|| builder.connect(token).unwrap());
         assert!(trips <= 4, "{tls:?}: {trips}");
         drop(agent);
+    }
+}
+
+/// One round trip more than without TLS: the connections for the histories are opened while the list of rooms is requested.
+#[test]
+fn joining_five_more_rooms_with_tls_takes_one_more_round_trip() {
+    let _watchdog = watchdog(LIMIT);
+    let authority = Authority::new();
+    for tls in crate::agent::backends() {
+        let sandbox = TestSandbox::new();
+        let relay = TlsRelay::start(&authority.identity("127.0.0.1"), sandbox.server.port());
+        let distance = Distance::from(&format!("http://127.0.0.1:{}", relay.port()));
+        let url = distance.url().replace("http:", "https:");
+        let builder = Agent::builder().api_url(url).tls(tls).add_root_certificate(authority.pem());
+        let agent = builder.connect(sandbox.agent_token("larry")).unwrap();
+        agent.join("lobby").unwrap();
+        for n in 0..5 {
+            let room = sandbox.server.add_agency(&format!("Room {n}"), &sandbox.alice.id).unwrap();
+            sandbox.client().agencies().add_agent(&AgencyId::from(room), "larry").unwrap();
+        }
+        let (rooms, trips) = distance.round_trips(|| agent.join_all().unwrap());
+        assert_eq!(rooms.len(), 6);
+        assert!(trips <= 3, "{tls:?}: {trips}");
     }
 }

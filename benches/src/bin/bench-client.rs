@@ -86,7 +86,7 @@ fn wait_joined<T>(_connected: &T) {
 
 fn report(count: usize, started: Instant, cpu: Duration) {
     let took = started.elapsed().as_secs_f64();
-    let cpu = (process::cpu() - cpu).as_secs_f64();
+    let cpu = process::cpu_since(cpu).as_secs_f64();
     println!("rate={} cpu={} peak={}", count as f64 / took, cpu / count as f64, process::own("VmHWM"));
 }
 
@@ -250,7 +250,7 @@ fn set(url: &str, count: usize, seconds: usize, threads: usize) {
                         assert!(!message.content.is_empty());
                         if taken.fetch_add(1, Ordering::Relaxed) + 1 == wanted {
                             let took = started.elapsed().as_secs_f64();
-                            let cpu = (process::cpu() - cpu).as_secs_f64();
+                            let cpu = process::cpu_since(cpu).as_secs_f64();
                             println!(
                                 "each={each} threads={more_threads} rate={} cores={} peak={}",
                                 wanted as f64 / took,

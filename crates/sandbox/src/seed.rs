@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::demo;
@@ -12,6 +13,7 @@ use crate::room::Message;
 use crate::sandbox::Sandbox;
 use crate::store::agencies::{Agency, ROLES};
 use crate::store::signup::{create_agent, create_user};
+use crate::store::{Data, messages};
 
 /// The id and the token of an account.
 #[derive(Clone)]
@@ -145,6 +147,32 @@ impl Sandbox {
         let metadata = if metadata.is_null() { json!({}) } else { metadata };
         post::post(&self.server.app, agency_id, account_id, "chat", content, metadata)
             .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))
+    }
+
+    /// Posts a message that the history shows altered from the start. [`alter_in_history`](Sandbox::alter_in_history) alters
+    /// a message that others may have read already.
+    ///
+    /// # Errors
+    /// If there is no such agency or account, or what `alter` returns is no JSON at all.
+    pub fn say_altered(
+        &self,
+        agency_id: &str,
+        account_id: &str,
+        content: &str,
+        alter: impl FnOnce(Value) -> String,
+    ) -> io::Result<String> {
+        let app = &self.server.app;
+        let refused = |message: String| io::Error::new(io::ErrorKind::InvalidInput, message);
+        let make = |data: &Data| -> io::Result<_> {
+            let sender = data.accounts.get(account_id).map_err(|refusal| refused(refusal.message))?;
+            let room = data.agencies.get(agency_id).ok_or_else(|| refused("Agency not found".to_owned()))?;
+            Ok(messages::Message::new((&room.id, room.dm), sender, "chat", content, json!({})))
+        };
+        let message = post::publish_with(app, make, |message| {
+            app.faults().alter(&message.id, RawValue::from_string(alter(message.json(true)))?);
+            Ok(())
+        })?;
+        Ok(message.id)
     }
 
     /// All messages of a room, oldest first. Empty if there is no such room.

@@ -158,11 +158,11 @@ pub(crate) fn page(
 }
 
 /// Whether the times on the page increase and never decrease. Mostly increasing times prove nothing: with several
-/// clocks, a page that is newest first can also have such times. If a page were reversed by mistake, the walk would
-/// miss messages.
+/// clocks, a page that is newest first can also have such times. Texts that are not times prove nothing either. If a
+/// page were reversed by mistake, the walk would miss messages.
 fn is_oldest_first(page: &[Message]) -> bool {
-    let goes_up = page.is_sorted_by(|one, next| one.created_at <= next.created_at);
-    goes_up && page.first().zip(page.last()).is_some_and(|(first, last)| first.created_at < last.created_at)
+    let times: Vec<_> = page.iter().filter_map(|message| message.created_at.to_system_time()).collect();
+    times.is_sorted() && times.first() < times.last()
 }
 
 #[cfg(test)]
@@ -186,5 +186,12 @@ mod tests {
         for newest_first in [&[3, 2, 1][..], &[2, 2], &[1], &[], &[10, 11, 12, 9, 20, 21]] {
             assert!(!is_oldest_first(&page(newest_first)), "{newest_first:?}");
         }
+    }
+
+    #[test]
+    fn a_text_that_is_no_time_tells_nothing_about_the_order() {
+        let mut page = page(&[2, 2, 1]);
+        page[2].created_at = "soon".into();
+        assert!(!is_oldest_first(&page));
     }
 }

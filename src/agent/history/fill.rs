@@ -121,15 +121,29 @@ struct Page {
     bytes: usize,
 }
 
+/// What a look back into the history has found.
+struct Found {
+    /// Newest first.
+    pages: Vec<Page>,
+    /// Why messages may be missing.
+    error: Option<Error>,
+    /// The pages do not reach back to the known part of the history.
+    is_partial: bool,
+}
+
 impl Fill<'_> {
     fn run(&mut self) -> Result<(), Stop> {
         let lookback = match &self.job.lookback {
             Ok(lookback) => lookback.clone(),
             Err(error) => return Err(Stop::Failed(Error::new(error.kind(), error.to_string()))),
         };
-        let (pages, incomplete) = self.look_back(&lookback)?;
-        if let Some(error) = incomplete {
+        let Found { pages, error, is_partial } = self.look_back(&lookback)?;
+        if let Some(error) = error {
             self.delivery.report(self.job, error)?;
+        }
+        if is_partial {
+            self.waker.nudge();
+            self.delivery.wait_for_consumers(self.job)?;
         }
         // Hands out the oldest page first.
         for page in pages.into_iter().rev() {
@@ -144,8 +158,8 @@ impl Fill<'_> {
         Ok(())
     }
 
-    /// Reads the history backwards to the known part. Returns the pages, and an error if a part is missing.
-    fn look_back(&mut self, lookback: &Lookback) -> Result<(Vec<Page>, Option<Error>), Stop> {
+    /// Reads the history backwards to the known part.
+    fn look_back(&mut self, lookback: &Lookback) -> Result<Found, Stop> {
         let mut walk = Walk::default();
         let mut limit = FIRST_PAGE;
         let mut pages: Vec<Page> = Vec::new();
@@ -159,7 +173,9 @@ impl Fill<'_> {
             let before = walk.before().cloned();
             let page = match self.fetch(before.as_ref(), &mut limit, &walk) {
                 Ok(page) => page,
-                Err(Stop::Failed(error)) if !pages.is_empty() => return Ok((pages, Some(error))),
+                Err(Stop::Failed(error)) if !pages.is_empty() => {
+                    return Ok(Found { pages, error: Some(error), is_partial: true });
+                }
                 Err(stop) => return Err(stop),
             };
             let is_full = page.skipped() >= limit.min(fetch::FIRST_PAGE) as usize;
@@ -193,7 +209,8 @@ impl Fill<'_> {
             }
             if count > MOST {
                 let text = format!("more than {MOST} messages were missed: only the newest of them follow");
-                return Ok((pages, Some(Error::new(ErrorKind::Server, text))));
+                let error = Some(Error::new(ErrorKind::Server, text));
+                return Ok(Found { pages, error, is_partial: true });
             }
             if progress.enough {
                 break nothing_readable;
@@ -214,7 +231,7 @@ impl Fill<'_> {
             );
             Error::new(ErrorKind::Server, text)
         });
-        Ok((pages, blind.or(unreadable).or(doubt)))
+        Ok(Found { pages, is_partial: blind.is_some(), error: blind.or(unreadable).or(doubt) })
     }
 
     /// Reads the missed messages of a dropped page again. The page may have moved, because new messages were sent

@@ -47,6 +47,8 @@ pub(super) struct Held {
     bytes: usize,
     /// The number of held events that came before the last loss. The history may have messages after these events.
     before_loss: usize,
+    /// A part of the history cannot be read. Held messages may belong to this part.
+    history_is_partial: bool,
 }
 
 impl Held {
@@ -78,6 +80,11 @@ impl Held {
         self.before_loss = self.events.len();
     }
 
+    /// Notes that a part of the history cannot be read.
+    pub(super) fn note_partial_history(&mut self) {
+        self.history_is_partial = true;
+    }
+
     /// Marks the held messages that a page of the history contains.
     pub(super) fn note_page(&mut self, page: &[Message]) {
         for message in page {
@@ -88,16 +95,21 @@ impl Held {
     }
 
     /// Whether the first held message comes before `missed`, although no page of the history contains the held
-    /// message (it was deleted, or cannot be decoded there). Only the times of the two messages can tell.
+    /// message (it was deleted, or cannot be read there). Only the times of the two messages can tell.
     pub(super) fn is_due_before(&self, missed: &Message) -> bool {
-        match self.events.front() {
-            Some((Event::Message(message), _)) if self.before_loss > 0 => {
-                let is_in_history = self.ids.get(&message.id).copied().unwrap_or_default();
-                let times = (message.created_at.to_system_time(), missed.created_at.to_system_time());
-                !is_in_history && matches!(times, (Some(held), Some(missed)) if held < missed)
-            }
-            _ => false,
-        }
+        let mut candidates = match self.history_is_partial {
+            true => self.events.range(..),
+            false => self.events.range(..self.before_loss.min(self.events.len())),
+        };
+        let first = candidates.find_map(|(event, _)| match event {
+            Event::Message(message) => Some(message),
+            _ => None,
+        });
+        first.is_some_and(|first| {
+            let is_in_history = self.ids.get(&first.id).copied().unwrap_or_default();
+            let times = (first.created_at.to_system_time(), missed.created_at.to_system_time());
+            !is_in_history && matches!(times, (Some(first), Some(missed)) if first < missed)
+        })
     }
 
     pub(super) fn pop(&mut self) -> Option<(Event, usize)> {

@@ -23,8 +23,8 @@ pub(super) struct Shared {
     pub(super) log: LogQueue,
     /// The memory across restarts, if the agent remembers.
     pub(super) memory: Option<Arc<Memory>>,
-    /// Notified when `ready` has space again, and when the helpers must stop.
-    space: Condvar,
+    /// Notified when consumers have taken events, and when the helpers must stop.
+    progress: Condvar,
     /// Whether something was missed. This may include events that are not messages.
     missed: AtomicBool,
 }
@@ -32,7 +32,7 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(log: LogQueue, memory: Option<Arc<Memory>>) -> Self {
         let state = Mutex::new(State::new(log.clone(), memory.clone()));
-        Shared { state, log, memory, space: Condvar::new(), missed: AtomicBool::new(false) }
+        Shared { state, log, memory, progress: Condvar::new(), missed: AtomicBool::new(false) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -109,6 +109,24 @@ impl Shared {
         Ok(())
     }
 
+    /// Waits until the consumers have taken everything that came live so far, at most for `BUDGET`. Then a history with
+    /// a missing part can be merged: what came live before it has been handed out or is held.
+    pub(super) fn wait_for_consumers(&self, job: &Job) -> Result<(), GapClosed> {
+        let end = deadline::after(BUDGET);
+        let mut state = self.lock();
+        let emptied = state.emptied;
+        loop {
+            if let Some(gap) = &mut state.room_with_gap(&job.room, job.gap)?.gap {
+                gap.held.note_partial_history();
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if state.emptied != emptied || left.is_zero() {
+                return Ok(());
+            }
+            state = self.wait(state, left);
+        }
+    }
+
     pub(super) fn set_dm(&self, job: &Job, dm: bool) {
         if let Some(room) = self.lock().rooms.get_mut(&job.room) {
             room.cursor.dm = dm;
@@ -158,20 +176,20 @@ impl Shared {
         self.missed.load(Ordering::Acquire) && self.missed.swap(false, Ordering::AcqRel)
     }
 
-    /// Tells waiting helpers that there is space again, or that they must stop.
+    /// Tells waiting helpers that consumers have taken events, or that the helpers must stop.
     pub(super) fn notify_helpers(&self) {
-        self.space.notify_all();
+        self.progress.notify_all();
     }
 
     /// Tells the helpers to stop. Each helper stops when its current request ends.
     pub(super) fn stop(&self) {
         self.lock().stopped = true;
-        self.space.notify_all();
+        self.progress.notify_all();
     }
 
     fn wait<'a>(&self, mut state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
         state.waiting += 1;
-        let (mut state, _) = self.space.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner);
+        let (mut state, _) = self.progress.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner);
         state.waiting -= 1;
         state
     }

@@ -41,8 +41,10 @@ pub(super) struct State {
     /// The number of running helpers, and the number of helpers whose gap was closed meanwhile.
     pub(super) helpers: usize,
     pub(super) abandoned: usize,
-    /// The number of threads that wait on `Shared::space`.
+    /// The number of threads that wait on `Shared::progress`.
     pub(super) waiting: usize,
+    /// How often a consumer found the queue empty.
+    pub(super) emptied: u64,
     /// The earliest deadline of a gap.
     pub(super) deadline: Option<Instant>,
     pub(super) next_gap: u64,
@@ -80,6 +82,7 @@ impl State {
             helpers: 0,
             abandoned: 0,
             waiting: 0,
+            emptied: 0,
             deadline: None,
             next_gap: 0,
             held: 0,
@@ -107,7 +110,10 @@ impl State {
                 self.ready_bytes -= size;
                 return Some(event);
             }
-            let item = take()?;
+            let Some(item) = take() else {
+                self.emptied += 1;
+                return None;
+            };
             let event = match item {
                 Item::Event(raw) => {
                     let (generation, size) = (raw.generation, raw.size());

@@ -156,6 +156,51 @@ fn a_held_message_without_a_place_in_the_history_keeps_its_place() {
     assert_eq!(take_all(&delivery, &mut VecDeque::new()), ["m1", "m2", "m3", "m4"]);
 }
 
+/// The older pages of the history cannot be read. The live message is older than the page that was read.
+#[test]
+fn a_partial_history_comes_after_older_live_messages() {
+    let at = |id: &str, second: u32| {
+        let mut json = json(id);
+        json["created_at"] = format!("2026-01-01T12:00:{second:02}.000Z").into();
+        json
+    };
+    let frame = tungstenite::Utf8Bytes::from(format!("[\"message\",{}]", at("m2", 2)));
+    let live = || Item::Event(RawEvent::new(&frame, frame.as_str(), None, Vec::new()).unwrap());
+    // The message is held already, or still in the queue of the session.
+    for is_held in [true, false] {
+        let delivery = delivery();
+        let mut queue: VecDeque<Item> = [connected(), Item::Restored].into();
+        queue.extend(is_held.then(live));
+        assert!(take_all(&delivery, &mut queue).is_empty());
+        queue.extend((!is_held).then(live));
+        delivery.lock().helpers = 1;
+        let job = delivery.shared.next_job().unwrap();
+        let lookback = job.lookback.as_ref().unwrap().clone();
+        let page = vec![serde_json::from_value(at("m4", 4)).unwrap()];
+        let (missed, _) = delivery.shared.classify_page(&job, page, &lookback).unwrap();
+        thread::scope(|scope| {
+            let (waits, is_waiting) = mpsc::channel();
+            let helper = scope.spawn(|| {
+                let waits = waits;
+                let shared = &delivery.shared;
+                waits.send(()).unwrap();
+                shared.wait_for_consumers(&job).unwrap();
+                shared.merge(&job, missed).unwrap();
+                shared.finish(&job, None);
+            });
+            is_waiting.recv().unwrap();
+            let mut heard = Vec::new();
+            while !helper.is_finished() {
+                heard.extend(take_all(&delivery, &mut queue));
+                delivery.shared.notify_helpers();
+                thread::yield_now();
+            }
+            heard.extend(take_all(&delivery, &mut queue));
+            assert_eq!(heard, ["m2", "m4"], "held: {is_held}");
+        });
+    }
+}
+
 #[test]
 fn a_gap_that_takes_too_long_is_reported_and_its_room_released() {
     let delivery = delivery();

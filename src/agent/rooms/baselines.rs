@@ -47,6 +47,23 @@ impl Drop for End<'_, '_> {
     }
 }
 
+/// Counts a reader, until its thread ends.
+struct Reader<'b, 'a>(&'b Baselines<'a>);
+
+impl<'b, 'a> Reader<'b, 'a> {
+    fn new(baselines: &'b Baselines<'a>) -> Self {
+        baselines.lock().readers += 1;
+        Reader(baselines)
+    }
+}
+
+impl Drop for Reader<'_, '_> {
+    fn drop(&mut self) {
+        self.0.lock().readers -= 1;
+        self.0.changed.notify_all();
+    }
+}
+
 impl<'a> Baselines<'a> {
     pub(super) fn new(delivery: &'a Delivery, source: &'a Source<'a>) -> Self {
         let cancel = source.client.cancel_token();
@@ -69,17 +86,28 @@ impl<'a> Baselines<'a> {
         self.changed.notify_all();
     }
 
-    /// Starts readers until their number is enough for `rooms` rooms.
+    /// Starts readers until their number is enough for `rooms` rooms. At least one of them opens no connection ahead, so
+    /// that all rooms are read although new connections may hang.
     pub(super) fn start_readers<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, rooms: usize) {
-        let there = self.lock().readers;
-        for _ in there..rooms.min(MOST_AT_ONCE) {
+        let wanted = rooms.min(MOST_AT_ONCE).saturating_sub(self.lock().readers);
+        for _ in 0..wanted.max(rooms.min(1)) {
             self.start(scope, false);
         }
     }
 
-    /// Reads the remaining baselines on this thread. Other threads may still be reading when `read_all` returns; the
-    /// scope waits for these threads.
-    pub(super) fn read_all(&self) {
+    /// Waits until the readers have taken all rooms; the scope waits until they have read them. This thread reads only
+    /// if there is no reader: it would have to open another connection, which takes longer than to wait for theirs.
+    pub(super) fn finish(&self) {
+        let mut state = self.lock();
+        while !state.rooms.is_empty() && state.readers > 0 {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(state);
+        self.read_all();
+    }
+
+    /// Reads rooms until all are taken.
+    fn read_all(&self) {
         while let Some((room, dm)) = self.next() {
             self.delivery.read_baseline(self.source, &room, dm);
         }
@@ -92,23 +120,26 @@ impl<'a> Baselines<'a> {
     }
 
     fn start<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, connect: bool) {
+        let reader = Reader::new(self);
         let work = move || {
+            let Reader(baselines) = &reader;
             if connect {
-                self.source.client.connect_ahead(&self.cancel);
+                baselines.source.client.connect_ahead(&baselines.cancel);
             }
-            self.read_all();
+            baselines.read_all();
         };
         let builder = thread::Builder::new().name("crustocean-history".to_owned()).stack_size(STACK);
-        // If the thread cannot be started, the other readers read its share.
-        if builder.spawn_scoped(scope, work).is_ok() {
-            self.lock().readers += 1;
-        }
+        // If the thread cannot be started, its reader is dropped, and the others read its share.
+        let _ = builder.spawn_scoped(scope, work);
     }
 
     fn next(&self) -> Option<(AgencyId, bool)> {
         let mut state = self.lock();
         loop {
             if let Some(room) = state.rooms.pop_front() {
+                if state.rooms.is_empty() {
+                    self.changed.notify_all();
+                }
                 return Some(room);
             }
             if state.complete {

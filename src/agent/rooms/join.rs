@@ -112,7 +112,7 @@ impl Agent {
             baselines.start_readers(scope, usize::from(new.is_some()));
             baselines.add(new);
             let joined = (!delivery.remembers()).then(|| self.enter_socket(id, &about));
-            baselines.read_all();
+            baselines.finish();
             joined
         });
         let joined = joined.unwrap_or_else(|| self.enter_socket(id, &about));
@@ -179,7 +179,7 @@ impl Agent {
             baselines.start_readers(scope, new.len());
             baselines.add(new);
             let confirmed = (!delivery.remembers()).then(|| self.enter_socket_together(&missing));
-            baselines.read_all();
+            baselines.finish();
             Ok((wanted, missing, confirmed))
         });
         let (wanted, missing, confirmed) = joined?;

@@ -29,7 +29,7 @@ impl Pool {
         idle.retain(|idle| idle.since.elapsed() < MAX_IDLE);
         while let Some(Idle { mut stream, .. }) = idle.pop_if(|idle| idle.since.elapsed() < max_idle) {
             // The next request would take unexpected bytes for its response.
-            if !stream.has_decrypted() && stream.wire().is_quiet() {
+            if stream.is_idle() {
                 return Some(stream);
             }
         }

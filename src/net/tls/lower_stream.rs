@@ -10,9 +10,6 @@ pub(crate) trait LowerStream: Read + Write + Send + Sync + fmt::Debug {
     fn wire(&self) -> &Wire;
 
     fn wire_mut(&mut self) -> &mut Wire;
-
-    /// Whether decrypted bytes are waiting. The socket reports no event for these bytes.
-    fn has_decrypted(&mut self) -> bool;
 }
 
 impl LowerStream for Wire {
@@ -22,9 +19,5 @@ impl LowerStream for Wire {
 
     fn wire_mut(&mut self) -> &mut Wire {
         self
-    }
-
-    fn has_decrypted(&mut self) -> bool {
-        false
     }
 }

@@ -165,13 +165,17 @@ impl Stream {
         !matches!(self, Stream::Plain(_))
     }
 
-    /// Whether decrypted bytes are waiting. The socket reports no event for these bytes.
-    pub(crate) fn has_decrypted(&mut self) -> bool {
-        match self {
-            Stream::Plain(_) => false,
-            Stream::Rustls(session) => session.has_decrypted(),
-            Stream::Native(session) => session.has_decrypted(),
+    /// Whether an idle connection is still usable: the peer has sent no data and has not closed the connection. Direct
+    /// mode only.
+    ///
+    /// A TLS 1.3 server sends session tickets after the handshake. They are read here and are no data.
+    pub(crate) fn is_idle(&mut self) -> bool {
+        if self.wire_mut().set_waiting(false).is_err() {
+            return false;
         }
+        let idle = matches!(self.read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        let wire = self.wire_mut();
+        wire.set_waiting(true).is_ok() && wire.write_failure().is_none() && idle
     }
 }
 

@@ -216,10 +216,6 @@ impl LowerStream for Session {
     fn wire_mut(&mut self) -> &mut Wire {
         self.0.get_mut().wire_mut()
     }
-
-    fn has_decrypted(&mut self) -> bool {
-        self.0.buffered_read_size().is_ok_and(|count| count > 0) || self.0.get_mut().has_decrypted()
-    }
 }
 
 impl Read for Session {

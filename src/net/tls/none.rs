@@ -32,10 +32,6 @@ impl LowerStream for Session {
     fn wire_mut(&mut self) -> &mut Wire {
         match self.0 {}
     }
-
-    fn has_decrypted(&mut self) -> bool {
-        match self.0 {}
-    }
 }
 
 impl Read for Session {

@@ -191,11 +191,6 @@ impl LowerStream for Session {
     fn wire_mut(&mut self) -> &mut Wire {
         self.0.sock.wire_mut()
     }
-
-    fn has_decrypted(&mut self) -> bool {
-        self.0.conn.process_new_packets().is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
-            || self.0.sock.has_decrypted()
-    }
 }
 
 impl Read for Session {

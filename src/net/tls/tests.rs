@@ -138,8 +138,24 @@ fn a_root_of_ones_own_is_trusted() {
             let mut answer = [0; 5];
             stream.read_exact(&mut answer).unwrap();
             assert_eq!(&answer, b"hello");
-            assert!(!stream.has_decrypted());
+            assert!(stream.is_idle());
         }
+    }
+}
+
+/// A TLS 1.3 server sends session tickets after the handshake.
+#[test]
+fn session_tickets_are_no_data() {
+    let authority = Authority::new();
+    let address = start(authority.server("localhost", |_| ()), echo);
+    for tls in backends() {
+        let mut stream = dial(tls, &[authority.pem()], "localhost", address).unwrap();
+        let arrived = |stream: &Stream| stream.wire().socket().unwrap().peek(&mut [0]).unwrap();
+        assert_eq!(arrived(&stream), 1, "{tls:?}: the tickets");
+        assert!(stream.is_idle(), "{tls:?}");
+        stream.write_all(b"hello").unwrap();
+        arrived(&stream);
+        assert!(!stream.is_idle(), "{tls:?}: data nobody asked for");
     }
 }
 

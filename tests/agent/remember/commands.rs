@@ -16,13 +16,13 @@ fn next(commands: &Commands) -> (String, bool) {
 fn commands_that_were_not_done_and_those_of_meanwhile_come_first() {
     let _watchdog = watchdog(LIMIT);
     let larry = Larry::new();
-    larry.stage.alice_says("!deploy before the first start");
+    larry.sandbox.alice_says("!deploy before the first start");
     {
         let agent = larry.start();
         let commands = agent.commands("!deploy");
-        larry.stage.alice_says("!deploy one");
-        larry.stage.alice_says("!deploy two");
-        larry.stage.alice_says("!deploy three");
+        larry.sandbox.alice_says("!deploy one");
+        larry.sandbox.alice_says("!deploy two");
+        larry.sandbox.alice_says("!deploy three");
         assert_eq!(next(&commands), ("one".to_owned(), false), "the first run begins now");
         let two = commands.recv_timeout(SOON).unwrap();
         assert!(!larry.has_saved(two.id.as_str()));
@@ -31,12 +31,12 @@ fn commands_that_were_not_done_and_those_of_meanwhile_come_first() {
         panic_with(two);
         panic_with(commands.recv_timeout(SOON).unwrap());
     }
-    larry.stage.alice_says("!deploy four");
+    larry.sandbox.alice_says("!deploy four");
     {
         // Another loop takes the messages, and a question of its own.
         let agent = larry.start();
         let (commands, mentions) = (agent.commands("!deploy"), agent.mentions());
-        larry.stage.alice_says("@larry hello");
+        larry.sandbox.alice_says("@larry hello");
         assert_eq!(mentions.recv_timeout(SOON).unwrap().text(), "hello");
         assert!(mentions.try_recv().is_err());
         assert_eq!(next(&commands), ("three".to_owned(), true));
@@ -48,7 +48,7 @@ fn commands_that_were_not_done_and_those_of_meanwhile_come_first() {
     // Nothing is left to do.
     let agent = larry.start();
     let commands = agent.commands("!deploy");
-    larry.stage.alice_says("!deploy five");
+    larry.sandbox.alice_says("!deploy five");
     assert_eq!(next(&commands).0, "five");
     assert!(commands.recv_timeout(Duration::ZERO).is_err());
 }
@@ -60,7 +60,7 @@ fn a_command_in_other_hands_is_done_when_those_let_it_go() {
     let agent = larry.start();
     // A loop over events hears it, too, and has no say in it.
     let (commands, events) = (agent.commands("!deploy"), agent.events());
-    larry.stage.alice_says("!deploy one");
+    larry.sandbox.alice_says("!deploy one");
     let one = commands.recv_timeout(SOON).unwrap();
     while events.try_recv().is_ok() {}
     let id = one.id.clone();

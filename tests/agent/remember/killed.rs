@@ -57,7 +57,7 @@ impl Program {
             None => Command::new(me),
         };
         command.args(["--exact", "remember::killed::as_a_program", "--nocapture", "--test-threads=1"]);
-        command.env("REMEMBER_TEST_URL", larry.stage.sandbox.url());
+        command.env("REMEMBER_TEST_URL", larry.sandbox.url());
         command.env("REMEMBER_TEST_TOKEN", larry.token.expose()).env("REMEMBER_TEST_FILE", folder.file());
         let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Program(command.spawn().unwrap())
@@ -81,14 +81,14 @@ struct Trial<'a> {
 impl Trial<'_> {
     fn ask(&mut self, count: usize) {
         for _ in 0..count {
-            self.larry.stage.alice_says(&format!("@larry {}", self.asked));
+            self.larry.sandbox.alice_says(&format!("@larry {}", self.asked));
             self.asked += 1;
         }
     }
 
     /// The number of answers to each question.
     fn answers(&self) -> HashMap<usize, usize> {
-        let sandbox = &self.larry.stage.sandbox;
+        let sandbox = &self.larry.sandbox;
         let mut count = HashMap::new();
         for message in sandbox.messages(&sandbox.lobby_id()) {
             if let Some(number) = message.content.strip_prefix("answer to ") {
@@ -100,7 +100,7 @@ impl Trial<'_> {
 
     /// Waits until so many questions have an answer.
     fn wait_for(&self, count: usize) {
-        let room = self.larry.stage.sandbox.room("lobby").unwrap();
+        let room = self.larry.sandbox.room("lobby").unwrap();
         while self.answers().len() < count {
             let more = room.wait_for_message(PATIENCE, |message| message.sender == "larry");
             let have = self.answers().len();
@@ -124,7 +124,7 @@ fn questions_and_kills(questions: usize, kills: usize, folder: &Folder, before: 
     let mut random = Random::new(17);
     let mut program = Program::start(&larry, folder, None);
     // The first run begins after it has joined.
-    larry.stage.sandbox.wait_for_event("join-agency", SOON * 3).expect("the program joins");
+    larry.sandbox.wait_for_event("join-agency", SOON * 3).expect("the program joins");
     eventually("it is in the room", || folder.file().exists());
     for life in 1..=kills {
         let answered = trial.answers().len();

@@ -6,7 +6,7 @@ pub(super) mod stores;
 
 use std::time::Duration;
 
-use crate::common::{SOON, Stage, wait_for, watchdog};
+use crate::common::{SOON, TestSandbox, wait_for, watchdog};
 use crustocean::agent::{AgentBuilder, MemoryStore};
 use crustocean::{Agent, AgentToken, Event, Mention, Mentions, Outgoing};
 
@@ -14,20 +14,20 @@ const LIMIT: Duration = Duration::from_secs(90);
 
 /// Larry, who remembers from one start to the next.
 struct Larry {
-    stage: Stage,
+    sandbox: TestSandbox,
     token: AgentToken,
     store: MemoryStore,
 }
 
 impl Larry {
     fn new() -> Larry {
-        let stage = Stage::new();
-        let token = stage.agent_token("larry");
-        Larry { stage, token, store: MemoryStore::default() }
+        let sandbox = TestSandbox::new();
+        let token = sandbox.agent_token("larry");
+        Larry { sandbox, token, store: MemoryStore::default() }
     }
 
     fn builder(&self) -> AgentBuilder {
-        self.stage.builder().remember_in(self.store.clone())
+        self.sandbox.builder().remember_in(self.store.clone())
     }
 
     /// Starts once more, and joins the lobby.
@@ -70,23 +70,23 @@ fn panic_with(mention: Mention) {
 fn missed_questions_come_first_and_done_ones_do_not_come_again() {
     let _watchdog = watchdog(LIMIT);
     let larry = Larry::new();
-    larry.stage.alice_says("@larry before the first start");
+    larry.sandbox.alice_says("@larry before the first start");
     {
         let agent = larry.start();
         let mentions = agent.mentions();
-        larry.stage.alice_says("@larry one");
-        larry.stage.alice_says("@larry two");
-        larry.stage.alice_says("nothing to answer");
+        larry.sandbox.alice_says("@larry one");
+        larry.sandbox.alice_says("@larry two");
+        larry.sandbox.alice_says("nothing to answer");
         assert_eq!(texts(&mentions, 2), ["@larry one", "@larry two"], "the first run begins now");
         // The second was not finished.
     }
-    larry.stage.alice_says("@larry three");
-    larry.stage.alice_says("nothing to answer either");
+    larry.sandbox.alice_says("@larry three");
+    larry.sandbox.alice_says("nothing to answer either");
     {
         let agent = larry.start();
         let mentions = agent.mentions();
-        larry.stage.alice_says("@larry four");
-        larry.stage.alice_says("@larry five");
+        larry.sandbox.alice_says("@larry four");
+        larry.sandbox.alice_says("@larry five");
         let got = asked(&mentions, 4);
         let old = [("@larry two", true), ("@larry three", true)].map(|(text, old)| (text.to_owned(), old));
         assert_eq!(&got[..2], &old);
@@ -94,7 +94,7 @@ fn missed_questions_come_first_and_done_ones_do_not_come_again() {
         assert!(mentions.try_recv().is_err());
     }
     // All are done, and a loop over events gets the events that it has not had.
-    larry.stage.alice_says("hello");
+    larry.sandbox.alice_says("hello");
     let agent = larry.start();
     let message = wait_for(&agent.events(), "a message", |event| match event {
         Event::Message(message) => Some(message),
@@ -110,7 +110,7 @@ fn done_takes_effect_at_once_or_when_the_last_clone_is_dropped() {
     let agent = larry.start();
     let mentions = agent.mentions();
     for text in ["@larry one", "@larry two", "@larry three"] {
-        larry.stage.alice_says(text);
+        larry.sandbox.alice_says(text);
     }
     let one = mentions.recv_timeout(SOON).unwrap();
     let two = mentions.recv_timeout(SOON).unwrap();
@@ -136,13 +136,13 @@ fn a_question_answered_in_the_room_is_not_asked_again() {
     {
         let agent = larry.start();
         let mentions = agent.mentions();
-        larry.stage.alice_says("@larry one");
+        larry.sandbox.alice_says("@larry one");
         let one = mentions.recv_timeout(SOON).unwrap();
         // Answered, but the program ends before it is done.
         one.room().post(Outgoing::new("I am one").in_reply_to(&one)).unwrap();
         panic_with(one);
     }
-    larry.stage.alice_says("@larry two");
+    larry.sandbox.alice_says("@larry two");
     assert_eq!(texts(&larry.start().mentions(), 1), ["@larry two"]);
 }
 
@@ -151,9 +151,9 @@ fn questions_that_are_too_old_are_left_out() {
     let _watchdog = watchdog(LIMIT);
     let larry = Larry::new();
     drop(larry.start());
-    larry.stage.alice_says("@larry yesterday");
+    larry.sandbox.alice_says("@larry yesterday");
     std::thread::sleep(Duration::from_millis(1100));
     let agent = larry.start_with(larry.builder().max_age(Duration::from_secs(1)));
-    larry.stage.alice_says("@larry today");
+    larry.sandbox.alice_says("@larry today");
     assert_eq!(texts(&agent.mentions(), 1), ["@larry today"]);
 }

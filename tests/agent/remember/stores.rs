@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{LIMIT, Larry};
-use crate::common::{SOON, Stage, wait_for, watchdog};
+use crate::common::{SOON, TestSandbox, wait_for, watchdog};
 use crustocean::agent::{MemoryStore, StateStore, StoreError};
 use crustocean::{ErrorKind, Event};
 
@@ -34,21 +34,21 @@ impl Drop for Folder {
 #[test]
 fn one_file_serves_one_agent_at_a_time() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let sandbox = TestSandbox::new();
     let folder = Folder::new("shared");
-    let larry = stage.agent_token("larry");
-    let agent = stage.builder().remember(folder.file()).connect(larry.clone()).unwrap();
+    let larry = sandbox.agent_token("larry");
+    let agent = sandbox.builder().remember(folder.file()).connect(larry.clone()).unwrap();
     agent.join("lobby").unwrap();
-    let error = stage.builder().remember(folder.file()).connect(larry.clone()).unwrap_err();
+    let error = sandbox.builder().remember(folder.file()).connect(larry.clone()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("larry.state"), "{error}");
     drop(agent);
-    let error = stage.builder().remember(folder.file()).connect(stage.agent_token("ben")).unwrap_err();
+    let error = sandbox.builder().remember(folder.file()).connect(sandbox.agent_token("ben")).unwrap_err();
     assert!(error.to_string().contains("another agent"), "{error}");
     // A torn write.
     let text = std::fs::read(folder.file()).unwrap();
     std::fs::write(folder.file(), &text[..text.len() / 2]).unwrap();
-    let error = stage.builder().remember(folder.file()).connect(larry).unwrap_err();
+    let error = sandbox.builder().remember(folder.file()).connect(larry).unwrap_err();
     assert!(error.to_string().contains("larry.state") && error.to_string().contains("torn"), "{error}");
     assert_eq!(std::fs::read(folder.file()).unwrap(), &text[..text.len() / 2], "nothing is lost");
 }
@@ -70,9 +70,9 @@ fn a_full_disk_is_reported_and_the_agent_goes_on() {
     }
     let _watchdog = watchdog(LIMIT);
     let larry = Larry::new();
-    let stage = &larry.stage;
+    let sandbox = &larry.sandbox;
     let full: &'static Full = Box::leak(Box::new(Full(AtomicBool::new(true), MemoryStore::default())));
-    let agent = larry.start_with(stage.builder().remember_in(full));
+    let agent = larry.start_with(sandbox.builder().remember_in(full));
     let events = agent.events();
     let error = wait_for(&events, "the bad news", |event| match event {
         Event::StateNotSaved { error, .. } => Some(error),
@@ -80,9 +80,9 @@ fn a_full_disk_is_reported_and_the_agent_goes_on() {
     });
     assert!(error.to_string().contains("no space left"), "{error}");
     // The agent goes on, and saves as soon as that is possible.
-    stage.alice_says("@larry one");
+    sandbox.alice_says("@larry one");
     wait_for(&events, "the question", |event| matches!(event, Event::Message(_)).then_some(()));
-    stage.alice_says("@larry two");
+    sandbox.alice_says("@larry two");
     wait_for(&events, "the next question", |event| matches!(event, Event::Message(_)).then_some(()));
     full.0.store(false, Ordering::Relaxed);
     let until = Instant::now() + SOON;

@@ -44,12 +44,22 @@ pub(crate) fn publish_as(
 
 /// Posts a message to its room, sends it to all sockets there, and sends the event to subscribers.
 pub(crate) fn publish<E>(app: &App, make: impl FnOnce(&Data) -> Result<Message, E>) -> Result<Message, E> {
+    publish_with(app, make, |_| Ok(()))
+}
+
+/// As [`publish`]. Calls `prepare` with the stamped message before anybody can read it.
+pub(crate) fn publish_with<E>(
+    app: &App,
+    make: impl FnOnce(&Data) -> Result<Message, E>,
+    prepare: impl FnOnce(&Message) -> Result<(), E>,
+) -> Result<Message, E> {
     let _in_order = app.posting();
     let message = {
         let mut data = app.data();
         let mut message = make(&data)?;
         let (time, sorted) = app.faults().stamp(message.created_at);
         message.created_at = time;
+        prepare(&message)?;
         if let Some(room) = data.agencies.get_mut(&message.agency_id) {
             room.add_message(message.clone(), app.options().max_messages);
             if sorted {

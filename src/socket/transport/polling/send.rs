@@ -119,12 +119,13 @@ impl PollSender {
         idle: Option<(Stream, Instant)>,
         deadline: Instant,
     ) -> crate::Result<(Stream, bool)> {
-        match idle {
-            Some((stream, since)) if since.elapsed() < MAX_IDLE && stream.wire().is_quiet() => {
-                Ok((stream, true))
-            }
-            _ => Ok((self.requests.dial(deadline, &self.requests.cancel_token)?, false)),
+        if let Some((mut stream, since)) = idle
+            && since.elapsed() < MAX_IDLE
+            && stream.is_idle()
+        {
+            return Ok((stream, true));
         }
+        Ok((self.requests.dial(deadline, &self.requests.cancel_token)?, false))
     }
 }
 

@@ -1,6 +1,9 @@
 //! A sandbox with a user and agents.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::Deref,
+    time::{Duration, Instant},
+};
 
 use crustocean::{
     Agent, AgentToken, Client, Event, Events, Message, PersonalAccessToken,
@@ -11,37 +14,45 @@ use crustocean_sandbox::{Builder, Credentials, Sandbox, Suspended};
 /// How long anything that should happen may take.
 pub const SOON: Duration = Duration::from_secs(10);
 
-/// A sandbox with a user, `alice`, who owns the agents.
-pub struct Stage {
-    pub sandbox: Sandbox,
+/// A sandbox with a user, `alice`, who owns the agents. It has the methods of [`Sandbox`], too.
+pub struct TestSandbox {
+    pub server: Sandbox,
     pub alice: Credentials,
 }
 
-impl Stage {
-    pub fn new() -> Stage {
-        Stage::with(Sandbox::builder())
+impl Deref for TestSandbox {
+    type Target = Sandbox;
+
+    fn deref(&self) -> &Sandbox {
+        &self.server
+    }
+}
+
+impl TestSandbox {
+    pub fn new() -> TestSandbox {
+        TestSandbox::with(Sandbox::builder())
     }
 
-    pub fn with(builder: Builder) -> Stage {
-        let sandbox = builder.start().expect("the sandbox starts");
-        let alice = sandbox.add_user("alice").expect("alice");
-        Stage { sandbox, alice }
+    pub fn with(builder: Builder) -> TestSandbox {
+        let server = builder.start().expect("the sandbox starts");
+        let alice = server.add_user("alice").expect("alice");
+        TestSandbox { server, alice }
     }
 
     /// A server with the data and the port of a suspended one.
-    pub fn resumed(state: Suspended, alice: Credentials) -> Stage {
-        let sandbox = Sandbox::builder().resume(state).start().expect("the sandbox starts again");
-        Stage { sandbox, alice }
+    pub fn resumed(state: Suspended, alice: Credentials) -> TestSandbox {
+        let server = Sandbox::builder().resume(state).start().expect("the sandbox starts again");
+        TestSandbox { server, alice }
     }
 
     /// The token of a new, verified agent.
     pub fn agent_token(&self, name: &str) -> AgentToken {
-        let agent = self.sandbox.add_agent(name, &self.alice.id).expect("an agent");
+        let agent = self.server.add_agent(name, &self.alice.id).expect("an agent");
         agent.token.parse().expect("an agent token")
     }
 
     pub fn builder(&self) -> AgentBuilder {
-        Agent::builder().api_url(self.sandbox.url())
+        Agent::builder().api_url(self.server.url())
     }
 
     /// A new agent, connected.
@@ -59,13 +70,13 @@ impl Stage {
     /// REST as alice.
     pub fn client(&self) -> Client {
         let token: PersonalAccessToken = self.alice.token.parse().expect("a token");
-        Client::builder().api_url(self.sandbox.url()).build(token).expect("a client")
+        Client::builder().api_url(self.server.url()).build(token).expect("a client")
     }
 
     /// Posts a message of alice to the lobby.
     pub fn alice_says(&self, text: &str) {
-        self.sandbox
-            .say(&self.sandbox.lobby_id(), &self.alice.id, text, serde_json::Value::Null)
+        self.server
+            .say(&self.server.lobby_id(), &self.alice.id, text, serde_json::Value::Null)
             .expect("alice speaks");
     }
 }
