@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use crate::common::{SOON, Stage, TRANSPORTS, eventually, watchdog};
+use crate::common::{SOON, TRANSPORTS, TestSandbox, eventually, watchdog};
 use crustocean::Stop;
 
 /// The name of the threads that wait.
@@ -48,9 +48,9 @@ fn waits<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> thread
 fn an_idle_agent_with_a_stop_does_not_wake_up() {
     let (_alone, _watchdog) = (crate::alone(), watchdog(Duration::from_secs(120)));
     for &transport in TRANSPORTS {
-        let (stage, stop) = (Stage::new(), Stop::new());
-        let builder = stage.builder().transport(transport).stop(&stop);
-        let agent = builder.connect(stage.agent_token("larry")).unwrap();
+        let (sandbox, stop) = (TestSandbox::new(), Stop::new());
+        let builder = sandbox.builder().transport(transport).stop(&stop);
+        let agent = builder.connect(sandbox.agent_token("larry")).unwrap();
         agent.join("lobby").unwrap();
         rests(&format!("{transport:?}, nobody waits"));
 
@@ -69,7 +69,7 @@ fn an_idle_agent_with_a_stop_does_not_wake_up() {
         // What comes after the rest is heard, and then it is quiet again.
         while hears.try_recv().is_ok() {}
         for number in 0..3 {
-            stage.alice_says(&format!("number {number}"));
+            sandbox.alice_says(&format!("number {number}"));
             let text = format!("{:?}", hears.recv_timeout(SOON).unwrap());
             assert!(text.contains(&format!("number {number}")), "{text}");
         }
@@ -87,10 +87,10 @@ fn an_idle_agent_with_a_stop_does_not_wake_up() {
 #[test]
 fn an_idle_set_with_a_stop_does_not_wake_up() {
     let (_alone, _watchdog) = (crate::alone(), watchdog(Duration::from_secs(120)));
-    let (stage, stop) = (Stage::new(), Stop::new());
+    let (sandbox, stop) = (TestSandbox::new(), Stop::new());
     let agents = crustocean::Agents::with_stop(&stop).unwrap();
-    let builder = stage.builder().stop(&stop);
-    let agent = builder.connect(stage.agent_token("larry")).unwrap();
+    let builder = sandbox.builder().stop(&stop);
+    let agent = builder.connect(sandbox.agent_token("larry")).unwrap();
     agents.add(agent.clone()).unwrap();
     let events = agents.events();
     let consumer = waits(move || events.filter(|(_, event)| event.is_err()).count());
