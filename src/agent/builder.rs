@@ -1,7 +1,6 @@
 //! Settings of an agent, and the call that connects it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent::memory::Remember;
@@ -290,7 +289,7 @@ impl AgentBuilder {
     /// `connect` fails with [`Config`](crate::ErrorKind::Config) if the file cannot be read or written, is in use, is
     /// damaged, or belongs to another agent. The error names the file; the file is not changed.
     pub fn remember(mut self, file: impl Into<PathBuf>) -> Self {
-        self.options.remember = Some(Remember::File(file.into()));
+        self.options.remember = Some(Remember::in_file(file.into()));
         self
     }
 
@@ -302,7 +301,7 @@ impl AgentBuilder {
     /// # let _ = builder;
     /// ```
     pub fn remember_in(mut self, store: impl StateStore) -> Self {
-        self.options.remember = Some(Remember::Store(Arc::new(store)));
+        self.options.remember = Some(Remember::in_store(store));
         self
     }
 

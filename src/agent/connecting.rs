@@ -8,13 +8,14 @@ use crate::Stop;
 use crate::agent::closing::Closing;
 use crate::agent::history::Delivery;
 use crate::agent::listeners::Listeners;
+use crate::agent::memory::Remember;
 use crate::agent::respond::decide::RecentIds;
 use crate::agent::rooms::{Following, Rooms, RoomsHost};
 use crate::agent::run::OpenRuns;
 use crate::agent::send::confirm::MetadataSupport;
 use crate::agent::send::parts::LongSendLock;
 use crate::agent::thinking::ThinkingIndicators;
-use crate::agent::{Agent, AgentOptions, Handle, Inner, memory};
+use crate::agent::{Agent, AgentOptions, Handle, Inner};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::net::{CancelToken, Http};
@@ -42,34 +43,37 @@ fn exchange_and_open(
         return Ok((AgentSession::exchange(http, token)?, None));
     }
     let cancel = stop.map_or_else(CancelToken::default, CancelToken::child);
-    thread::scope(|scope| {
-        let open = || Opened::open(target, &TransportMemory::default(), &cancel);
+    let mut opened = None;
+    let open: Box<dyn FnOnce() + Send + '_> =
+        Box::new(|| opened = Some(Opened::open(target, &TransportMemory::default(), &cancel)));
+    let account = thread::scope(|scope| {
         let builder = thread::Builder::new().name("crustocean-dial".to_owned()).stack_size(STACK);
         let opening = builder.spawn_scoped(scope, open);
         let account = AgentSession::exchange(http, token).inspect_err(|_| cancel.cancel());
         // If the thread has panicked (for example, in a logger), this thread opens the connection again later.
-        let opened = opening.ok().and_then(|thread| thread.join().ok());
-        match account {
-            Ok(account) => {
-                // Removes the secrets again, because the exchange has added the session's token to them.
-                let clean = |error: Error| error.cleaned(|text| target.secrets.remove_from(text));
-                Ok((account, opened.map(|opened| opened.map_err(clean))))
-            }
-            Err(error) => {
-                if let Some(Ok(opened)) = opened {
-                    opened.discard();
-                }
-                Err(error)
-            }
+        let _ = opening.map(|thread| thread.join());
+        account
+    });
+    match account {
+        Ok(account) => {
+            // Removes the secrets again, because the exchange has added the session's token to them.
+            let clean = |error: Error| error.cleaned(|text| target.secrets.remove_from(text));
+            Ok((account, opened.map(|opened| opened.map_err(clean))))
         }
-    })
+        Err(error) => {
+            if let Some(Ok(opened)) = opened {
+                opened.discard();
+            }
+            Err(error)
+        }
+    }
 }
 
 impl Agent {
     pub(crate) fn open(config: &Config, options: AgentOptions, token: AgentToken) -> Result<Self> {
         options.transport.check()?;
         let url = config.url()?;
-        let opened = options.remember.as_ref().map(memory::Opened::open).transpose()?;
+        let memory = options.remember.as_ref().map(Remember::open).transpose()?;
         let dialer = config.dialer()?;
         let http = config.http_with(dialer.clone())?;
         let secrets = http.secrets().clone();
@@ -85,7 +89,9 @@ impl Agent {
         let cancel = stop.map(Stop::token);
         let (account, connection) = exchange_and_open(http.clone(), token, &target, cancel)?;
         let me = account.user();
-        let memory = opened.map(|opened| opened.for_agent(&me, options.max_age)).transpose()?.map(Arc::new);
+        if let Some(memory) = &memory {
+            memory.belong_to(&me, options.max_age)?;
+        }
         let client = Client::for_agent(http, Arc::clone(&account));
         let rooms = Arc::new(Rooms::default());
         let thinking_indicators = Arc::new(ThinkingIndicators::default());

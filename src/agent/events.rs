@@ -50,11 +50,11 @@ use crate::socket::{Waited, note};
 #[must_use = "events come only to those who ask for them"]
 pub struct Events {
     agent: Agent,
-    listener: Listener,
+    listener: Listener<Agent>,
 }
 
 impl Events {
-    pub(crate) fn new(agent: Agent, listener: Listener) -> Self {
+    pub(crate) fn new(agent: Agent, listener: Listener<Agent>) -> Self {
         Events { agent, listener }
     }
 
@@ -134,7 +134,7 @@ impl Events {
             }
             agent.start_room_tasks();
             agent.save_if_due();
-            if let Some(event) = self.next_event() {
+            if let Some(event) = self.next_event(false) {
                 return Ok(event);
             }
             // A thread that reads the socket does not notice that another loop has queued an event for this loop.
@@ -148,9 +148,8 @@ impl Events {
                 Waited::Ended => {
                     agent.stop_following();
                     agent.inner.delivery.end();
-                    self.listener.give_up();
                     agent.inner.save_memory();
-                    return match self.next_event() {
+                    return match self.next_event(true) {
                         Some(event) => Ok(event),
                         None if matches!(self.listener.kind, Kind::Subscription(_) | Kind::Commands(_)) => {
                             Err(RecvError::Closed)
@@ -162,7 +161,7 @@ impl Events {
                 }
                 Waited::Nothing if until.is_some_and(|until| until <= Instant::now()) => {
                     // Another thread may have queued an event meanwhile.
-                    return self.next_event().ok_or(RecvError::Timeout);
+                    return self.next_event(false).ok_or(RecvError::Timeout);
                 }
                 Waited::Nothing => {}
             }
@@ -191,9 +190,10 @@ impl Events {
         AlwaysWaits::new(&self.listener.signal)
     }
 
-    fn next_event(&self) -> Option<Event> {
+    /// Takes the next event. `ended`: the agent has ended.
+    fn next_event(&self, ended: bool) -> Option<Event> {
         loop {
-            let (event, others) = self.listener.take(&self.agent);
+            let (event, others) = self.listener.take(&self.agent, ended);
             if others {
                 self.agent.session().nudge_all();
             }

@@ -63,7 +63,7 @@ use crate::token::AgentToken;
 use closing::Closing;
 pub(crate) use history::fetch;
 use history::{Delivery, HistoryPosition};
-use listeners::{Kind, Listeners};
+use listeners::Listeners;
 use memory::Memory;
 use respond::decide::RecentIds;
 use rooms::{Following, Rooms};
@@ -125,7 +125,7 @@ struct Inner {
     rooms: Arc<Rooms>,
     following: Following,
     delivery: Delivery,
-    listeners: Arc<Listeners>,
+    listeners: Arc<Listeners<Agent>>,
     /// Allows the program one `join` call at a time, because an `error` event of the server does not say which call
     /// failed.
     joining: Mutex<()>,
@@ -140,7 +140,7 @@ struct Inner {
     closing: Closing,
     home: OnceLock<AgencyId>,
     /// The memory that survives a restart. `None` if the agent remembers nothing.
-    memory: Option<Arc<Memory>>,
+    memory: Option<Arc<dyn Memory>>,
     options: AgentOptions,
 }
 
@@ -389,7 +389,7 @@ impl Agent {
     #[doc(alias = "on")]
     #[doc(alias = "onDirectMessage")]
     pub fn events(&self) -> Events {
-        Events::new(self.clone(), self.inner.listeners.listen(Kind::Events))
+        Events::new(self.clone(), self.inner.listeners.listen_to_events())
     }
 
     /// Returns a separate iterator over all events from now on. The iterator takes no events away from other loops. Use

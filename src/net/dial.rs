@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -255,20 +255,27 @@ fn connect(
 /// A connect cannot be interrupted, so it runs on its own thread. After a cancel the thread continues until its time
 /// limit.
 fn connect_one(address: SocketAddr, share: Duration, cancel: &CancelToken) -> io::Result<TcpStream> {
-    let (sender, receiver) = mpsc::channel();
-    let work = move || drop(sender.send(TcpStream::connect_timeout(&address, share)));
+    let connecting = Arc::new((Mutex::new(None), Condvar::new()));
+    let its_own = Arc::clone(&connecting);
+    let work: Box<dyn FnOnce() + Send> = Box::new(move || {
+        let (result, there) = &*its_own;
+        let connected = TcpStream::connect_timeout(&address, share);
+        *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected);
+        there.notify_all();
+    });
     if thread::Builder::new().name("crustocean-dial".to_owned()).stack_size(STACK).spawn(work).is_err() {
         return TcpStream::connect_timeout(&address, share);
     }
+    let (result, there) = &*connecting;
+    let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
-        match receiver.recv_timeout(CANCEL_CHECK) {
-            Ok(result) => return result,
-            Err(RecvTimeoutError::Timeout) if cancel.is_cancelled() => {
-                return Err(io::ErrorKind::ConnectionAborted.into());
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("the connect broke off")),
+        if let Some(result) = result.take() {
+            return result;
         }
+        if cancel.is_cancelled() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        result = there.wait_timeout(result, CANCEL_CHECK).unwrap_or_else(PoisonError::into_inner).0;
     }
 }
 

@@ -45,14 +45,24 @@ impl Secrets {
     /// The text without the stored secrets and without the secrets in `more`.
     pub(crate) fn remove_with(&self, text: &str, more: &[Zeroizing<String>]) -> String {
         let known = self.lock();
-        let mut secrets: Vec<&str> = known.iter().chain(more).map(|secret| secret.as_str()).collect();
-        // A secret may be a part of another secret, so the longest secret is removed first.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        let mut text = text.to_owned();
-        for secret in secrets {
-            text = without(&text, secret);
+        let layers = layers(text);
+        let mut hidden = vec![false; text.len()];
+        for secret in known.iter().chain(more) {
+            for form in forms(secret.trim()) {
+                layers.iter().for_each(|layer| hide(&form, layer, &mut hidden));
+            }
         }
-        text
+        let (mut clean, mut was_hidden) = (String::with_capacity(text.len()), false);
+        for (at, c) in text.char_indices() {
+            let is_hidden = hidden.get(at) == Some(&true);
+            if !is_hidden {
+                clean.push(c);
+            } else if !was_hidden {
+                clean.push(GONE);
+            }
+            was_hidden = is_hidden;
+        }
+        clean
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Zeroizing<String>>> {
@@ -66,36 +76,15 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// The text without this secret, in any notation.
-fn without(text: &str, secret: &str) -> String {
-    let secret = secret.trim();
+/// The notations of a secret in which it is searched for: as it is, without the escapes that it may contain, and in
+/// base64.
+fn forms(secret: &str) -> Vec<Vec<char>> {
     if secret.is_empty() {
-        return text.to_owned();
+        return Vec::new();
     }
-    let mut result = text.to_owned();
-    for encoded in base64_forms(secret) {
-        result = result.replace(&encoded, &GONE.to_string());
-    }
-    // The secret itself may contain escapes, which are removed in the same way.
-    let secrets: Vec<Vec<char>> =
-        layers(secret).iter().map(|layer| layer.iter().map(|piece| piece.c).collect()).collect();
-    let mut found = Vec::new();
-    for layer in layers(&result) {
-        for secret in &secrets {
-            found.extend(places(&layer, secret));
-        }
-    }
-    found.sort_unstable();
-    let (mut clean, mut at) = (String::with_capacity(result.len()), 0);
-    for (from, to) in found {
-        if from >= at {
-            clean.push_str(result.get(at..from).unwrap_or_default());
-            clean.push(GONE);
-        }
-        at = at.max(to);
-    }
-    clean.push_str(result.get(at..).unwrap_or_default());
-    clean
+    let mut forms: Vec<Vec<char>> = base64_forms(secret).iter().map(|form| form.chars().collect()).collect();
+    forms.extend(layers(secret).iter().map(|layer| layer.iter().map(|piece| piece.c).collect()));
+    forms
 }
 
 /// A character, and the bytes of the text that represent it.
@@ -117,9 +106,8 @@ fn layers(text: &str) -> Vec<Vec<Piece>> {
     layers
 }
 
-/// Returns the byte ranges of the text that contain the secret.
-fn places(layer: &[Piece], secret: &[char]) -> Vec<(usize, usize)> {
-    let mut found = Vec::new();
+/// Marks the bytes of the text that represent the secret.
+fn hide(secret: &[char], layer: &[Piece], hidden: &mut [bool]) {
     let alone = |piece: Option<&Piece>| piece.is_none_or(|piece| !piece.c.is_alphanumeric());
     for (at, window) in layer.windows(secret.len()).enumerate() {
         // In a query, a plus is a space.
@@ -134,10 +122,9 @@ fn places(layer: &[Piece], secret: &[char]) -> Vec<(usize, usize)> {
             }
         }
         if let (Some(first), Some(last)) = (window.first(), window.last()) {
-            found.push((first.from, last.to));
+            hidden.get_mut(first.from..last.to).into_iter().flatten().for_each(|byte| *byte = true);
         }
     }
-    found
 }
 
 /// Removes one layer of percent, JSON and HTML escapes. `None` if there are no escapes.

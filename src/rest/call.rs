@@ -119,11 +119,12 @@ impl Client {
 
 /// The error text of a response that reports a failure although its HTTP status is a success.
 fn failure_in(body: &[u8]) -> Option<String> {
+    let body = std::str::from_utf8(body).ok()?;
     // Most responses are lists, or have no such field.
-    if !body.trim_ascii_start().starts_with(b"{") || !body.windows(5).any(|word| word == b"false") {
+    if !body.trim_ascii_start().starts_with('{') || !body.contains("false") {
         return None;
     }
-    let answer = serde_json::from_slice(body).ok().filter(error_text::is_failure)?;
+    let answer = serde_json::from_str(body).ok().filter(error_text::is_failure)?;
     Some(error_text::in_value(&answer).unwrap_or_else(|| "it gave no reason".to_owned()))
 }
 

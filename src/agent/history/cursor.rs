@@ -331,9 +331,10 @@ impl Cursor {
             return Lookback { forgotten: self.forgotten, whole: true, ..Lookback::default() };
         }
         let earliest_of_the_last = self.times(LAST, self.order.iter().rev()).min();
-        let mut first: Vec<_> = self.times(LAST, self.order.iter()).collect();
-        first.sort_unstable();
-        let early_of_the_first = first.get(first.len() / 4).copied();
+        // At most a quarter of the first times are earlier.
+        let first: Vec<_> = self.times(LAST, self.order.iter()).collect();
+        let earlier = |time| first.iter().filter(|other| **other < time).count();
+        let early_of_the_first = first.iter().copied().filter(|time| earlier(*time) <= first.len() / 4).max();
         Lookback {
             bound: earliest_of_the_last.and_then(|time| time.checked_sub(MARGIN)),
             forgotten: self.forgotten,

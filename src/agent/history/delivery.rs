@@ -42,7 +42,7 @@ impl Drop for Delivery {
 }
 
 impl Delivery {
-    pub(crate) fn new(log: LogQueue, memory: Option<Arc<Memory>>) -> Self {
+    pub(crate) fn new(log: LogQueue, memory: Option<Arc<dyn Memory>>) -> Self {
         Delivery { shared: Arc::new(Shared::new(log, memory)) }
     }
 

@@ -22,7 +22,7 @@ pub(super) struct Shared {
     state: Mutex<State>,
     pub(super) log: LogQueue,
     /// The memory across restarts, if the agent remembers.
-    pub(super) memory: Option<Arc<Memory>>,
+    pub(super) memory: Option<Arc<dyn Memory>>,
     /// Notified when consumers have taken events, and when the helpers must stop.
     progress: Condvar,
     /// Whether something was missed. This may include events that are not messages.
@@ -30,7 +30,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(log: LogQueue, memory: Option<Arc<Memory>>) -> Self {
+    pub(super) fn new(log: LogQueue, memory: Option<Arc<dyn Memory>>) -> Self {
         let state = Mutex::new(State::new(log.clone(), memory.clone()));
         Shared { state, log, memory, progress: Condvar::new(), missed: AtomicBool::new(false) }
     }

@@ -56,7 +56,7 @@ pub(super) struct State {
     pub(super) not_filled: u64,
     pub(super) log: LogQueue,
     /// The memory across restarts, if the agent remembers.
-    pub(super) memory: Option<Arc<Memory>>,
+    pub(super) memory: Option<Arc<dyn Memory>>,
 }
 
 /// A gap for a helper to fill.
@@ -73,7 +73,7 @@ pub(super) struct Job {
 pub(super) struct GapClosed;
 
 impl State {
-    pub(super) fn new(log: LogQueue, memory: Option<Arc<Memory>>) -> Self {
+    pub(super) fn new(log: LogQueue, memory: Option<Arc<dyn Memory>>) -> Self {
         State {
             ready: VecDeque::new(),
             ready_bytes: 0,

@@ -1,6 +1,6 @@
 //! Tracks the elements of a history that cannot be decoded, and which of them were reported.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
 use crate::model::{List, Message, MessageId};
@@ -60,8 +60,8 @@ pub(super) fn on_page(
 /// The unreadable elements that were reported, or that are older than the join.
 #[derive(Debug, Default)]
 pub(crate) struct Reported {
-    marks: HashSet<u64>,
-    order: VecDeque<u64>,
+    /// Oldest first.
+    marks: VecDeque<u64>,
 }
 
 impl Reported {
@@ -69,14 +69,12 @@ impl Reported {
     pub(crate) fn insert(&mut self, unreadable: &Unreadable) -> bool {
         let is_new = !self.contains(unreadable);
         for mark in &unreadable.marks {
-            if self.marks.insert(*mark) {
-                self.order.push_back(*mark);
+            if !self.marks.contains(mark) {
+                self.marks.push_back(*mark);
             }
         }
-        while self.order.len() > MOST
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.marks.remove(&oldest);
+        while self.marks.len() > MOST {
+            self.marks.pop_front();
         }
         is_new
     }
@@ -166,6 +164,6 @@ mod tests {
             let element = on_page(&page(&[&format!("id:{n}")]), None, &hasher);
             assert!(reported.insert(&element[0]));
         }
-        assert_eq!((reported.marks.len(), reported.order.len()), (MOST, MOST));
+        assert_eq!(reported.marks.len(), MOST);
     }
 }

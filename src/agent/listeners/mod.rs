@@ -12,8 +12,9 @@ mod backlog;
 mod read_again;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::agent::event::Event;
 use crate::error::Error;
@@ -47,11 +48,16 @@ impl Kind {
     }
 }
 
-/// All listeners of one agent.
-#[derive(Debug)]
-pub(crate) struct Listeners {
+/// [`Listener::take_shared`].
+type TakeShared<S> = fn(&Listener<S>, &S, bool) -> (Option<Event>, bool);
+
+/// All listeners of one agent, which take events from `S`.
+pub(crate) struct Listeners<S> {
     /// Whether there is more than one queue to fill.
     shared: AtomicBool,
+    /// How an event is taken then. Set by the first listener that is not a loop over `events()`, so that a program that
+    /// has such loops only does not have the code that distributes events.
+    take_shared: OnceLock<TakeShared<S>>,
     state: Mutex<State>,
     /// The prefixes of the loops over commands.
     prefixes: Mutex<Vec<Arc<str>>>,
@@ -148,18 +154,53 @@ impl State {
 }
 
 /// A handle of a queue.
-#[derive(Debug)]
-pub(crate) struct Listener {
-    listeners: Arc<Listeners>,
+pub(crate) struct Listener<S> {
+    listeners: Arc<Listeners<S>>,
     pub(crate) kind: Kind,
     pub(crate) signal: Arc<Signal>,
 }
 
-impl Listeners {
+impl<S> fmt::Debug for Listeners<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listeners").finish_non_exhaustive()
+    }
+}
+
+impl<S> fmt::Debug for Listener<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+impl<S: Source> Listeners<S> {
+    pub(crate) fn subscribe(self: &Arc<Self>) -> Listener<S> {
+        let id = self.next_id();
+        self.open_shared(Kind::Subscription(id), None)
+    }
+
+    /// Listens to messages with this prefix.
+    pub(crate) fn listen_to_commands(self: &Arc<Self>, prefix: &Arc<str>) -> Listener<S> {
+        self.lock_prefixes().push(Arc::clone(prefix));
+        let id = self.next_id();
+        self.open_shared(Kind::Commands(id), Some(Arc::clone(prefix)))
+    }
+
+    pub(crate) fn listen_to_mentions(self: &Arc<Self>) -> Listener<S> {
+        self.open_shared(Kind::Mentions, None)
+    }
+
+    fn open_shared(self: &Arc<Self>, kind: Kind, prefix: Option<Arc<str>>) -> Listener<S> {
+        self.take_shared.get_or_init(|| Listener::take_shared);
+        self.open(kind, prefix)
+    }
+}
+
+impl<S> Listeners<S> {
     /// Each queue has these limits.
     pub(crate) fn new(max_events: usize, max_bytes: usize) -> Self {
         Listeners {
             shared: AtomicBool::new(false),
+            take_shared: OnceLock::new(),
             state: Mutex::default(),
             prefixes: Mutex::default(),
             bounds: Bounds { events: max_events, bytes: max_bytes },
@@ -202,29 +243,17 @@ impl Listeners {
         self.lock_prefixes().iter().any(|prefix| wanted(prefix))
     }
 
-    pub(crate) fn subscribe(self: &Arc<Self>) -> Listener {
-        let id = self.next_id();
-        self.open(Kind::Subscription(id), None)
-    }
-
-    /// Listens to messages with this prefix.
-    pub(crate) fn listen_to_commands(self: &Arc<Self>, prefix: &Arc<str>) -> Listener {
-        self.lock_prefixes().push(Arc::clone(prefix));
-        let id = self.next_id();
-        self.open(Kind::Commands(id), Some(Arc::clone(prefix)))
-    }
-
     fn next_id(&self) -> u64 {
         let mut state = self.lock();
         state.next_id += 1;
         state.next_id
     }
 
-    pub(crate) fn listen(self: &Arc<Self>, kind: Kind) -> Listener {
-        self.open(kind, None)
+    pub(crate) fn listen_to_events(self: &Arc<Self>) -> Listener<S> {
+        self.open(Kind::Events, None)
     }
 
-    fn open(self: &Arc<Self>, kind: Kind, prefix: Option<Arc<str>>) -> Listener {
+    fn open(self: &Arc<Self>, kind: Kind, prefix: Option<Arc<str>>) -> Listener<S> {
         let mut state = self.lock();
         if let Some(queue) = state.find(kind) {
             queue.handles += 1;
@@ -277,18 +306,28 @@ pub(crate) trait Source {
     fn read_again(&self, number: u64, lost: HashMap<AgencyId, Lost>);
 }
 
-impl Listener {
+impl<S: Source> Listener<S> {
     /// Takes the next event of this queue, if any. Also returns whether other waiting listeners have received an
-    /// event meanwhile.
-    pub(crate) fn take(&self, source: &impl Source) -> (Option<Event>, bool) {
-        let listeners = &self.listeners;
-        let is_alone = !listeners.shared.load(Ordering::SeqCst);
-        if is_alone && !self.signal.has_some() && !self.signal.held.load(Ordering::SeqCst) {
-            let event = source.pull();
-            event.iter().for_each(|event| source.settle(event));
-            return (event, false);
+    /// event meanwhile. `ended`: the agent has ended.
+    pub(crate) fn take(&self, source: &S, ended: bool) -> (Option<Event>, bool) {
+        let is_alone =
+            !self.is_shared() && !self.signal.has_some() && !self.signal.held.load(Ordering::SeqCst);
+        match self.listeners.take_shared.get() {
+            Some(take) if !is_alone => take(self, source, ended),
+            _ => {
+                let event = source.pull();
+                event.iter().for_each(|event| source.settle(event));
+                (event, false)
+            }
         }
+    }
+
+    fn take_shared(&self, source: &S, ended: bool) -> (Option<Event>, bool) {
+        let listeners = &self.listeners;
         let mut state = listeners.lock();
+        if ended {
+            self.give_up(&mut state);
+        }
         let mut others = false;
         loop {
             let number = state.next_id + 1;
@@ -316,9 +355,18 @@ impl Listener {
         }
     }
 
+    /// Reports the messages that were not read again as missing.
+    fn give_up(&self, state: &mut State) {
+        let Some(queue) = state.find(self.kind) else { return };
+        let gap = |room| Event::GapNotFilled { agency_id: room, error: Arc::new(Error::closed()) };
+        let gaps: Vec<Event> = queue.backlog.give_up().into_iter().map(gap).collect();
+        queue.backlog.end_reading(gaps, HashMap::new());
+        queue.tell_length();
+    }
+
     /// Gives what has come by now to the queues that are there already: this one is new, and begins with what comes from now
     /// on. Returns whether others who wait have got something.
-    pub(crate) fn begin_now(&self, source: &impl Source) -> bool {
+    pub(crate) fn begin_now(&self, source: &S) -> bool {
         let mut state = self.listeners.lock();
         let Some(at) = state.queues.iter().position(|queue| queue.kind == self.kind) else { return false };
         let own = state.queues.swap_remove(at);
@@ -336,7 +384,7 @@ impl Listener {
     }
 
     /// Puts an event into all queues. Returns whether others wait for it.
-    fn distribute(&self, state: &mut State, event: Event, source: &impl Source) -> bool {
+    fn distribute(&self, state: &mut State, event: Event, source: &S) -> bool {
         let listeners = &self.listeners;
         let bounds = listeners.bounds;
         let (mut others, mut dropped) = (false, 0);
@@ -365,17 +413,9 @@ impl Listener {
         }
         others
     }
+}
 
-    /// Called when the agent has ended. Reports the messages that were not read again as missing.
-    pub(crate) fn give_up(&self) {
-        let mut state = self.listeners.lock();
-        let Some(queue) = state.find(self.kind) else { return };
-        let gap = |room| Event::GapNotFilled { agency_id: room, error: Arc::new(Error::closed()) };
-        let gaps: Vec<Event> = queue.backlog.give_up().into_iter().map(gap).collect();
-        queue.backlog.end_reading(gaps, HashMap::new());
-        queue.tell_length();
-    }
-
+impl<S> Listener<S> {
     /// Whether a loop over mentions also exists.
     pub(crate) fn has_mentions(&self) -> bool {
         self.listeners.lock().find(Kind::Mentions).is_some()
@@ -383,17 +423,18 @@ impl Listener {
 
     /// Whether events are distributed to queues, because this listener is not the only one.
     pub(crate) fn is_shared(&self) -> bool {
-        self.listeners.shared.load(Ordering::Relaxed)
+        self.listeners.shared.load(Ordering::SeqCst)
     }
 }
 
-impl Clone for Listener {
+impl<S> Clone for Listener<S> {
     fn clone(&self) -> Self {
-        self.listeners.listen(self.kind)
+        // The queue is there already.
+        self.listeners.open(self.kind, None)
     }
 }
 
-impl Drop for Listener {
+impl<S> Drop for Listener<S> {
     fn drop(&mut self) {
         let mut state = self.listeners.lock();
         let Some(at) = state.queues.iter().position(|queue| queue.kind == self.kind) else { return };
@@ -447,8 +488,8 @@ mod tests {
         fn read_again(&self, _number: u64, _lost: HashMap<AgencyId, Lost>) {}
     }
 
-    fn all(listener: &Listener, source: &Numbers) -> Vec<u64> {
-        let next = || match listener.take(source).0 {
+    fn all(listener: &Listener<Numbers>, source: &Numbers) -> Vec<u64> {
+        let next = || match listener.take(source, false).0 {
             Some(Event::Lagged { missed }) => Some(missed),
             _ => None,
         };
@@ -459,9 +500,9 @@ mod tests {
     fn each_gets_what_it_is_for_and_nothing_is_stolen() {
         let listeners = Arc::new(Listeners::new(100, 10_000));
         let source = Numbers(RefCell::new((1..=4).collect()));
-        let mentions = listeners.listen(Kind::Mentions);
+        let mentions = listeners.listen_to_mentions();
         assert!(!mentions.is_shared());
-        let events = listeners.listen(Kind::Events);
+        let events = listeners.listen_to_events();
         let subscription = listeners.subscribe();
         assert_eq!(all(&mentions, &source), [2, 4]);
         assert_eq!(all(&subscription, &source), [1, 2, 3, 4]);
@@ -478,13 +519,13 @@ mod tests {
         let source = Numbers(RefCell::new((1..=4).collect()));
         let subscription = listeners.subscribe();
         assert_eq!(all(&subscription, &source), [1, 2, 3, 4]);
-        let events = listeners.listen(Kind::Events);
+        let events = listeners.listen_to_events();
         let again = events.clone();
-        let first = events.take(&source).0;
+        let first = events.take(&source, false).0;
         assert!(matches!(first, Some(Event::Lagged { missed: 1 })));
         drop(events);
         drop(again);
-        assert_eq!(all(&listeners.listen(Kind::Events), &source), [2, 3, 4]);
+        assert_eq!(all(&listeners.listen_to_events(), &source), [2, 3, 4]);
     }
 
     #[test]
@@ -492,7 +533,7 @@ mod tests {
         let listeners = Arc::new(Listeners::new(3, 10_000));
         let source = Numbers(RefCell::new((1..=10).collect()));
         let slow = listeners.subscribe();
-        let quick = listeners.listen(Kind::Events);
+        let quick = listeners.listen_to_events();
         assert_eq!(all(&quick, &source).len(), 10);
         assert_eq!(all(&slow, &source), [7, 8, 9, 10], "seven are missing, and then the last three");
     }

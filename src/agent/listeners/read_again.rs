@@ -7,10 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use crate::agent::event::Event;
-use crate::agent::fetch;
 use crate::agent::history::size_of_message;
 use crate::agent::listeners::Listeners;
 use crate::agent::listeners::backlog::Lost;
+use crate::agent::{Agent, fetch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, List, Message, Timestamp};
 use crate::rest::{Client, Walk};
@@ -33,7 +33,7 @@ pub(crate) struct Reader {
     pub(crate) client: Client,
     pub(crate) waker: Waker,
     pub(crate) log: LogQueue,
-    pub(crate) listeners: Arc<Listeners>,
+    pub(crate) listeners: Arc<Listeners<Agent>>,
 }
 
 /// For each room: its id, whether it is a direct conversation, and its dropped messages.

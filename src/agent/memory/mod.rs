@@ -11,89 +11,81 @@ mod file;
 mod lock;
 mod place;
 mod store;
+mod stored;
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::{Deserialize, Serialize};
-
-pub(crate) use store::Remember;
 pub use store::{MemoryStore, StateStore, StoreError};
 
-use crate::deadline;
 use crate::error::{Error, Result};
-use crate::model::{AgencyId, Message, MessageId, User, UserId};
-use place::Place;
+use crate::model::{AgencyId, Message, MessageId, User};
+use file::FileStore;
+use stored::StoredMemory;
 
 /// The metadata key of an answer. The value is the id of the question.
 pub(crate) const IN_REPLY_TO: &str = "in_reply_to";
 
-/// The interval at which heard messages are saved.
-const EVERY: Duration = Duration::from_secs(1);
-/// The largest number of ids in `answered`.
-const MOST_ANSWERED: usize = 16_384;
-/// The most questions that are followed at a time. Anybody in a room can ask, and a program may take none.
-const MOST_OPEN: usize = 16_384;
-/// The first text in the store.
-const FORMAT: &str = "crustocean agent state";
+/// The memory of one agent. A trait, so that an agent that remembers nothing does not bring the code of the memory into
+/// the program: only [`Remember`] names the type behind it.
+pub(crate) trait Memory: fmt::Debug + Send + Sync {
+    /// Reads what is stored. Called once, before all other methods.
+    ///
+    /// # Errors
+    /// `Config` if the text belongs to another agent, or is not a valid memory.
+    fn belong_to(&self, me: &User, max_age: Duration) -> Result<()>;
 
-/// The memory of one agent.
-pub(crate) struct Memory {
-    state: Mutex<State>,
-    saver: Mutex<Saver>,
-}
+    /// Returns the position in the room, if the store has this room.
+    fn resume(&self, room: &AgencyId) -> Option<Resume>;
 
-impl std::fmt::Debug for Memory {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Memory").finish_non_exhaustive()
+    /// Starts the memory of a new room. `page` is the last page of the room's history, newest first. `whole`: the
+    /// page is the whole history.
+    fn begin(&self, room: &AgencyId, page: &[Message], whole: bool, dm: bool);
+
+    /// Forgets a room that the agent has left.
+    fn forget(&self, room: &AgencyId);
+
+    /// Sets whether the room has missing messages. The next start must look for missing messages.
+    fn pin(&self, room: &AgencyId, pinned: bool);
+
+    /// Notes the question that this message answers. Called before the message is handed out.
+    fn note_answer(&self, message: &Message);
+
+    /// Whether the room had an answer to this message before the message was handed out.
+    fn is_answered(&self, id: &MessageId) -> bool;
+
+    /// Notes a message that is about to be handed out. A question stays open until the question is done.
+    fn hear(&self, message: &Message, is_question: bool);
+
+    /// Notes that this thread has the question. `held`: the caller will call [`drop_held`](Memory::drop_held) when
+    /// the question is dropped.
+    fn hand_out(&self, id: &MessageId, held: bool);
+
+    /// Notes that this thread asks for its next question. The thread's earlier questions are done if their values
+    /// were dropped. Returns `true` if a question is now done.
+    fn pass(&self) -> bool;
+
+    /// Notes that the question was dropped. Returns `true` if the question is now done.
+    fn drop_held(&self, id: &MessageId) -> bool;
+
+    /// Marks the question as done.
+    fn done(&self, id: &MessageId);
+
+    /// The time at which a waiting thread must save.
+    fn due(&self) -> Option<Instant>;
+
+    /// Saves the changes if the save is due. Returns the first error of a series of failures.
+    fn save_if_due(&self) -> Option<Error> {
+        if self.due().is_some_and(|due| due <= Instant::now()) { self.save() } else { None }
     }
-}
 
-struct State {
-    me: UserId,
-    rooms: HashMap<AgencyId, Place>,
-    /// Questions that the agent has heard and that are not done.
-    open: HashMap<MessageId, Open>,
-    /// Questions whose answer was in the room's history before the question was handed out.
-    answered: HashSet<MessageId>,
-    /// The ids in `answered`, oldest first.
-    answered_order: VecDeque<MessageId>,
-    /// The number of changes, and the number of saved changes.
-    changes: u64,
-    saved: u64,
-    /// The time of the next save or retry.
-    due: Option<Instant>,
-}
+    /// Saves the changes. Returns the first error of a series of failures.
+    fn save(&self) -> Option<Error>;
 
-#[derive(Debug)]
-struct Open {
-    room: AgencyId,
-    time: Option<u64>,
-    /// The thread that has the question, if any.
-    thread: Option<ThreadId>,
-    /// The thread has asked for its next question.
-    passed: bool,
-    /// The question was dropped.
-    dropped: bool,
-}
-
-struct Saver {
-    /// `None` after the agent has ended.
-    store: Option<Box<dyn StateStore>>,
-    failing: bool,
-}
-
-/// The text in the store.
-#[derive(Serialize, Deserialize)]
-struct Saved<R> {
-    format: String,
-    version: u32,
-    /// The agent that owns this memory.
-    agent: UserId,
-    rooms: R,
+    /// Saves a last time, and drops the store.
+    fn end(&self);
 }
 
 /// The position at which the agent continues in a room.
@@ -104,347 +96,37 @@ pub(crate) struct Resume {
     pub(crate) settled: Vec<MessageId>,
 }
 
-struct Shared(Arc<dyn StateStore>);
+/// How to open the memory that the builder was told to use.
+#[derive(Clone)]
+pub(crate) struct Remember(Arc<dyn Fn() -> Result<Arc<dyn Memory>> + Send + Sync>);
 
-impl StateStore for Shared {
-    fn load(&self) -> Result<Option<String>, StoreError> {
-        self.0.load()
-    }
-
-    fn save(&self, state: &str) -> Result<(), StoreError> {
-        self.0.save(state)
+impl fmt::Debug for Remember {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remember").finish_non_exhaustive()
     }
 }
 
-/// An open store, and its content.
-pub(crate) struct Opened {
-    store: Box<dyn StateStore>,
-    text: Option<String>,
-    /// The name of the store in error messages.
-    name: String,
-}
+impl Remember {
+    pub(crate) fn in_file(path: PathBuf) -> Self {
+        Remember(Arc::new(move || {
+            let store = Arc::new(FileStore::open(&path)?);
+            Ok(Arc::new(StoredMemory::open(store, path.display().to_string())?))
+        }))
+    }
 
-impl Opened {
+    pub(crate) fn in_store(store: impl StateStore) -> Self {
+        let store: Arc<dyn StateStore> = Arc::new(store);
+        Remember(Arc::new(move || {
+            let name = "the state store".to_owned();
+            Ok(Arc::new(StoredMemory::open(Arc::clone(&store), name)?))
+        }))
+    }
+
     /// Opens the store. Called before any network access, because a retry does not fix an error here.
     ///
     /// # Errors
     /// `Config` if the store cannot be opened or read. The error names the file.
-    pub(crate) fn open(remember: &Remember) -> Result<Opened> {
-        let (store, name): (Box<dyn StateStore>, _) = match remember {
-            Remember::File(path) => (Box::new(file::FileStore::open(path)?), path.display().to_string()),
-            Remember::Store(store) => (Box::new(Shared(Arc::clone(store))), "the state store".to_owned()),
-        };
-        let text = store
-            .load()
-            .map_err(|error| Error::config(format!("cannot read {name}: {error}")).with_source(error))?;
-        Ok(Opened { store, text, name })
-    }
-
-    /// # Errors
-    /// `Config` if the text belongs to another agent, or is not a valid memory.
-    pub(crate) fn for_agent(self, me: &User, max_age: Duration) -> Result<Memory> {
-        let mut rooms = match &self.text {
-            Some(text) => read(text, me).map_err(|why| {
-                let name = &self.name;
-                Error::config(format!(
-                    "cannot remember in {name}: {why}. Nothing in it was changed; move it away to begin anew"
-                ))
-            })?,
-            None => HashMap::new(),
-        };
-        let oldest = SystemTime::now().checked_sub(max_age).map(millis);
-        for place in rooms.values_mut() {
-            place.index();
-            place.watermark = place.watermark.max(oldest);
-        }
-        let state = State {
-            me: me.id.clone(),
-            rooms,
-            open: HashMap::new(),
-            answered: HashSet::new(),
-            answered_order: VecDeque::new(),
-            changes: 0,
-            saved: 0,
-            due: None,
-        };
-        let saver = Saver { store: Some(self.store), failing: false };
-        Ok(Memory { state: Mutex::new(state), saver: Mutex::new(saver) })
+    pub(crate) fn open(&self) -> Result<Arc<dyn Memory>> {
+        (self.0)()
     }
 }
-
-fn read(text: &str, me: &User) -> Result<HashMap<AgencyId, Place>, String> {
-    if text.trim().is_empty() {
-        return Err("it is empty".to_owned());
-    }
-    let saved: Saved<HashMap<AgencyId, Place>> = serde_json::from_str(text)
-        .map_err(|error| format!("it is torn, or was not written by this crate ({error})"))?;
-    if saved.format != FORMAT {
-        return Err("it was not written by this crate".to_owned());
-    }
-    if saved.version != 1 {
-        return Err(format!(
-            "it is of version {}, which a newer release of this crate writes",
-            saved.version
-        ));
-    }
-    if saved.agent != me.id {
-        return Err(format!("it is that of another agent ({}), not of @{}", saved.agent, me.username));
-    }
-    Ok(saved.rooms)
-}
-
-impl Memory {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns the position in the room, if the store has this room.
-    pub(crate) fn resume(&self, room: &AgencyId) -> Option<Resume> {
-        let state = self.lock();
-        let place = state.rooms.get(room)?;
-        let since =
-            place.watermark.and_then(|ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
-        let settled = place.settled.iter().map(|(id, _)| id.clone()).collect();
-        Some(Resume { dm: place.dm, since, settled })
-    }
-
-    /// Starts the memory of a new room. `page` is the last page of the room's history, newest first. `whole`: the
-    /// page is the whole history.
-    pub(crate) fn begin(&self, room: &AgencyId, page: &[Message], whole: bool, dm: bool) {
-        let mut state = self.lock();
-        if state.rooms.contains_key(room) {
-            return;
-        }
-        let times = page.iter().filter_map(time_of);
-        let watermark = if whole { None } else { times.min() };
-        let mut place = Place { dm, watermark, ..Place::default() };
-        for message in page.iter().rev() {
-            place.settle(&message.id, time_of(message), None);
-        }
-        state.rooms.insert(room.clone(), place);
-        state.change();
-    }
-
-    /// Forgets a room that the agent has left.
-    pub(crate) fn forget(&self, room: &AgencyId) {
-        let mut state = self.lock();
-        if state.rooms.remove(room).is_some() {
-            state.open.retain(|_, open| open.room != *room);
-            state.change();
-        }
-    }
-
-    /// Sets whether the room has missing messages. The next start must look for missing messages.
-    pub(crate) fn pin(&self, room: &AgencyId, pinned: bool) {
-        let mut state = self.lock();
-        let changed = |place: &mut Place| std::mem::replace(&mut place.pinned, pinned) != pinned;
-        if state.rooms.get_mut(room).is_some_and(changed) {
-            state.change();
-        }
-    }
-
-    /// Notes the question that this message answers. Called before the message is handed out.
-    pub(crate) fn note_answer(&self, message: &Message) {
-        let mut state = self.lock();
-        if message.sender_id != state.me {
-            return;
-        }
-        let Some(question) = message.metadata.get(IN_REPLY_TO) else { return };
-        let Some(question) = question.as_str().map(MessageId::from) else { return };
-        let settled = state.rooms.get(&message.agency_id).is_some_and(|place| place.is_settled(&question));
-        // For a question of this process, `open` has the correct state.
-        if settled || state.open.contains_key(&question) || !state.answered.insert(question.clone()) {
-            return;
-        }
-        state.answered_order.push_back(question);
-        if state.answered_order.len() > MOST_ANSWERED
-            && let Some(oldest) = state.answered_order.pop_front()
-        {
-            state.answered.remove(&oldest);
-        }
-    }
-
-    /// Whether the room had an answer to this message before the message was handed out.
-    pub(crate) fn is_answered(&self, id: &MessageId) -> bool {
-        self.lock().answered.contains(id)
-    }
-
-    /// Notes a message that is about to be handed out. A question stays open until the question is done.
-    pub(crate) fn hear(&self, message: &Message, is_question: bool) {
-        let mut state = self.lock();
-        let time = time_of(message);
-        if is_question {
-            let settled =
-                state.rooms.get(&message.agency_id).is_some_and(|place| place.is_settled(&message.id));
-            if !settled && state.open.len() >= MOST_OPEN && !state.open.contains_key(&message.id) {
-                // The memory does not track this question. `pinned` keeps the room's watermark before the question,
-                // so the question comes again after the next start.
-                if let Some(place) = state.rooms.get_mut(&message.agency_id) {
-                    place.pinned = true;
-                }
-                return;
-            }
-            if !settled {
-                let room = message.agency_id.clone();
-                let open = Open { room, time, thread: None, passed: false, dropped: false };
-                state.open.entry(message.id.clone()).or_insert(open);
-            }
-            return;
-        }
-        state.settle(&message.agency_id, &message.id, time);
-    }
-
-    /// Notes that this thread has the question. `held`: the caller will call [`drop_held`](Memory::drop_held) when
-    /// the question is dropped.
-    pub(crate) fn hand_out(&self, id: &MessageId, held: bool) {
-        if let Some(open) = self.lock().open.get_mut(id) {
-            open.thread = Some(thread::current().id());
-            open.dropped = !held;
-        }
-    }
-
-    /// Notes that this thread asks for its next question. The thread's earlier questions are done if their values
-    /// were dropped. Returns `true` if a question is now done.
-    pub(crate) fn pass(&self) -> bool {
-        let mut state = self.lock();
-        if state.open.is_empty() {
-            return false;
-        }
-        let me = Some(thread::current().id());
-        let mut done = Vec::new();
-        for (id, open) in state.open.iter_mut().filter(|(_, open)| open.thread == me) {
-            open.passed = true;
-            if open.dropped {
-                done.push(id.clone());
-            }
-        }
-        done.iter().for_each(|id| state.finish(id));
-        !done.is_empty()
-    }
-
-    /// Notes that the question was dropped. Returns `true` if the question is now done.
-    pub(crate) fn drop_held(&self, id: &MessageId) -> bool {
-        let mut state = self.lock();
-        let Some(open) = state.open.get_mut(id) else { return false };
-        open.dropped = true;
-        let passed = open.passed;
-        if passed {
-            state.finish(id);
-        }
-        passed
-    }
-
-    /// Marks the question as done.
-    pub(crate) fn done(&self, id: &MessageId) {
-        self.lock().finish(id);
-    }
-
-    /// The time at which a waiting thread must save.
-    pub(crate) fn due(&self) -> Option<Instant> {
-        self.lock().due
-    }
-
-    /// Saves the changes if the save is due. Returns the first error of a series of failures.
-    pub(crate) fn save_if_due(&self) -> Option<Error> {
-        if self.due().is_some_and(|due| due <= Instant::now()) { self.save() } else { None }
-    }
-
-    /// Saves the changes. Returns the first error of a series of failures.
-    pub(crate) fn save(&self) -> Option<Error> {
-        let mut saver = self.saver.lock().unwrap_or_else(PoisonError::into_inner);
-        let (text, changes) = {
-            let mut state = self.lock();
-            if state.changes == state.saved {
-                state.due = None;
-                return None;
-            }
-            // The next save is at least `EVERY` later, also after a failure.
-            state.due = Some(deadline::after(EVERY));
-            (state.text(), state.changes)
-        };
-        let store = saver.store.as_ref()?;
-        let outcome = match text {
-            // `save` is the program's code and may panic.
-            Ok(text) => catch_unwind(AssertUnwindSafe(|| store.save(&text)))
-                .unwrap_or_else(|_| Err("the state store panicked".into())),
-            Err(error) => Err(error.into()),
-        };
-        match outcome {
-            Ok(()) => {
-                let mut state = self.lock();
-                state.saved = changes;
-                if state.changes == changes {
-                    state.due = None;
-                }
-                if std::mem::take(&mut saver.failing) {
-                    crate::logging::info!("what the agent remembers is saved again");
-                }
-                None
-            }
-            Err(error) => {
-                let first = !std::mem::replace(&mut saver.failing, true);
-                let text = format!(
-                    "what the agent remembers cannot be saved: {error}. It goes on, and tries again every {EVERY:?}"
-                );
-                first.then(|| {
-                    crate::logging::warn!("{text}");
-                    Error::config(text).with_source(error)
-                })
-            }
-        }
-    }
-
-    /// Saves a last time, and drops the store.
-    pub(crate) fn end(&self) {
-        self.save();
-        self.saver.lock().unwrap_or_else(PoisonError::into_inner).store = None;
-    }
-}
-
-impl State {
-    fn change(&mut self) {
-        self.changes += 1;
-        self.due.get_or_insert_with(|| deadline::after(EVERY));
-    }
-
-    fn settle(&mut self, room: &AgencyId, id: &MessageId, time: Option<u64>) {
-        let open = self.open.values().filter(|open| open.room == *room).filter_map(|open| open.time).min();
-        let place = self.rooms.entry(room.clone()).or_insert_with(|| {
-            // The start position is not known, so the memory starts at this message, or now.
-            Place { watermark: time.or_else(|| Some(millis(SystemTime::now()))), ..Place::default() }
-        });
-        if place.settle(id, time, open) {
-            self.change();
-        }
-    }
-
-    fn finish(&mut self, id: &MessageId) {
-        if let Some(open) = self.open.remove(id) {
-            self.settle(&open.room, id, open.time);
-        }
-    }
-
-    fn text(&self) -> serde_json::Result<String> {
-        let agent = self.me.clone();
-        let mut text = serde_json::to_string(&Saved {
-            format: FORMAT.to_owned(),
-            version: 1,
-            agent,
-            rooms: &self.rooms,
-        })?;
-        text.push('\n');
-        Ok(text)
-    }
-}
-
-fn time_of(message: &Message) -> Option<u64> {
-    message.created_at.to_system_time().map(millis)
-}
-
-fn millis(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,7 +1,5 @@
 //! The storage of an agent's memory.
 
-use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The error of a [`StateStore`].
@@ -75,21 +73,5 @@ impl StateStore for MemoryStore {
     fn save(&self, state: &str) -> Result<(), StoreError> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(state.to_owned());
         Ok(())
-    }
-}
-
-/// The storage that the builder was given.
-#[derive(Clone)]
-pub(crate) enum Remember {
-    File(PathBuf),
-    Store(Arc<dyn StateStore>),
-}
-
-impl fmt::Debug for Remember {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Remember::File(path) => f.debug_tuple("File").field(path).finish(),
-            Remember::Store(_) => f.write_str("Store"),
-        }
     }
 }

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::agent::events::earlier;
-use crate::agent::listeners::Kind;
 use crate::agent::respond::rate_limit::{Admitted, ExchangeLimit, Exchanges};
 use crate::agent::{Agent, Decision, Event, Events, Mention, RecvError};
 use crate::deadline;
@@ -63,7 +62,7 @@ const MOST_AT_ONCE: usize = 4096;
 
 impl Mentions {
     pub(crate) fn new(agent: Agent) -> Self {
-        let events = Events::new(agent.clone(), agent.inner.listeners.listen(Kind::Mentions));
+        let events = Events::new(agent.clone(), agent.inner.listeners.listen_to_mentions());
         Mentions { agent, events, system: false, shared: Arc::default() }
     }
 

@@ -43,6 +43,9 @@ struct State {
     waiting: VecDeque<Invitation>,
     /// The agencies of accepted invitations whose events are about to be handed out.
     accepted: Vec<AgencyId>,
+    /// What the thread does. Set by what follows rooms, so that an agent that follows none does not bring that code into
+    /// the program.
+    work: Option<fn(&Agent)>,
     /// Whether a thread is working.
     busy: bool,
 }
@@ -77,6 +80,19 @@ impl Following {
 
     fn is_active(&self) -> bool {
         self.active.load(Ordering::Acquire)
+    }
+
+    fn begin(&self, work: fn(&Agent)) {
+        self.lock().work = Some(work);
+        self.active.store(true, Ordering::Release);
+    }
+
+    /// What a new thread is to do. `None` if a thread works already.
+    fn work(&self) -> Option<fn(&Agent)> {
+        let mut state = self.lock();
+        let work = state.work.filter(|_| !state.busy)?;
+        state.busy = true;
+        Some(work)
     }
 
     /// Takes the next task for this thread. An invitation stays in `waiting` until the invitation was handed out.
@@ -178,7 +194,7 @@ impl Agent {
         let members = agencies.into_iter().filter(|agency| agency.is_member == Some(true));
         let known = members.map(|agency| agency.id).collect();
         following.lock().invites.get_or_insert(Invites { known, due: None });
-        following.active.store(true, Ordering::Release);
+        following.begin(Agent::do_tasks);
         Ok(())
     }
 
@@ -187,7 +203,7 @@ impl Agent {
         self.join_dms()?;
         let every = every.clamp(SHORTEST, LONGEST);
         self.inner.following.lock().dms = Some(Conversations { every, due: deadline::after(every) });
-        self.inner.following.active.store(true, Ordering::Release);
+        self.inner.following.begin(Agent::do_tasks);
         Ok(())
     }
 
@@ -228,13 +244,11 @@ impl Agent {
         if !following.is_active() || following.next_due().is_none_or(|due| due > Instant::now()) {
             return;
         }
-        if std::mem::replace(&mut following.lock().busy, true) {
-            return;
-        }
+        let Some(work) = following.work() else { return };
         let agent = self.without_handle();
         let announced = session.waker().announce();
         let work: Box<dyn FnOnce() + Send> = Box::new(move || {
-            agent.do_tasks();
+            work(&agent);
             // In this order: a consumer that no longer expects a nudge may read without a time limit.
             agent.session().nudge();
             drop(announced);

@@ -121,13 +121,13 @@ impl<'a> Baselines<'a> {
 
     fn start<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, connect: bool) {
         let reader = Reader::new(self);
-        let work = move || {
+        let work: Box<dyn FnOnce() + Send + 'scope> = Box::new(move || {
             let Reader(baselines) = &reader;
             if connect {
                 baselines.source.client.connect_ahead(&baselines.cancel);
             }
             baselines.read_all();
-        };
+        });
         let builder = thread::Builder::new().name("crustocean-history".to_owned()).stack_size(STACK);
         // If the thread cannot be started, its reader is dropped, and the others read its share.
         let _ = builder.spawn_scoped(scope, work);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::agent::run::open_runs::OpenRun;
 use crate::agent::run::stopped::RunStop;
 use crate::agent::run::transcript::{Step, Transcript, clip};
 use crate::agent::send::metadata::JsonObject;
@@ -92,6 +93,32 @@ impl Life {
                 Err(Error::invalid("this run has ended: begin another one with room.start_run(..)"))
             }
             Stage::GivenUp => Err(Error::closed()),
+        }
+    }
+}
+
+impl OpenRun for Core {
+    fn end_waits(&self) {
+        self.stopped.end(true);
+    }
+
+    /// Waits at most 50 ms, and only while the start of the run is being reported.
+    fn give_up(&self) {
+        let end = {
+            let starting = |life: &mut Life| life.stage == Stage::Starting;
+            let waited = self.begun.wait_timeout_while(self.life(), BEGINNING, starting);
+            let mut life = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let was = life.stage;
+            if life.end.is_some() || was != Stage::Ended {
+                life.stage = Stage::GivenUp;
+            }
+            match was {
+                Stage::Open => Some(End::Error(CLOSED.to_owned())),
+                _ => life.end.take(),
+            }
+        };
+        if let Some(end) = end {
+            self.report_end(&end);
         }
     }
 }
@@ -197,27 +224,6 @@ impl Core {
             self.report_end(&End::Error(why.to_owned()));
         }
         self.agent().inner.runs.remove(self);
-    }
-
-    /// Called when the agent ends. Ends the run. Waits at most 50 ms, and only while the start of the run is being
-    /// reported.
-    pub(super) fn give_up(&self) {
-        let end = {
-            let starting = |life: &mut Life| life.stage == Stage::Starting;
-            let waited = self.begun.wait_timeout_while(self.life(), BEGINNING, starting);
-            let mut life = waited.unwrap_or_else(PoisonError::into_inner).0;
-            let was = life.stage;
-            if life.end.is_some() || was != Stage::Ended {
-                life.stage = Stage::GivenUp;
-            }
-            match was {
-                Stage::Open => Some(End::Error(CLOSED.to_owned())),
-                _ => life.end.take(),
-            }
-        };
-        if let Some(end) = end {
-            self.report_end(&end);
-        }
     }
 
     fn report_end(&self, end: &End) {

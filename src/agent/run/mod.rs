@@ -10,12 +10,13 @@ mod tool;
 mod transcript;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use serde::Serialize;
 
 pub use interrupt::Interrupt;
+use open_runs::OpenRun;
 pub(crate) use open_runs::OpenRuns;
 pub use permission::Permission;
 pub use stream::Stream;
@@ -148,7 +149,8 @@ impl Run {
         let room = room.answering(trigger.answering.or_else(|| room.answered().cloned()));
         let core = Arc::new(Core::new(room, RunId::from(new_uuid())));
         agent.session().check_open()?;
-        agent.inner.runs.add(&core, until)?;
+        let open: Weak<dyn OpenRun> = Arc::downgrade(&core) as _;
+        agent.inner.runs.add(core.room.id(), open, until)?;
         let interrupts = Interrupts::watch(agent.session(), &core);
         let handle = Arc::new(RunHandle { core: Arc::clone(&core), interrupts });
         let run = Run { core, handle };

@@ -4,9 +4,17 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-use crate::agent::run::inner::Core;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::AgencyId;
+
+/// A run, as the end of the agent sees it. A trait, so that an agent that starts no run does not bring the code of runs
+/// into the program.
+pub(crate) trait OpenRun: std::fmt::Debug + Send + Sync {
+    /// Ends the waits of the run's handles.
+    fn end_waits(&self);
+    /// Ends the run, because the agent ends. Takes at most some 50 ms.
+    fn give_up(&self);
+}
 
 /// The open runs, at most one per room, and the threads that wait for a room.
 #[derive(Debug, Default)]
@@ -17,7 +25,7 @@ pub(crate) struct OpenRuns {
 
 #[derive(Debug, Default)]
 struct State {
-    open: Vec<(AgencyId, Weak<Core>)>,
+    open: Vec<(AgencyId, Weak<dyn OpenRun>)>,
     /// In the order of arrival.
     waiting: VecDeque<(AgencyId, u64)>,
     next: u64,
@@ -47,8 +55,7 @@ impl OpenRuns {
     /// # Errors
     /// `Conflict` if the room has an open run, `Timeout` if that run does not end in time, `Closed` if the agent has
     /// ended.
-    pub(super) fn add(&self, core: &Arc<Core>, until: Option<Instant>) -> Result<()> {
-        let room = core.room.id();
+    pub(super) fn add(&self, room: &AgencyId, run: Weak<dyn OpenRun>, until: Option<Instant>) -> Result<()> {
         let mut state = self.lock();
         let ticket = state.next;
         state.next += 1;
@@ -57,7 +64,7 @@ impl OpenRuns {
                 break Err(Error::closed());
             }
             if state.is_free(room) && state.is_next(room, ticket) {
-                state.open.push((room.clone(), Arc::downgrade(core)));
+                state.open.push((room.clone(), run));
                 break Ok(());
             }
             let Some(until) = until else {
@@ -85,8 +92,8 @@ impl OpenRuns {
         taken
     }
 
-    pub(super) fn remove(&self, core: &Core) {
-        self.lock().open.retain(|(_, open)| !std::ptr::eq(open.as_ptr(), core));
+    pub(super) fn remove(&self, run: &dyn OpenRun) {
+        self.lock().open.retain(|(_, open)| !std::ptr::addr_eq(open.as_ptr(), run));
         self.changed.notify_all();
     }
 
@@ -98,12 +105,12 @@ impl OpenRuns {
 
     /// Ends all runs before the agent is closed, so that no run stays open in its room. Returns the runs. The caller
     /// must drop them after closing, because they may hold the last handles of the agent.
-    pub(crate) fn end_all(&self) -> Vec<Arc<Core>> {
+    pub(crate) fn end_all(&self) -> Vec<Arc<dyn OpenRun>> {
         self.close();
-        let open: Vec<Arc<Core>> = self.lock().open.iter().filter_map(|(_, core)| core.upgrade()).collect();
+        let open: Vec<_> = self.lock().open.iter().filter_map(|(_, run)| run.upgrade()).collect();
         // End the waits of all runs first, then send the ends.
-        open.iter().for_each(|core| core.stopped.end(true));
-        open.iter().for_each(|core| core.give_up());
+        open.iter().for_each(|run| run.end_waits());
+        open.iter().for_each(|run| run.give_up());
         open
     }
 }

@@ -45,13 +45,18 @@ impl Head {
     }
 
     /// The words of a header, which may have several lines.
-    fn words(&self, name: HeaderName) -> impl Iterator<Item = &str> {
-        let lines = self.headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-        lines.flat_map(|value| value.split(',')).map(str::trim)
+    fn words(&self, name: HeaderName) -> Vec<&str> {
+        let mut words = Vec::new();
+        for line in self.headers.get_all(name) {
+            for word in line.to_str().unwrap_or_default().split(',') {
+                words.push(word.trim());
+            }
+        }
+        words
     }
 
     pub(crate) fn has_word(&self, name: HeaderName, word: &str) -> bool {
-        self.words(name).any(|part| part.eq_ignore_ascii_case(word))
+        self.words(name).iter().any(|part| part.eq_ignore_ascii_case(word))
     }
 
     /// How long the server asks the client to wait. `None` if the server does not ask.

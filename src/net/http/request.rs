@@ -108,7 +108,8 @@ pub(super) fn sent_secrets(request: &Request<'_>) -> Vec<Zeroizing<String>> {
         // The value without its scheme (`Bearer`).
         secrets.push(Zeroizing::new(value.rsplit(' ').next().unwrap_or(value).to_owned()));
     }
-    if let Some(Ok(mut body)) = request.body.map(serde_json::from_slice) {
+    let body = request.body.and_then(|body| std::str::from_utf8(body).ok());
+    if let Some(Ok(mut body)) = body.map(serde_json::from_str) {
         take_secrets(&mut body, &mut secrets);
     }
     for segment in request.path.split('/').filter(|segment| is_secret(segment)) {

@@ -138,7 +138,8 @@ impl RawEvent {
             return None;
         }
         let args = if is_json(&format!("[{args}]")) { args } else { "\"…\"".to_owned() };
-        let frame = Utf8Bytes::from(format!("[{},{args}]", serde_json::Value::from(self.name())));
+        let name = serde_json::to_string(self.name()).ok()?;
+        let frame = Utf8Bytes::from(format!("[{name},{args}]"));
         let event = RawEvent::new(&frame, frame.as_str(), None, Vec::new()).ok()?;
         Some(RawEvent { rare: self.rare.clone().or(event.rare), generation: self.generation, ..event })
     }

@@ -1,12 +1,18 @@
 use super::*;
+use crate::agent::memory::{MemoryStore, StoreError};
 
 fn me() -> User {
     serde_json::from_str(r#"{"id":"u-larry","username":"larry"}"#).unwrap()
 }
 
-fn memory(store: &MemoryStore) -> Result<Memory> {
-    let remember = Remember::Store(Arc::new(store.clone()));
-    Opened::open(&remember)?.for_agent(&me(), Duration::from_secs(24 * 60 * 60))
+fn opened(store: impl StateStore, max_age: Duration) -> Result<StoredMemory> {
+    let memory = StoredMemory::open(Arc::new(store), "the state store".to_owned())?;
+    memory.belong_to(&me(), max_age)?;
+    Ok(memory)
+}
+
+fn memory(store: &MemoryStore) -> Result<StoredMemory> {
+    opened(store.clone(), Duration::from_secs(24 * 60 * 60))
 }
 
 fn message(id: &str, sender: &str, metadata: &str) -> Message {
@@ -110,8 +116,7 @@ fn a_store_that_fails_is_told_once_and_tried_again() {
         }
     }
     let full = Arc::new(Full(true.into(), MemoryStore::default()));
-    let remember = Remember::Store(Arc::new(Arc::clone(&full)));
-    let memory = Opened::open(&remember).unwrap().for_agent(&me(), Duration::MAX).unwrap();
+    let memory = opened(Arc::clone(&full), Duration::MAX).unwrap();
     memory.hear(&message("m1", "u-alice", "{}"), false);
     assert!(memory.save().unwrap().to_string().contains("no space left"));
     assert!(memory.save().is_none(), "once");
@@ -120,7 +125,6 @@ fn a_store_that_fails_is_told_once_and_tried_again() {
     assert!(memory.save().is_none() && memory.due().is_none());
     assert_eq!(settled(&full.1), ["m1"]);
     // A message of a year ago is too old.
-    let aged = Opened::open(&Remember::Store(Arc::new(full.1.clone()))).unwrap();
-    let aged = aged.for_agent(&me(), Duration::from_secs(60)).unwrap();
+    let aged = opened(full.1.clone(), Duration::from_secs(60)).unwrap();
     assert!(aged.resume(&"a".into()).unwrap().since.is_some());
 }

@@ -1,0 +1,373 @@
+//! A memory that a [store](StateStore) keeps.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::agent::memory::place::Place;
+use crate::agent::memory::store::StateStore;
+use crate::agent::memory::{IN_REPLY_TO, Memory, Resume};
+use crate::deadline;
+use crate::error::{Error, Result};
+use crate::model::{AgencyId, Message, MessageId, User, UserId};
+
+/// The interval at which heard messages are saved.
+const EVERY: Duration = Duration::from_secs(1);
+/// The largest number of ids in `answered`.
+const MOST_ANSWERED: usize = 16_384;
+/// The most questions that are followed at a time. Anybody in a room can ask, and a program may take none.
+const MOST_OPEN: usize = 16_384;
+/// The first text in the store.
+const FORMAT: &str = "crustocean agent state";
+
+/// A memory that is stored.
+pub(super) struct StoredMemory {
+    state: Mutex<State>,
+    saver: Mutex<Saver>,
+}
+
+impl std::fmt::Debug for StoredMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoredMemory").finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct State {
+    me: UserId,
+    rooms: HashMap<AgencyId, Place>,
+    /// Questions that the agent has heard and that are not done.
+    open: HashMap<MessageId, Open>,
+    /// Questions whose answer was in the room's history before the question was handed out.
+    answered: HashSet<MessageId>,
+    /// The ids in `answered`, oldest first.
+    answered_order: VecDeque<MessageId>,
+    /// The number of changes, and the number of saved changes.
+    changes: u64,
+    saved: u64,
+    /// The time of the next save or retry.
+    due: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Open {
+    room: AgencyId,
+    time: Option<u64>,
+    /// The thread that has the question, if any.
+    thread: Option<ThreadId>,
+    /// The thread has asked for its next question.
+    passed: bool,
+    /// The question was dropped.
+    dropped: bool,
+}
+
+struct Saver {
+    /// `None` after the agent has ended.
+    store: Option<Arc<dyn StateStore>>,
+    /// The name of the store in error messages.
+    name: String,
+    /// What the store had when it was opened.
+    text: Option<String>,
+    failing: bool,
+}
+
+/// The text in the store.
+#[derive(Serialize, Deserialize)]
+struct Saved<R> {
+    format: String,
+    version: u32,
+    /// The agent that owns this memory.
+    agent: UserId,
+    rooms: R,
+}
+
+fn read(text: &str, me: &User) -> Result<HashMap<AgencyId, Place>, String> {
+    if text.trim().is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    let saved: Saved<HashMap<AgencyId, Place>> = serde_json::from_str(text)
+        .map_err(|error| format!("it is torn, or was not written by this crate ({error})"))?;
+    if saved.format != FORMAT {
+        return Err("it was not written by this crate".to_owned());
+    }
+    if saved.version != 1 {
+        return Err(format!(
+            "it is of version {}, which a newer release of this crate writes",
+            saved.version
+        ));
+    }
+    if saved.agent != me.id {
+        return Err(format!("it is that of another agent ({}), not of @{}", saved.agent, me.username));
+    }
+    Ok(saved.rooms)
+}
+
+impl StoredMemory {
+    /// # Errors
+    /// `Config` if the store cannot be read. The error has the store's name.
+    pub(super) fn open(store: Arc<dyn StateStore>, name: String) -> Result<Self> {
+        let text = store
+            .load()
+            .map_err(|error| Error::config(format!("cannot read {name}: {error}")).with_source(error))?;
+        let saver = Saver { store: Some(store), name, text, failing: false };
+        Ok(StoredMemory { state: Mutex::default(), saver: Mutex::new(saver) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memory for StoredMemory {
+    fn belong_to(&self, me: &User, max_age: Duration) -> Result<()> {
+        let mut saver = self.saver.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rooms = match saver.text.take() {
+            Some(text) => read(&text, me).map_err(|why| {
+                let name = &saver.name;
+                Error::config(format!(
+                    "cannot remember in {name}: {why}. Nothing in it was changed; move it away to begin anew"
+                ))
+            })?,
+            None => HashMap::new(),
+        };
+        let oldest = SystemTime::now().checked_sub(max_age).map(millis);
+        for place in rooms.values_mut() {
+            place.index();
+            place.watermark = place.watermark.max(oldest);
+        }
+        *self.lock() = State { me: me.id.clone(), rooms, ..State::default() };
+        Ok(())
+    }
+
+    fn resume(&self, room: &AgencyId) -> Option<Resume> {
+        let state = self.lock();
+        let place = state.rooms.get(room)?;
+        let since =
+            place.watermark.and_then(|ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
+        let settled = place.settled.iter().map(|(id, _)| id.clone()).collect();
+        Some(Resume { dm: place.dm, since, settled })
+    }
+
+    fn begin(&self, room: &AgencyId, page: &[Message], whole: bool, dm: bool) {
+        let mut state = self.lock();
+        if state.rooms.contains_key(room) {
+            return;
+        }
+        let times = page.iter().filter_map(time_of);
+        let watermark = if whole { None } else { times.min() };
+        let mut place = Place { dm, watermark, ..Place::default() };
+        for message in page.iter().rev() {
+            place.settle(&message.id, time_of(message), None);
+        }
+        state.rooms.insert(room.clone(), place);
+        state.change();
+    }
+
+    fn forget(&self, room: &AgencyId) {
+        let mut state = self.lock();
+        if state.rooms.remove(room).is_some() {
+            state.open.retain(|_, open| open.room != *room);
+            state.change();
+        }
+    }
+
+    fn pin(&self, room: &AgencyId, pinned: bool) {
+        let mut state = self.lock();
+        let changed = |place: &mut Place| std::mem::replace(&mut place.pinned, pinned) != pinned;
+        if state.rooms.get_mut(room).is_some_and(changed) {
+            state.change();
+        }
+    }
+
+    fn note_answer(&self, message: &Message) {
+        let mut state = self.lock();
+        if message.sender_id != state.me {
+            return;
+        }
+        let Some(question) = message.metadata.get(IN_REPLY_TO) else { return };
+        let Some(question) = question.as_str().map(MessageId::from) else { return };
+        let settled = state.rooms.get(&message.agency_id).is_some_and(|place| place.is_settled(&question));
+        // For a question of this process, `open` has the correct state.
+        if settled || state.open.contains_key(&question) || !state.answered.insert(question.clone()) {
+            return;
+        }
+        state.answered_order.push_back(question);
+        if state.answered_order.len() > MOST_ANSWERED
+            && let Some(oldest) = state.answered_order.pop_front()
+        {
+            state.answered.remove(&oldest);
+        }
+    }
+
+    fn is_answered(&self, id: &MessageId) -> bool {
+        self.lock().answered.contains(id)
+    }
+
+    fn hear(&self, message: &Message, is_question: bool) {
+        let mut state = self.lock();
+        let time = time_of(message);
+        if is_question {
+            let settled =
+                state.rooms.get(&message.agency_id).is_some_and(|place| place.is_settled(&message.id));
+            if !settled && state.open.len() >= MOST_OPEN && !state.open.contains_key(&message.id) {
+                // The memory does not track this question. `pinned` keeps the room's watermark before the question,
+                // so the question comes again after the next start.
+                if let Some(place) = state.rooms.get_mut(&message.agency_id) {
+                    place.pinned = true;
+                }
+                return;
+            }
+            if !settled {
+                let room = message.agency_id.clone();
+                let open = Open { room, time, thread: None, passed: false, dropped: false };
+                state.open.entry(message.id.clone()).or_insert(open);
+            }
+            return;
+        }
+        state.settle(&message.agency_id, &message.id, time);
+    }
+
+    fn hand_out(&self, id: &MessageId, held: bool) {
+        if let Some(open) = self.lock().open.get_mut(id) {
+            open.thread = Some(thread::current().id());
+            open.dropped = !held;
+        }
+    }
+
+    fn pass(&self) -> bool {
+        let mut state = self.lock();
+        if state.open.is_empty() {
+            return false;
+        }
+        let me = Some(thread::current().id());
+        let mut done = Vec::new();
+        for (id, open) in state.open.iter_mut().filter(|(_, open)| open.thread == me) {
+            open.passed = true;
+            if open.dropped {
+                done.push(id.clone());
+            }
+        }
+        done.iter().for_each(|id| state.finish(id));
+        !done.is_empty()
+    }
+
+    fn drop_held(&self, id: &MessageId) -> bool {
+        let mut state = self.lock();
+        let Some(open) = state.open.get_mut(id) else { return false };
+        open.dropped = true;
+        let passed = open.passed;
+        if passed {
+            state.finish(id);
+        }
+        passed
+    }
+
+    fn done(&self, id: &MessageId) {
+        self.lock().finish(id);
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.lock().due
+    }
+
+    fn save(&self) -> Option<Error> {
+        let mut saver = self.saver.lock().unwrap_or_else(PoisonError::into_inner);
+        let (text, changes) = {
+            let mut state = self.lock();
+            if state.changes == state.saved {
+                state.due = None;
+                return None;
+            }
+            // The next save is at least `EVERY` later, also after a failure.
+            state.due = Some(deadline::after(EVERY));
+            (state.text(), state.changes)
+        };
+        let store = saver.store.as_ref()?;
+        let outcome = match text {
+            // `save` is the program's code and may panic.
+            Ok(text) => catch_unwind(AssertUnwindSafe(|| store.save(&text)))
+                .unwrap_or_else(|_| Err("the state store panicked".into())),
+            Err(error) => Err(error.into()),
+        };
+        match outcome {
+            Ok(()) => {
+                let mut state = self.lock();
+                state.saved = changes;
+                if state.changes == changes {
+                    state.due = None;
+                }
+                if std::mem::take(&mut saver.failing) {
+                    crate::logging::info!("what the agent remembers is saved again");
+                }
+                None
+            }
+            Err(error) => {
+                let first = !std::mem::replace(&mut saver.failing, true);
+                let text = format!(
+                    "what the agent remembers cannot be saved: {error}. It goes on, and tries again every {EVERY:?}"
+                );
+                first.then(|| {
+                    crate::logging::warn!("{text}");
+                    Error::config(text).with_source(error)
+                })
+            }
+        }
+    }
+
+    fn end(&self) {
+        self.save();
+        self.saver.lock().unwrap_or_else(PoisonError::into_inner).store = None;
+    }
+}
+
+impl State {
+    fn change(&mut self) {
+        self.changes += 1;
+        self.due.get_or_insert_with(|| deadline::after(EVERY));
+    }
+
+    fn settle(&mut self, room: &AgencyId, id: &MessageId, time: Option<u64>) {
+        let open = self.open.values().filter(|open| open.room == *room).filter_map(|open| open.time).min();
+        let place = self.rooms.entry(room.clone()).or_insert_with(|| {
+            // The start position is not known, so the memory starts at this message, or now.
+            Place { watermark: time.or_else(|| Some(millis(SystemTime::now()))), ..Place::default() }
+        });
+        if place.settle(id, time, open) {
+            self.change();
+        }
+    }
+
+    fn finish(&mut self, id: &MessageId) {
+        if let Some(open) = self.open.remove(id) {
+            self.settle(&open.room, id, open.time);
+        }
+    }
+
+    fn text(&self) -> serde_json::Result<String> {
+        let agent = self.me.clone();
+        let mut text = serde_json::to_string(&Saved {
+            format: FORMAT.to_owned(),
+            version: 1,
+            agent,
+            rooms: &self.rooms,
+        })?;
+        text.push('\n');
+        Ok(text)
+    }
+}
+
+fn time_of(message: &Message) -> Option<u64> {
+    message.created_at.to_system_time().map(millis)
+}
+
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;
