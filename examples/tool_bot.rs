@@ -64,17 +64,18 @@ fn work(agent: &Agent, model: &str, task: &Message) -> Result<(), Box<dyn Error>
 fn use_tool(run: &Run, call: &Value) -> Result<String, Box<dyn Error>> {
     let (id, name) = (call["id"].as_str().unwrap_or(""), call["function"]["name"].as_str().unwrap_or("?"));
     let input: Value = serde_json::from_str(call["function"]["arguments"].as_str().unwrap_or("{}"))?;
-    let card = run.tool_with_id(id, name, input.clone())?;
+    let mut card = run.tool_with_id(id, name, input.clone())?;
     let output = match name {
         "roll_die" => {
             let sides = input["sides"].as_u64().unwrap_or(6).max(1);
             (std::time::UNIX_EPOCH.elapsed()?.subsec_nanos() as u64 % sides + 1).to_string()
         }
         "write_down" => {
-            if !run.request_permission(name, format!("Write down: {}", input["text"]))?.is_granted() {
-                card.failed("the room does not want this")?;
+            // The card of a tool that is not permitted shows why.
+            let Some(permitted) = card.if_permitted(format!("Write down: {}", input["text"]))? else {
                 return Ok("permission denied".to_owned());
-            }
+            };
+            card = permitted;
             println!("noted: {}", input["text"]);
             "written down".to_owned()
         }

@@ -189,7 +189,7 @@ impl Cancel for Callback {
         if let Some(act) = self.take()
             && catch_unwind(AssertUnwindSafe(act)).is_err()
         {
-            crate::logging::warn!("what was to be called by a Stop panicked");
+            crate::logging::warn!("a function that was registered with Stop::on_stop panicked");
         }
     }
 }

@@ -17,7 +17,7 @@ fn threads() -> usize {
 }
 
 #[test]
-fn one_for_them_all() {
+fn one_thread_reads_for_thirty_agents() {
     let _watchdog = watchdog(Duration::from_secs(120));
     let sandbox = TestSandbox::new();
     // Those of the sandbox, if it has any of that name.

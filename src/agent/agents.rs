@@ -374,7 +374,7 @@ impl AgentsEvents {
     fn recv(&self, until: Option<Instant>) -> Result<(Agent, Result<Event>), RecvError> {
         let inner = &self.agents.inner;
         if let Some(agent) = self.last().take() {
-            agent.pass_questions();
+            agent.acknowledge_questions();
         }
         loop {
             let id = match inner.set.next_ready(until) {

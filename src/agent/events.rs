@@ -60,9 +60,9 @@ impl Events {
 
     /// Marks the questions that this thread has taken as done. Only a loop over `events()` does so here: a subscription
     /// hands out no questions.
-    fn pass_questions(&self) {
+    fn acknowledge_questions(&self) {
         if self.listener.kind == Kind::Events {
-            self.agent.pass_questions();
+            self.agent.acknowledge_questions();
         }
     }
 
@@ -91,7 +91,7 @@ impl Events {
     /// - [`RecvError::Failed`]: the agent ended with an error. Returned once.
     pub fn recv_timeout(&self, limit: Duration) -> Result<Event, RecvError> {
         // A limit that is too large for the clock means no limit.
-        self.pass_questions();
+        self.acknowledge_questions();
         self.hand_out(self.recv(Some(deadline::after(limit))))
     }
 
@@ -110,7 +110,7 @@ impl Events {
     /// # Errors
     /// [`RecvError::Empty`] if no event is waiting; otherwise the errors of [`recv_timeout`](Events::recv_timeout).
     pub fn try_recv(&self) -> Result<Event, RecvError> {
-        self.pass_questions();
+        self.acknowledge_questions();
         self.hand_out(self.recv(Some(Instant::now()))).map_err(RecvError::at_once)
     }
 
@@ -249,7 +249,7 @@ impl Source for Agent {
         self.session().has_items()
     }
 
-    fn settle(&self, event: &Event) {
+    fn acknowledge(&self, event: &Event) {
         if let (Event::Message(message), Some(memory)) = (event, &self.inner.memory)
             && !self.is_question(message)
         {
@@ -304,7 +304,7 @@ impl Iterator for Events {
     type Item = Result<Event>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.pass_questions();
+        self.acknowledge_questions();
         match self.hand_out(self.recv(None)) {
             Ok(event) => Some(Ok(event)),
             Err(RecvError::Failed(error)) => Some(Err(error)),

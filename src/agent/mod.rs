@@ -154,6 +154,7 @@ impl fmt::Debug for Agent {
     }
 }
 
+/// # Connecting
 impl Agent {
     /// Exchanges the agent's token for a session, opens the socket, and returns when the server has accepted the
     /// agent.
@@ -222,31 +223,10 @@ impl Agent {
     pub fn builder() -> AgentBuilder {
         AgentBuilder::default()
     }
+}
 
-    /// The agent's own user account.
-    ///
-    /// ```no_run
-    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
-    /// println!("I am @{}", agent.user().username);
-    /// # Ok(()) }
-    /// ```
-    pub fn user(&self) -> &User {
-        &self.inner.me
-    }
-
-    /// Whether the agent is connected and has joined its rooms again, at this moment.
-    ///
-    /// ```no_run
-    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
-    /// if !agent.is_connected() {
-    ///     println!("what is sent now waits");
-    /// }
-    /// # Ok(()) }
-    /// ```
-    pub fn is_connected(&self) -> bool {
-        self.inner.session.is_up()
-    }
-
+/// # Rooms
+impl Agent {
     /// Joins a room, given by slug or id, and waits until the server confirms it. Returns a handle to the room.
     ///
     /// ```no_run
@@ -370,9 +350,101 @@ impl Agent {
         if self.inner.home.get_or_init(|| room.id().clone()) == room.id() {
             return Ok(());
         }
-        Err(Error::invalid("another room is this agent's home: speak in this one with room.send(..)"))
+        Err(Error::invalid("another room is this agent's home: send to this room with room.send(..)"))
+    }
+}
+
+/// # Direct messages
+impl Agent {
+    /// Lists the agent's direct-message conversations.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// for conversation in agent.dms()? {
+    ///     println!("with {}", conversation.participant.username);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The kinds of [every REST call](crate::rest#errors).
+    #[doc(alias = "getDMs")]
+    pub fn dms(&self) -> Result<List<Conversation>> {
+        self.conversations()
     }
 
+    /// Joins all direct-message conversations that exist now, all at once. Their messages then arrive as events.
+    ///
+    /// The platform does not announce new conversations: [`follow_dms`](Agent::follow_dms) looks for them.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// agent.join_dms()?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The kinds of [`join_all`](Agent::join_all). A single conversation that fails is reported as
+    /// [`Event::JoinFailed`].
+    #[doc(alias = "joinDMs")]
+    pub fn join_dms(&self) -> Result<Vec<Room>> {
+        self.join_conversations()
+    }
+
+    /// Joins the direct-message conversations that exist now, like [`join_dms`](Agent::join_dms), and from now on looks
+    /// for new ones at this interval. The interval is at least 1 s and at most 1 day; 30 s is a good value. In a new
+    /// conversation, messages that were sent before the agent found the conversation arrive as
+    /// [`replayed`](crate::Message::replayed) messages, the last 50 at most.
+    ///
+    /// The program must run a loop over events, as for [`follow_invites`](Agent::follow_invites). A thread of the agent
+    /// makes one REST call per interval.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// agent.follow_dms(std::time::Duration::from_secs(30))?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The kinds of [`join_dms`](Agent::join_dms). Later failures are logged and retried.
+    pub fn follow_dms(&self, every: Duration) -> Result<()> {
+        self.begin_to_follow_dms(every)
+    }
+
+    /// Joins the conversation with a user (`alice` or `@alice`); starts a conversation if none exists.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// agent.open_dm("alice")?.send("psst")?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) if no user has this name; otherwise the kinds of [`join`](Agent::join).
+    pub fn open_dm(&self, username: &str) -> Result<Room> {
+        self.open_conversation(username)
+    }
+
+    /// Sends a direct message to a conversation's room
+    /// ([`Conversation::agency_id`](crate::model::Conversation::agency_id)). Joins the room first if necessary.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// let conversation = &agent.dms()?[0];
+    /// agent.send_dm(&conversation.agency_id, "psst")?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The kinds of [`send`](Agent::send) and [`join`](Agent::join).
+    #[doc(alias = "sendDM")]
+    pub fn send_dm(&self, room: &AgencyId, message: impl Into<Outgoing>) -> Result<()> {
+        self.send_to_conversation(room, message.into())
+    }
+}
+
+/// # Events
+impl Agent {
     /// The agent's events, in order: all events since it connected that no loop has taken yet.
     ///
     /// All loops over `events` of one agent share one queue: each event goes to one loop. A loop over
@@ -390,6 +462,27 @@ impl Agent {
     #[doc(alias = "onDirectMessage")]
     pub fn events(&self) -> Events {
         Events::new(self.clone(), self.inner.listeners.listen_to_events())
+    }
+
+    /// The messages that this agent should answer, in order: all since it connected that no loop has taken yet.
+    ///
+    /// All loops over `mentions` of one agent share one queue: each message goes to one loop. Loops over
+    /// [`events`](Agent::events) get the same messages, so answer the messages in only one of the two kinds of loops.
+    /// If a question no longer fits into the queue of a slow loop, the crate reads the question from the room's history
+    /// when its turn comes. The crate logs a failed read as a warning and counts the failure in
+    /// [`stats`](Agent::stats).
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// for question in agent.mentions() {
+    ///     if let Err(error) = question?.reply("42") {
+    ///         eprintln!("not answered: {error}"); // the bot continues
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn mentions(&self) -> Mentions {
+        Mentions::new(self.clone())
     }
 
     /// Returns a separate iterator over all events from now on. The iterator takes no events away from other loops. Use
@@ -417,27 +510,6 @@ impl Agent {
             self.session().nudge_all();
         }
         Events::new(self.clone(), listener)
-    }
-
-    /// The messages that this agent should answer, in order: all since it connected that no loop has taken yet.
-    ///
-    /// All loops over `mentions` of one agent share one queue: each message goes to one loop. Loops over
-    /// [`events`](Agent::events) get the same messages, so answer the messages in only one of the two kinds of loops.
-    /// If a question no longer fits into the queue of a slow loop, the crate reads the question from the room's history
-    /// when its turn comes. The crate logs a failed read as a warning and counts the failure in
-    /// [`stats`](Agent::stats).
-    ///
-    /// ```no_run
-    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
-    /// for question in agent.mentions() {
-    ///     if let Err(error) = question?.reply("42") {
-    ///         eprintln!("not answered: {error}"); // the bot continues
-    ///     }
-    /// }
-    /// # Ok(()) }
-    /// ```
-    pub fn mentions(&self) -> Mentions {
-        Mentions::new(self.clone())
     }
 
     /// Whether this agent should answer a message. Three conditions must hold: the message mentions the agent's exact
@@ -472,37 +544,10 @@ impl Agent {
     pub fn decide(&self, message: &Message) -> Decision {
         self.decision(message)
     }
+}
 
-    /// Answers a message in its room. The answer carries the message's loop guard, one hop further.
-    ///
-    /// ```no_run
-    /// # fn demo(agent: &crustocean::Agent, msg: &crustocean::Message) -> crustocean::Result<()> {
-    /// agent.reply(msg, "hello")?;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// The kinds of [`send`](Agent::send), except for a missing home room.
-    pub fn reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<()> {
-        self.send_to(&to.agency_id, &message.into().in_reply_to(to))
-    }
-
-    /// Answers a message in its room and waits until the room shows the answer: the confirmed form of
-    /// [`reply`](Agent::reply). Returns the answer as the room shows it, with its id.
-    ///
-    /// ```no_run
-    /// # fn demo(agent: &crustocean::Agent, msg: &crustocean::Message) -> crustocean::Result<()> {
-    /// let answer = agent.post_reply(msg, "one moment")?.first;
-    /// agent.edit(&answer, "42")?;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// The kinds of [`post`](Agent::post), except for a missing home room.
-    pub fn post_reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<Posted> {
-        self.post_to(&to.agency_id, message.into().in_reply_to(to))
-    }
-
+/// # Sending
+impl Agent {
     /// Sends a message to the agent's [home room](Agent::home). Returns when the operating system has the message. If
     /// the connection is lost, waits for a new connection up to the
     /// [`send_timeout`](crate::agent::AgentBuilder::send_timeout). A text over 8,000 characters is sent as several
@@ -605,6 +650,36 @@ impl Agent {
         self.post_parts(unsent.clone())
     }
 
+    /// Answers a message in its room. The answer carries the message's loop guard, one hop further.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent, msg: &crustocean::Message) -> crustocean::Result<()> {
+    /// agent.reply(msg, "hello")?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The kinds of [`send`](Agent::send), except for a missing home room.
+    pub fn reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<()> {
+        self.send_to(&to.agency_id, &message.into().in_reply_to(to))
+    }
+
+    /// Answers a message in its room and waits until the room shows the answer: the confirmed form of
+    /// [`reply`](Agent::reply). Returns the answer as the room shows it, with its id.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent, msg: &crustocean::Message) -> crustocean::Result<()> {
+    /// let answer = agent.post_reply(msg, "one moment")?.first;
+    /// agent.edit(&answer, "42")?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The kinds of [`post`](Agent::post), except for a missing home room.
+    pub fn post_reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<Posted> {
+        self.post_to(&to.agency_id, message.into().in_reply_to(to))
+    }
+
     /// Changes the text of one of the agent's own messages; its other fields stay. Returns when the operating system
     /// has the edit; [`post_edit`](Agent::post_edit) waits until the room shows it.
     ///
@@ -649,93 +724,10 @@ impl Agent {
     pub fn post_edit(&self, message: &Message, text: impl AsRef<str>) -> Result<MessageEdited> {
         self.post_edit_in(&message.agency_id, &message.id, text.as_ref())
     }
+}
 
-    /// Lists the agent's direct-message conversations.
-    ///
-    /// ```no_run
-    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
-    /// for conversation in agent.dms()? {
-    ///     println!("with {}", conversation.participant.username);
-    /// }
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// The kinds of [every REST call](crate::rest#errors).
-    #[doc(alias = "getDMs")]
-    pub fn dms(&self) -> Result<List<Conversation>> {
-        self.conversations()
-    }
-
-    /// Joins all direct-message conversations that exist now, all at once. Their messages then arrive as events.
-    ///
-    /// The platform does not announce new conversations: [`follow_dms`](Agent::follow_dms) looks for them.
-    ///
-    /// ```no_run
-    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
-    /// agent.join_dms()?;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// The kinds of [`join_all`](Agent::join_all). A single conversation that fails is reported as
-    /// [`Event::JoinFailed`].
-    #[doc(alias = "joinDMs")]
-    pub fn join_dms(&self) -> Result<Vec<Room>> {
-        self.join_conversations()
-    }
-
-    /// Joins the direct-message conversations that exist now, like [`join_dms`](Agent::join_dms), and from now on looks
-    /// for new ones at this interval. The interval is at least 1 s and at most 1 day; 30 s is a good value. In a new
-    /// conversation, messages that were sent before the agent found the conversation arrive as
-    /// [`replayed`](crate::Message::replayed) messages, the last 50 at most.
-    ///
-    /// The program must run a loop over events, as for [`follow_invites`](Agent::follow_invites). A thread of the agent
-    /// makes one REST call per interval.
-    ///
-    /// ```no_run
-    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
-    /// agent.follow_dms(std::time::Duration::from_secs(30))?;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// The kinds of [`join_dms`](Agent::join_dms). Later failures are logged and retried.
-    pub fn follow_dms(&self, every: Duration) -> Result<()> {
-        self.begin_to_follow_dms(every)
-    }
-
-    /// Joins the conversation with a user (`alice` or `@alice`); starts a conversation if none exists.
-    ///
-    /// ```no_run
-    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
-    /// agent.open_dm("alice")?.send("psst")?;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if no user has this name; otherwise the kinds of [`join`](Agent::join).
-    pub fn open_dm(&self, username: &str) -> Result<Room> {
-        self.open_conversation(username)
-    }
-
-    /// Sends a direct message to a conversation's room
-    /// ([`Conversation::agency_id`](crate::model::Conversation::agency_id)). Joins the room first if necessary.
-    ///
-    /// ```no_run
-    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
-    /// let conversation = &agent.dms()?[0];
-    /// agent.send_dm(&conversation.agency_id, "psst")?;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// The kinds of [`send`](Agent::send) and [`join`](Agent::join).
-    #[doc(alias = "sendDM")]
-    pub fn send_dm(&self, room: &AgencyId, message: impl Into<Outgoing>) -> Result<()> {
-        self.send_to_conversation(room, message.into())
-    }
-
+/// # Everything else of the platform
+impl Agent {
     /// A REST client that acts as this agent, with an agent's permissions. The client renews its session when the
     /// session expires.
     ///
@@ -759,6 +751,33 @@ impl Agent {
     pub fn raw(&self) -> Raw<'_> {
         Raw(self)
     }
+}
+
+/// # State and end
+impl Agent {
+    /// The agent's own user account.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// println!("I am @{}", agent.user().username);
+    /// # Ok(()) }
+    /// ```
+    pub fn user(&self) -> &User {
+        &self.inner.me
+    }
+
+    /// Whether the agent is connected and has joined its rooms again, at this moment.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// if !agent.is_connected() {
+    ///     println!("what is sent now waits");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn is_connected(&self) -> bool {
+        self.inner.session.is_up()
+    }
 
     /// If the connection is down, reconnects now instead of waiting for the next scheduled attempt.
     ///
@@ -769,33 +788,6 @@ impl Agent {
     /// ```
     pub fn reconnect_now(&self) {
         self.inner.session.reconnect_now();
-    }
-
-    /// Ends the agent for all its handles. Messages that wait to be sent fail with
-    /// [`Closed`](crate::ErrorKind::Closed). Event loops yield the queued events and then end.
-    ///
-    /// First, open runs end as errors and thinking indicators are removed. Then `close` waits until the server has
-    /// taken everything that was sent: usually one round trip, at most the
-    /// [`close_timeout`](AgentBuilder::close_timeout) (5 s by default). If the server has stopped reading, the first
-    /// step may also take time: up to 8 s, the limit of a write.
-    ///
-    /// [`client`](Agent::client) calls on other threads end at once with [`Closed`](crate::ErrorKind::Closed).
-    ///
-    /// `std::process::exit` runs no destructors. Call `close` before `exit`, so that the last message is sent.
-    ///
-    /// ```no_run
-    /// # fn demo(agent: crustocean::Agent) -> crustocean::Result<()> {
-    /// agent.close()?;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the server has not confirmed within the `close_timeout` that it
-    ///   took the last messages. The error has the number of these messages; they may or may not have arrived.
-    /// - The error that ended the agent earlier, if no event loop has yielded it.
-    #[doc(alias = "disconnect")]
-    pub fn close(self) -> Result<()> {
-        self.close_now()
     }
 
     /// Whether the agent has ended: it was closed, its [`Stop`](crate::Stop) was stopped, or it ended with an error. No
@@ -823,6 +815,33 @@ impl Agent {
     /// ```
     pub fn wait_closed(&self, limit: Duration) -> bool {
         self.inner.session.wait_over(crate::deadline::after(limit))
+    }
+
+    /// Ends the agent for all its handles. Messages that wait to be sent fail with
+    /// [`Closed`](crate::ErrorKind::Closed). Event loops yield the queued events and then end.
+    ///
+    /// First, open runs end as errors and thinking indicators are removed. Then `close` waits until the server has
+    /// taken everything that was sent: usually one round trip, at most the
+    /// [`close_timeout`](AgentBuilder::close_timeout) (5 s by default). If the server has stopped reading, the first
+    /// step may also take time: up to 8 s, the limit of a write.
+    ///
+    /// [`client`](Agent::client) calls on other threads end at once with [`Closed`](crate::ErrorKind::Closed).
+    ///
+    /// `std::process::exit` runs no destructors. Call `close` before `exit`, so that the last message is sent.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: crustocean::Agent) -> crustocean::Result<()> {
+    /// agent.close()?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the server has not confirmed within the `close_timeout` that it
+    ///   took the last messages. The error has the number of these messages; they may or may not have arrived.
+    /// - The error that ended the agent earlier, if no event loop has yielded it.
+    #[doc(alias = "disconnect")]
+    pub fn close(self) -> Result<()> {
+        self.close_now()
     }
 }
 

@@ -66,7 +66,7 @@ impl Room {
 
 fn word(name: &str) -> Result<&str> {
     if name.is_empty() || name.contains(char::is_whitespace) {
-        return Err(Error::invalid(format!("the name of a note is one word: {name:?} is not")));
+        return Err(Error::invalid(format!("the name of a note must be one word, and {name:?} is not")));
     }
     Ok(name)
 }

@@ -35,6 +35,7 @@ pub struct Room {
     answering: Option<Arc<Answering>>,
 }
 
+/// # Sending
 impl Room {
     /// Sends a message to this room. Returns when the operating system has the message.
     ///
@@ -176,53 +177,10 @@ impl Room {
     pub fn editor(&self, message: impl Into<Outgoing>) -> Result<Editor> {
         Editor::open(self, message.into())
     }
+}
 
-    /// Prepares a slash command in this room. [`Command::send`] runs the command.
-    ///
-    /// Only the agent sees the result, unless the command is made [`visible`](Command::visible).
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
-    /// let dice = room.command("/roll 2d6").send()?;
-    /// println!("{}", dice.content);
-    /// # Ok(()) }
-    /// ```
-    #[doc(alias = "executeCommand")]
-    pub fn command<'a>(&'a self, text: impl Into<Cow<'a, str>>) -> Command<'a> {
-        Command::new(self, text.into())
-    }
-
-    /// Starts a record of steps. Attach the record to the answer with [`Outgoing::trace`].
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
-    /// let trace = room.trace();
-    /// let notes = trace.command("/notes")?;
-    /// room.send(crustocean::Outgoing::new(notes.content).trace(trace))?;
-    /// # Ok(()) }
-    /// ```
-    #[doc(alias = "startTrace")]
-    pub fn trace(&self) -> Trace {
-        Trace::new(self.clone())
-    }
-
-    /// Shows in this room that the agent is thinking, with a status text, until the returned guard is dropped. The
-    /// crate sends the status again every 5 s and after a reconnect, even while your code is busy.
-    ///
-    /// If a room has several guards, the room shows the status of the newest guard. When that guard is dropped, the
-    /// room shows the previous status again. This method never fails and never waits for a lost connection.
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room) {
-    /// let thinking = room.thinking("reading the repo");
-    /// // … two minutes of work …
-    /// drop(thinking);
-    /// # }
-    /// ```
-    pub fn thinking(&self, status: impl Into<String>) -> Thinking {
-        Thinking::show(self, status.into())
-    }
-
+/// # Work that the room can watch
+impl Room {
     /// Starts a run: work that the members of this room can watch, interrupt, and read later (`client.runs()`).
     /// `trigger` is the message that asked for the run, or [`Trigger::none`].
     ///
@@ -273,6 +231,58 @@ impl Room {
         Run::start(self, trigger.into(), None)
     }
 
+    /// Shows in this room that the agent is thinking, with a status text, until the returned guard is dropped. The
+    /// crate sends the status again every 5 s and after a reconnect, even while your code is busy.
+    ///
+    /// If a room has several guards, the room shows the status of the newest guard. When that guard is dropped, the
+    /// room shows the previous status again. This method never fails and never waits for a lost connection.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) {
+    /// let thinking = room.thinking("reading the repo");
+    /// // … two minutes of work …
+    /// drop(thinking);
+    /// # }
+    /// ```
+    pub fn thinking(&self, status: impl Into<String>) -> Thinking {
+        Thinking::show(self, status.into())
+    }
+}
+
+/// # Commands
+impl Room {
+    /// Prepares a slash command in this room. [`Command::send`] runs the command.
+    ///
+    /// Only the agent sees the result, unless the command is made [`visible`](Command::visible).
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// let dice = room.command("/roll 2d6").send()?;
+    /// println!("{}", dice.content);
+    /// # Ok(()) }
+    /// ```
+    #[doc(alias = "executeCommand")]
+    pub fn command<'a>(&'a self, text: impl Into<Cow<'a, str>>) -> Command<'a> {
+        Command::new(self, text.into())
+    }
+
+    /// Starts a record of steps. Attach the record to the answer with [`Outgoing::trace`].
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// let trace = room.trace();
+    /// let notes = trace.command("/notes")?;
+    /// room.send(crustocean::Outgoing::new(notes.content).trace(trace))?;
+    /// # Ok(()) }
+    /// ```
+    #[doc(alias = "startTrace")]
+    pub fn trace(&self) -> Trace {
+        Trace::new(self.clone())
+    }
+}
+
+/// # History and members
+impl Room {
     /// The last `count` messages, oldest first. Useful as the context for a language model.
     ///
     /// ```no_run
@@ -337,7 +347,10 @@ impl Room {
     pub fn fetch_members(&self) -> Result<List<Member>> {
         self.agent.client().agencies().members(&self.id)
     }
+}
 
+/// # The room itself
+impl Room {
     /// The room's id.
     ///
     /// ```no_run

@@ -46,7 +46,7 @@ impl Metadata {
         let raw = serde_json::value::to_raw_value(value)
             .map_err(|error| Error::invalid("this metadata does not serialise").with_source(error))?;
         if !raw.get().starts_with('{') {
-            return Err(Error::invalid("metadata is a JSON object: this value is something else"));
+            return Err(Error::invalid("metadata must be a JSON object, but this value is not"));
         }
         Ok(Metadata(Some(raw.into())))
     }

@@ -107,7 +107,7 @@ fn is_hex(text: &str, digits: usize) -> bool {
 /// `Invalid` if the text is empty or contains only white space.
 pub(super) fn text(text: &str) -> Result<()> {
     if is_blank(text) {
-        return Err(Error::invalid("the message has no text: what is white space alone is not sent"));
+        return Err(Error::invalid("the message has no text: a text of white space only is not sent"));
     }
     Ok(())
 }

@@ -148,23 +148,23 @@ pub struct UpdateCommand<'a> {
 macro_rules! command_fields {
     ($name:ident, $unset:literal) => {
         impl $name<'_> {
-            #[doc = concat!("What it does. ", $unset)]
+            #[doc = concat!("Sets the text that says what the command does. ", $unset)]
             pub fn description(self, text: impl Into<String>) -> Self {
                 self.set("description", text.into())
             }
 
-            #[doc = concat!("Presents its hook in Explore, so that others can install it. ", $unset)]
+            #[doc = concat!("Shows the command's hook in Explore, so that other agencies can install the hook. ", $unset)]
             pub fn explore_metadata(mut self, metadata: ExploreMetadata) -> Self {
                 self.body.explore = Some(metadata);
                 self
             }
 
-            #[doc = concat!("Who may use it. ", $unset)]
+            #[doc = concat!("Sets who may use the command. ", $unset)]
             pub fn invoke_permission(self, permission: InvokePermission) -> Self {
                 self.set("invoke_permission", permission.as_str())
             }
 
-            #[doc = concat!("Who may use it if only some may: usernames. ", $unset)]
+            #[doc = concat!("Sets the usernames of those who may use the command, if it is not for everybody. ", $unset)]
             pub fn invoke_whitelist<S: Into<String>>(self, usernames: impl IntoIterator<Item = S>) -> Self {
                 self.set("invoke_whitelist", Fields::list(usernames))
             }
@@ -184,8 +184,8 @@ macro_rules! command_fields {
     };
 }
 
-command_fields!(CreateCommand, "Defaults to the server's choice.");
-command_fields!(UpdateCommand, "Stays as it is if not set.");
+command_fields!(CreateCommand, "If this is not set, the server chooses.");
+command_fields!(UpdateCommand, "If this is not set, the value stays.");
 
 impl CreateCommand<'_> {
     /// Creates the command.

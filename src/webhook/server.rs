@@ -212,7 +212,7 @@ fn admit(stream: TcpStream, shared: &Arc<Shared>) {
         let most = shared.receiver.limits.connections;
         if state.connections >= most {
             drop(state);
-            log::warn!("more than {most} webhooks at once: one is sent away");
+            log::warn!("more than {most} webhook requests at once: one is refused");
             // The answer fits into the send buffer of a new connection, so the write does not block.
             let _ = stream.set_nonblocking(true);
             let busy = Answer::error(503, "too many requests at once");

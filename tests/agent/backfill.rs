@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::common::{
     Response, SOON, ScriptedServer, TestSandbox, eventually, scripted, wait_for, wait_for_message, watchdog,
 };
-use crustocean::{Event, Events, Message};
+use crustocean::{Agent, Event, Events, Message};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -29,15 +29,21 @@ fn texts(messages: &[Message]) -> Vec<&str> {
     messages.iter().map(|message| message.content.as_str()).collect()
 }
 
-#[test]
-fn missed_messages_come_before_new_ones() {
-    let _watchdog = watchdog(LIMIT);
-    let sandbox = TestSandbox::new();
+/// An agent that has heard a message of the lobby, and whose connection is lost now.
+fn larry_loses_the_connection(sandbox: &TestSandbox) -> (Agent, Events) {
     let larry = sandbox.in_lobby("larry");
     let events = larry.events();
     sandbox.alice_says("before");
     wait_for_message(&events, "before");
     sandbox.drop_links();
+    (larry, events)
+}
+
+#[test]
+fn missed_messages_come_before_new_ones() {
+    let _watchdog = watchdog(LIMIT);
+    let sandbox = TestSandbox::new();
+    let (_larry, events) = larry_loses_the_connection(&sandbox);
     for n in 0..5 {
         sandbox.alice_says(&format!("meanwhile {n}"));
     }
@@ -88,11 +94,7 @@ fn quiet_rooms_and_direct_conversations_are_filled_too() {
 fn a_gap_of_several_pages_is_filled() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
-    let larry = sandbox.in_lobby("larry");
-    let events = larry.events();
-    sandbox.alice_says("before");
-    wait_for_message(&events, "before");
-    sandbox.drop_links();
+    let (_larry, events) = larry_loses_the_connection(&sandbox);
     // Sent as fast as possible, so many have the same time.
     for n in 0..450 {
         sandbox.alice_says(&format!("number {n}"));

@@ -85,10 +85,7 @@ fn an_edit_whose_text_the_server_changes_is_confirmed() {
 fn post(conn: &mut Conn) {
     conn.handshake();
     conn.accept_join();
-    let sent = conn.expect_event("send-message");
-    let echo = json!({"id": "m1", "agency_id": "ag-1", "content": sent["content"], "sender_id": "agent-1",
-        "created_at": "2026-01-01T00:00:05.000Z", "metadata": sent["metadata"]});
-    conn.send_event("message", echo);
+    conn.echo_message("m1");
 }
 
 fn echo(conn: &mut Conn, id: &str, edit: &Value) {

@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{SOON, TestSandbox, eventually, watchdog};
+use crate::common::{SOON, TestSandbox, asked, eventually, watchdog};
 use crustocean::{Outgoing, agent::Role};
 use serde_json::json;
 
@@ -49,18 +49,15 @@ fn prefix_commands_skip_the_agents_own_messages() {
 fn the_conversation_has_the_form_for_a_language_model() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
-    let larry = sandbox.in_lobby("larry");
+    let (larry, lobby, mentions) = sandbox.in_conversation("larry");
     let home = larry.home().unwrap();
-    let lobby = sandbox.room("lobby").unwrap();
-    let mentions = larry.mentions();
     lobby.say("alice", "hello").unwrap();
     lobby.say("bob", "hi").unwrap();
     home.post("I am here").unwrap();
     home.post(Outgoing::new("thinking about it").agent_log()).unwrap();
     home.post("and listening").unwrap();
     home.command("/echo said by the platform").visible().send().unwrap();
-    lobby.say("alice", "@larry what now?").unwrap();
-    let mention = mentions.recv_timeout(SOON).unwrap();
+    let mention = asked(&lobby, &mentions, "@larry what now?");
     lobby.say("bob", "this is too late").unwrap();
     let turns = home.conversation(&mention).turns().unwrap();
     let seen: Vec<_> = turns.iter().map(|turn| (turn.role, turn.name.as_str(), turn.text.as_str())).collect();

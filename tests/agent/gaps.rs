@@ -1,11 +1,9 @@
 //! Ids decide which messages were missed. A gap delays neither other rooms nor calls that ask for an event.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    Response, SOON, ScriptedServer, TestSandbox, eventually, scripted, wait_for, wait_for_message, watchdog,
+    Conn, SOON, ScriptedServer, TestSandbox, eventually, scripted, wait_for, wait_for_message, watchdog,
 };
 use crustocean::agent::RecvError;
 use crustocean::{Event, Events};
@@ -20,29 +18,15 @@ fn message(id: &str, time: &str) -> Value {
 /// What a loop gets after it has received `live` and lost the connection. `history` is the room's history afterwards (newest
 /// first), `before` the one before the join. Returns the texts, and whether the gap was reported as not filled.
 fn missed(before: Value, live: Vec<Value>, history: Value) -> (Vec<String>, bool) {
-    let lost = Arc::new(AtomicBool::new(false));
-    let is_lost = Arc::clone(&lost);
-    let server = ScriptedServer::start(move |conn| {
-        conn.handshake();
-        conn.accept_join();
-        if conn.index == 0 {
-            for message in &live {
-                conn.send_event("message", message.clone());
-            }
-            conn.recv_text(SOON);
-            is_lost.store(true, Ordering::SeqCst);
-            return;
-        }
+    let end = |conn: &mut Conn| {
         conn.send_event("message", message("end", "2026-01-01T12:30:00.000Z"));
         conn.recv(SOON);
-    });
-    server.on("GET", "/api/agencies/ag-1/messages", move |request| {
-        if !lost.load(Ordering::SeqCst) {
-            return Response::json(200, before.clone());
-        }
+    };
+    let server = ScriptedServer::losing_a_connection(live, end, move |request, lost| match lost {
+        false => before.clone(),
         // Everything is on one page.
-        let is_first = !request.query.contains("before=");
-        Response::json(200, if is_first { history.clone() } else { json!([]) })
+        true if request.query.contains("before=") => json!([]),
+        true => history.clone(),
     });
     let agent = scripted(&server);
     let room = agent.join("lobby").unwrap();

@@ -191,10 +191,7 @@ fn a_partly_sent_message_is_not_reported_as_not_sent() {
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
         conn.accept_join();
-        let sent = conn.expect_event("send-message");
-        let echo = json!({"id": "m1", "agency_id": "ag-1", "content": sent["content"], "sender_id": "agent-1",
-            "created_at": "2026-01-01T00:00:05.000Z", "metadata": sent["metadata"]});
-        conn.send_event("message", echo);
+        conn.echo_message("m1");
         conn.expect_event("send-message");
         conn.send_event("error", json!({"message": "Slow down"}));
         conn.recv(SOON);

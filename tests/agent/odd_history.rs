@@ -1,43 +1,44 @@
 //! An undecodable message in a history loses only itself. The others on its page arrive, and the gap is reported as not
 //! completely filled, once.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::common::{Response, SOON, ScriptedServer, scripted, wait_for, wait_for_message, watchdog};
-use crustocean::Event;
+use crate::common::{
+    Conn, Request, Response, SOON, ScriptedServer, scripted, wait_for, wait_for_message, watchdog,
+};
+use crustocean::{Agent, Event, Events};
 use serde_json::{Value, json};
 
 fn message(id: &str, second: u32) -> Value {
     json!({"id": id, "agency_id": "ag-1", "content": id, "created_at": format!("2026-01-01T00:00:{second:02}Z")})
 }
 
-#[test]
-fn an_undecodable_message_loses_only_itself_and_is_reported() {
-    static GAP: AtomicBool = AtomicBool::new(false);
-    let _watchdog = watchdog(SOON * 3);
-    let server = ScriptedServer::start(move |conn| {
-        conn.handshake();
-        conn.accept_join();
-        if conn.index == 0 {
-            conn.send_event("message", message("m1", 1));
-            conn.recv_text(SOON);
-            GAP.store(true, Ordering::SeqCst);
-            return;
-        }
-        conn.recv(SOON);
-    });
-    server.on("GET", "/api/agencies/ag-1/messages", move |request| {
-        if !GAP.load(Ordering::SeqCst) || request.query.contains("before") {
-            return Response::json(200, json!([]));
-        }
-        let odd = json!({"content": "who said that?"});
-        Response::json(200, json!([message("m3", 3), odd, null, message("m2", 2), message("m1", 1)]))
+/// An agent that has heard `m1` and then loses its connection. `history` is the room's history afterwards.
+fn after_a_gap(
+    history: impl Fn(&Request) -> Value + Send + Sync + 'static,
+) -> (ScriptedServer, Agent, Events) {
+    let wait = |conn: &mut Conn| drop(conn.recv(SOON));
+    let server = ScriptedServer::losing_a_connection(vec![message("m1", 1)], wait, move |request, lost| {
+        if lost { history(request) } else { json!([]) }
     });
     let agent = scripted(&server);
     agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     let events = agent.events();
     wait_for_message(&events, "m1");
     agent.send("now it breaks").unwrap();
+    (server, agent, events)
+}
+
+#[test]
+fn an_undecodable_message_loses_only_itself_and_is_reported() {
+    let _watchdog = watchdog(SOON * 3);
+    let (_server, _agent, events) = after_a_gap(|request| {
+        let odd = json!({"content": "who said that?"});
+        match request.query.contains("before") {
+            true => json!([]),
+            false => json!([message("m3", 3), odd, null, message("m2", 2), message("m1", 1)]),
+        }
+    });
     let mut heard = Vec::new();
     let mut why = None;
     wait_for(&events, "m2, m3 and what is missing", |event| {
@@ -122,34 +123,17 @@ fn an_unreadable_message_is_reported_once() {
 /// A page without one readable message does not say where the next page starts.
 #[test]
 fn behind_a_page_of_unreadable_messages_the_others_are_heard() {
-    static GAP: AtomicBool = AtomicBool::new(false);
     let _watchdog = watchdog(SOON * 3);
-    let server = ScriptedServer::start(move |conn| {
-        conn.handshake();
-        conn.accept_join();
-        if conn.index == 0 {
-            conn.send_event("message", message("m1", 1));
-            conn.recv_text(SOON);
-            GAP.store(true, Ordering::SeqCst);
-            return;
-        }
-        conn.recv(SOON);
-    });
-    server.on("GET", "/api/agencies/ag-1/messages", move |request| {
-        if !GAP.load(Ordering::SeqCst) || request.query.contains("before") {
-            return Response::json(200, json!([]));
+    let (_server, _agent, events) = after_a_gap(|request| {
+        if request.query.contains("before") {
+            return json!([]);
         }
         let mut history = vec![json!(17); 40];
         history.extend([message("m2", 2), message("m1", 1)]);
         let limit = request.query.split('&').find_map(|pair| pair.strip_prefix("limit="));
         history.truncate(limit.map_or(50, |limit| limit.parse().unwrap()));
-        Response::json(200, Value::Array(history))
+        Value::Array(history)
     });
-    let agent = scripted(&server);
-    agent.set_home(&agent.join("lobby").unwrap()).unwrap();
-    let events = agent.events();
-    wait_for_message(&events, "m1");
-    agent.send("now it breaks").unwrap();
     let why = wait_for(&events, "what is missing", |event| match event {
         Event::GapNotFilled { error, .. } => Some(error.to_string()),
         _ => None,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{SOON, TestSandbox, eventually, wait_for_message, watchdog};
+use crate::common::{SOON, TestSandbox, asked, eventually, wait_for_message, watchdog};
 use crate::remember::stores::Folder;
 use crustocean::agent::RecvError;
 use crustocean::{Agent, ErrorKind, Event, Message, Outgoing, Stop};
@@ -37,7 +37,7 @@ fn a_state_file_that_cannot_be_used_is_an_error_that_says_why() {
         ("missing/larry.state", "The folder must exist"),
         ("a-directory", "name a file"),
         ("blocked", "cannot remember in"),
-        ("empty", "it is empty. Nothing in it was changed; move it away"),
+        ("empty", "it is empty. It was not changed. Move it away"),
     ] {
         let path = folder.0.join(name);
         let error = sandbox.builder().remember(&path).connect(token.clone()).unwrap_err();
@@ -140,11 +140,8 @@ fn any_number_of_threads_is_served() {
 fn waits_take_limits_of_zero_and_without_end() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
-    let larry = sandbox.in_lobby("larry");
-    let lobby = sandbox.room("lobby").unwrap();
-    let mentions = larry.mentions();
-    lobby.say("alice", "@larry hello").unwrap();
-    let mention = mentions.recv_timeout(SOON).unwrap();
+    let (larry, lobby, mentions) = sandbox.in_conversation("larry");
+    let mention = asked(&lobby, &mentions, "@larry hello");
     let start = Instant::now();
     let error = mention.ask("now?", Duration::ZERO).unwrap_err();
     assert!(error.is_timeout() && error.to_string().contains("@alice"), "{error}");
@@ -165,11 +162,8 @@ fn waits_take_limits_of_zero_and_without_end() {
 fn the_time_for_an_answer_begins_when_the_question_is_in_the_room() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
-    let larry = sandbox.in_lobby("larry");
-    let lobby = sandbox.room("lobby").unwrap();
-    let mentions = larry.mentions();
-    lobby.say("alice", "@larry hello").unwrap();
-    let mention = mentions.recv_timeout(SOON).unwrap();
+    let (_larry, lobby, mentions) = sandbox.in_conversation("larry");
+    let mention = asked(&lobby, &mentions, "@larry hello");
     let limit = Duration::from_secs(2);
     // The question is held up for as long as its answer may take.
     sandbox.freeze(limit + Duration::from_millis(200));
@@ -224,22 +218,18 @@ fn one_subscription_that_is_never_read_costs_the_other_nothing() {
 fn a_conversation_is_cut_between_visible_characters() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
-    let larry = sandbox.in_lobby("larry");
+    let (larry, lobby, mentions) = sandbox.in_conversation("larry");
     let home = larry.home().unwrap();
-    let lobby = sandbox.room("lobby").unwrap();
-    let mentions = larry.mentions();
     // One visible character of seven.
     let family = "👨\u{200d}👩\u{200d}👧\u{200d}👦";
-    lobby.say("alice", &format!("@larry {family}")).unwrap();
-    let first = mentions.recv_timeout(SOON).unwrap();
+    let first = asked(&lobby, &mentions, &format!("@larry {family}"));
     let run = home.start_run(&first).unwrap();
     let output = format!("{}{family}{family}", "x".repeat(496));
     run.tool_step("search", json!("\u{301}"), || Ok::<_, crustocean::Error>(output)).unwrap();
     let id = run.id().to_string();
     run.complete("").unwrap();
     home.post(Outgoing::new("found").with("run_id", id)).unwrap();
-    lobby.say("alice", &format!("@larry {family}")).unwrap();
-    let second = mentions.recv_timeout(SOON).unwrap();
+    let second = asked(&lobby, &mentions, &format!("@larry {family}"));
     let turns = |most| home.conversation(&second).characters(most).turns().unwrap();
     // Messages stay whole: the question, and what fits.
     for (most, count) in [(0, 1), (14, 1), (18, 1), (19, 2), (32, 2), (33, 3), (usize::MAX, 3)] {
@@ -282,7 +272,7 @@ fn schedules_and_cooldowns_of_any_length() {
 }
 
 #[test]
-fn requests_survive_what_phones_and_languages_make_of_them() {
+fn requests_accept_the_punctuation_of_phones_and_languages() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
     let larry = sandbox.in_lobby("larry");
@@ -350,7 +340,7 @@ fn a_message_with_nothing_set_is_whole() {
 }
 
 #[test]
-fn an_agent_that_is_closed_answers_every_question_about_it() {
+fn the_state_of_a_closed_agent_can_be_read() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
     let larry = sandbox.in_lobby("larry");

@@ -90,9 +90,7 @@ fn t102_it_gives_up_after_the_configured_attempts() {
 #[test]
 fn t102_a_very_short_connection_counts_as_a_failure() {
     let _watchdog = watchdog(LIMIT);
-    let server = ScriptedServer::start(|conn| {
-        conn.handshake();
-    });
+    let server = ScriptedServer::start(|conn| drop(conn.handshake()));
     let (agent, events) = connect(builder(&server).reconnect(Reconnect::AtMost(1)));
     let (before, error) = the_end(&agent, events);
     assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
@@ -107,9 +105,7 @@ fn t102_a_very_short_connection_counts_as_a_failure() {
 #[test]
 fn t106_it_does_not_reconnect_with_the_policy_never() {
     let _watchdog = watchdog(LIMIT);
-    let server = ScriptedServer::start(|conn| {
-        conn.handshake();
-    });
+    let server = ScriptedServer::start(|conn| drop(conn.handshake()));
     let (agent, events) = connect(builder(&server).reconnect(Reconnect::Never));
     let (before, error) = the_end(&agent, events);
     assert_eq!((error.kind(), before.len()), (ErrorKind::Connect, 0), "{error}, {before:?}");

@@ -7,7 +7,7 @@ use crate::common::{
     FaultyProxy, PollServer, Response, SOON, ScriptedServer, TestSandbox, UpgradeProxy, Upgrades, eventually,
     wait_for, wait_for_message, watchdog,
 };
-use crustocean::{Agent, ErrorKind, Event, Events, agent::Transport};
+use crustocean::{Agent, ErrorKind, Event, Events, Message, agent::Transport};
 use crustocean_sandbox::Sandbox;
 use serde_json::json;
 
@@ -457,4 +457,26 @@ fn b52_a_flood_of_cookies_is_bounded() {
     assert_eq!(cookie.split("; ").count(), 32);
     assert!(cookie.contains("AWSALB=machine-1"), "the sticky one stays");
     agent.raw().emit("still", &1).unwrap();
+}
+
+/// Otherwise the room could see reports of a run that the server does not know.
+#[test]
+fn a_run_sends_its_start_again_if_it_may_be_lost() {
+    let _watchdog = watchdog(LIMIT);
+    let server = PollServer::start();
+    let agent = connect(&server);
+    let question = Message::builder("hello").room("ag-1").build();
+    server.answer_post(Response::text(502, "a gateway's"));
+    let run = agent.room_of(&question).start_run(&question).unwrap();
+    run.status("working").unwrap();
+    // The same holds for every other report.
+    server.answer_post(Response::text(502, "a gateway's"));
+    run.complete("Done.").unwrap();
+    let posts = server.posts(5);
+    let names: Vec<&str> = posts.iter().map(|post| post.split('"').nth(1).unwrap()).collect();
+    let [start, status, complete] = ["agent-run-start", "agent-run-status", "agent-run-complete"];
+    assert_eq!(names, [start, start, status, complete, complete]);
+    assert_eq!((&posts[0], &posts[3]), (&posts[1], &posts[4]), "with the same id");
+    assert!(posts.iter().all(|post| post.contains(run.id().as_str())), "{posts:?}");
+    assert_eq!(server.sessions(), 3);
 }

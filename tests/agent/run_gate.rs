@@ -258,3 +258,85 @@ fn a_stop_is_seen_by_a_loop_that_only_writes() {
     assert!(sandbox.wait_for_event("agent-run-error", SOON).is_some());
     assert_no_violations(sandbox);
 }
+
+/// Answers the permission requests of a run, one after another.
+fn answer_all<T>(
+    sandbox: &TestSandbox,
+    decisions: &[(&str, Option<&str>)],
+    program: impl FnOnce() -> T,
+) -> T {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for (n, (decision, message)) in decisions.iter().enumerate() {
+                let asked = sandbox.wait_for_events("agent-run-permission", n + 1, SOON).remove(n);
+                assert_eq!(
+                    (&asked["action"], &asked["description"]),
+                    (&json!("deploy"), &json!("Deploy it?"))
+                );
+                let (run, id) = (asked["runId"].as_str().unwrap(), asked["permissionId"].as_str().unwrap());
+                match *decision {
+                    "stop" => sandbox.interrupt_run(run, "stop", None),
+                    decision => sandbox.respond_permission(run, id, decision, *message),
+                }
+            }
+        });
+        program()
+    })
+}
+
+/// Output and status of each tool's result.
+fn results(run: &Run) -> Vec<serde_json::Value> {
+    let transcript = serde_json::to_value(run.transcript()).unwrap();
+    let entries = transcript.as_array().unwrap().iter();
+    let results = entries.filter(|entry| entry["type"] == "tool-result");
+    results.map(|entry| json!([entry["output"], entry["status"]])).collect()
+}
+
+#[test]
+fn a_tool_runs_only_if_the_room_permits_it() {
+    let _watchdog = watchdog(LIMIT);
+    let sandbox = TestSandbox::new();
+    let (_agent, room) = lobby(&sandbox, "larry");
+    let run = room.start_run(Trigger::none()).unwrap();
+    let steps = std::cell::Cell::new(0);
+    let deploy = |outcome: Result<&'static str, &'static str>| {
+        run.tool_step_if_permitted("deploy", "1.2", "Deploy it?", || {
+            steps.set(steps.get() + 1);
+            outcome.map_err(Box::<dyn std::error::Error>::from)
+        })
+    };
+    let decisions = [
+        ("approve", None),
+        ("approve", Some("go")),
+        ("deny", Some("not today")),
+        ("deny", None),
+        ("approve", None),
+        ("stop", None),
+    ];
+    answer_all(&sandbox, &decisions, || {
+        assert_eq!(deploy(Ok("deployed")).unwrap(), Some("deployed"));
+        assert_eq!(deploy(Err("no disk")).unwrap_err().to_string(), "no disk");
+        assert_eq!(deploy(Ok("deployed")).unwrap(), None);
+        let call = |id: &str| run.tool_with_id(id, "deploy", "1.3").unwrap();
+        assert!(call("call_0").if_permitted("Deploy it?").unwrap().is_none());
+        let permitted = call("call_1").if_permitted("Deploy it?").unwrap().expect("it is permitted");
+        assert_eq!(permitted.id(), "call_1");
+        permitted.done("deployed, too").unwrap();
+        assert_eq!(deploy(Ok("deployed")).unwrap(), None);
+    });
+    assert_eq!(steps.get(), 2);
+    let expected = [
+        json!(["deployed", "done"]),
+        json!(["no disk", "error"]),
+        json!(["denied: not today", "error"]),
+        json!(["denied", "error"]),
+        json!(["deployed, too", "done"]),
+        json!(["a member stopped the run", "error"]),
+    ];
+    assert_eq!(results(&run), expected);
+    run.complete("").unwrap();
+    let after = deploy(Ok("deployed")).unwrap_err();
+    assert!(after.to_string().contains("this run has ended"), "{after}");
+    assert_eq!(steps.get(), 2);
+    assert_no_violations(&sandbox);
+}

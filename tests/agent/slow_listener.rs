@@ -90,7 +90,7 @@ fn a_slow_loop_over_commands_gets_every_command() {
 }
 
 #[test]
-fn what_cannot_be_read_again_is_said() {
+fn messages_that_cannot_be_read_again_are_reported() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
     let larry = larry(&sandbox);

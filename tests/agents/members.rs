@@ -104,7 +104,7 @@ fn a_dropped_set_lets_go_of_its_agents() {
 }
 
 #[test]
-fn other_loops_of_a_member_get_theirs() {
+fn other_loops_of_an_agent_in_a_set_get_their_events() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
     let agents = Agents::new().unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crustocean::agent::{DisconnectReason, RecvError};
+use crustocean::agent::{DisconnectReason, RawEvent, RecvError};
 use crustocean::{Agent, Error, Event, Events};
 use serde_json::json;
 
@@ -190,5 +190,25 @@ impl Usage {
         let resident_kib = line.trim().trim_end_matches(" kB").trim().parse().ok()?;
         // The unit is 10 ms on all current Linux systems.
         Some(Usage { cpu: Duration::from_millis(ticks * 10), resident_kib })
+    }
+}
+
+/// Checks that each of these ends the connection, for this reason, and delivers no event.
+pub fn all_lost(reason: &str, texts: &[&'static str]) {
+    each(texts, |text| {
+        let text = *text;
+        let loss = lost_after(move |conn| {
+            conn.send_text(text);
+        });
+        assert_eq!(loss.reason, reason, "{text:?}: {}", loss.detail);
+        assert!(loss.before.is_empty(), "{text:?}: {:?}", loss.before);
+    });
+}
+
+/// The event, which this crate has no type for.
+pub fn other(event: &Event) -> &RawEvent {
+    match event {
+        Event::Other(raw) => raw,
+        other => panic!("{other:?}"),
     }
 }

@@ -8,6 +8,7 @@
     reason = "a failure here is a failed test"
 )]
 
+mod date;
 mod distance;
 mod faulty_proxy;
 mod holding_proxy;
@@ -24,6 +25,7 @@ mod tls;
 mod upgrade_proxy;
 mod watchdog;
 
+pub use date::iso;
 pub use distance::Distance;
 pub use faulty_proxy::{FaultyProxy, Random};
 pub use holding_proxy::HoldingProxy;
@@ -33,7 +35,7 @@ pub use programs::PROGRAMS;
 pub use promptly::promptly;
 pub use proxy::{Protocol, ProxyBehaviour, TestProxy};
 pub use scripted::{Conn, Received, ScriptedServer};
-pub use test_sandbox::{SOON, TestSandbox, eventually, scripted, wait_for, wait_for_message};
+pub use test_sandbox::{SOON, TestSandbox, asked, eventually, scripted, wait_for, wait_for_message};
 pub use tls::{Authority, Identity, TlsRelay};
 pub use upgrade_proxy::{UpgradeProxy, Upgrades};
 pub use watchdog::{Watchdog, watchdog};

@@ -16,6 +16,7 @@ use tungstenite::protocol::{CloseFrame, Role};
 use tungstenite::{Error, Message, WebSocket};
 
 use super::http::{Request, Response};
+use super::test_sandbox::SOON;
 
 /// How long the `expect` methods wait, and any single write.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -62,6 +63,34 @@ impl ScriptedServer {
     /// The script starts after the WebSocket handshake. Its first byte is the first one after the `101`.
     pub fn start(script: impl Fn(&mut Conn) + Send + Sync + 'static) -> ScriptedServer {
         Self::launch(Box::new(script), false)
+    }
+
+    /// A server with the room `ag-1`. Its first connection sends the messages `live`, and ends when the agent has sent
+    /// something. Later connections run `then`. `history` answers for the room's history; its second argument says
+    /// whether the connection has ended.
+    pub fn losing_a_connection(
+        live: Vec<Value>,
+        then: impl Fn(&mut Conn) + Send + Sync + 'static,
+        history: impl Fn(&Request, bool) -> Value + Send + Sync + 'static,
+    ) -> ScriptedServer {
+        let lost = Arc::new(AtomicBool::new(false));
+        let is_lost = Arc::clone(&lost);
+        let server = ScriptedServer::start(move |conn| {
+            conn.handshake();
+            conn.accept_join();
+            if conn.index > 0 {
+                return then(conn);
+            }
+            for message in &live {
+                conn.send_event("message", message.clone());
+            }
+            conn.recv_text(SOON);
+            is_lost.store(true, Ordering::SeqCst);
+        });
+        server.on("GET", "/api/agencies/ag-1/messages", move |request| {
+            Response::json(200, history(request, lost.load(Ordering::SeqCst)))
+        });
+        server
     }
 
     /// The script starts before the answer to the upgrade request. It calls [`Conn::accept`], or writes its own answer with
@@ -440,6 +469,15 @@ impl Conn {
     pub fn handshake(&mut self) -> Value {
         self.open(Duration::from_secs(25), Duration::from_secs(20));
         self.accept_connect()
+    }
+
+    /// Waits until the agent sends a message, and shows it in the room with this id, as the agent's. Returns its text.
+    pub fn echo_message(&mut self, id: &str) -> Value {
+        let sent = self.expect_event("send-message");
+        let echo = json!({"id": id, "agency_id": "ag-1", "content": sent["content"], "sender_id": "agent-1",
+            "created_at": "2026-01-01T00:00:05.000Z", "metadata": sent["metadata"]});
+        self.send_event("message", echo);
+        sent["content"].clone()
     }
 
     /// Waits for a `join-agency` and accepts it. Returns the agency's id.

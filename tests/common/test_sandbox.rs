@@ -6,8 +6,8 @@ use std::{
 };
 
 use crustocean::{
-    Agent, AgentToken, Client, Event, Events, Message, PersonalAccessToken,
-    agent::{AgentBuilder, RecvError},
+    AgencyId, Agent, AgentToken, Client, Event, Events, Mentions, Message, PersonalAccessToken,
+    agent::{AgentBuilder, Mention, RecvError},
 };
 use crustocean_sandbox::{Builder, Credentials, Sandbox, Suspended};
 
@@ -67,6 +67,22 @@ impl TestSandbox {
         agent
     }
 
+    /// A new room of alice, `Shop`, and a new agent that is a member and has the room as its home.
+    pub fn shop(&self, agent: &str) -> (AgencyId, Agent) {
+        let connected = self.connect(agent);
+        let room = self.client().agencies().create("Shop").send().expect("a room").id;
+        self.client().agencies().add_agent(&room, agent).expect("a member");
+        connected.set_home(&connected.join(&room).expect("joins the shop")).expect("has a home");
+        (room, connected)
+    }
+
+    /// A new agent in the lobby, the lobby as people use it, and the agent's loop over mentions.
+    pub fn in_conversation(&self, name: &str) -> (Agent, crustocean_sandbox::Room<'_>, Mentions) {
+        let agent = self.in_lobby(name);
+        let mentions = agent.mentions();
+        (agent, self.room("lobby").expect("the lobby"), mentions)
+    }
+
     /// REST as alice.
     pub fn client(&self) -> Client {
         let token: PersonalAccessToken = self.alice.token.parse().expect("a token");
@@ -103,6 +119,12 @@ pub fn wait_for_message(events: &Events, text: &str) -> Message {
         Event::Message(message) if message.content.contains(text) => Some(message),
         _ => None,
     })
+}
+
+/// Says `text` in the room as alice, and waits until the loop hands it out.
+pub fn asked(room: &crustocean_sandbox::Room<'_>, mentions: &Mentions, text: &str) -> Mention {
+    room.say("alice", text).expect("alice speaks");
+    mentions.recv_timeout(SOON).expect("the question")
 }
 
 /// Waits until a condition holds.

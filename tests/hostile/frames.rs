@@ -193,7 +193,7 @@ fn b11_an_end_in_the_middle_of_a_frame() {
 }
 
 #[test]
-fn b12_close_frames_that_are_not_neat() {
+fn b12_odd_close_frames() {
     let _watchdog = watchdog(LIMIT);
     let cases: [(&[u8], &str); 7] = [
         (b"", "without a code"),

@@ -11,7 +11,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod acks;
+mod attachments;
+mod connect_reply;
+mod content;
 mod frames;
 mod handshake;
 mod interim;
+mod open_packet;
 mod packets;

@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::common::{SOON, TestSandbox, eventually, watchdog};
-use crustocean::{Agent, Message, Outgoing, Result, run::Run};
+use crustocean::{Agent, Message, Result};
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(90);
@@ -46,26 +46,18 @@ fn conch(agent: &Agent) -> Result<()> {
     agent.mentions().in_parallel(1, |task| {
         let run = agent.room_of(&task).start_run(&task)?;
         let found = run.tool_step("read_file", "README.md", || Ok::<_, crustocean::Error>("42 lines"))?;
-        let outcome = match open_pull_request(&run)? {
-            true => format!("I read {found} and opened a pull request."),
-            false => format!("I read {found} and left it at that."),
+        let open = || Ok::<_, crustocean::Error>("#7");
+        let question = "Open a pull request?";
+        let opened = run.tool_step_if_permitted("open_pull_request", "Fix the typo", question, open)?;
+        let outcome = match opened {
+            Some(number) => format!("I read {found} and opened a pull request, {number}."),
+            None => format!("I read {found} and left it at that."),
         };
         let mut text = run.stream()?;
         text.push(outcome)?;
-        text.finish_with(Outgoing::new("").in_reply_to(&task))?;
+        text.finish()?;
         run.complete("Done.")
     })
-}
-
-fn open_pull_request(run: &Run) -> Result<bool> {
-    let call = run.tool_with_id("call_1", "open_pull_request", "Fix the typo")?;
-    let granted = run.request_permission("open_pull_request", "Open a pull request?")?.is_granted();
-    if granted {
-        call.done("#7")?
-    } else {
-        call.failed("not allowed")?
-    }
-    Ok(granted)
 }
 
 /// Starts a bot on a thread, which returns its result.

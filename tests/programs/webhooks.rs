@@ -6,11 +6,11 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::common::{
-    PROGRAMS, Response, SOON, ScriptedServer, TestSandbox, Watchdog, eventually, wait_for, wait_for_message,
-    watchdog,
+    PROGRAMS, Response, SOON, ScriptedServer, TestSandbox, Watchdog, eventually, iso, wait_for,
+    wait_for_message, watchdog,
 };
+use crustocean::Event;
 use crustocean::webhook::{SIGNATURE_HEADER, WebhookEvent, WebhookSecret};
-use crustocean::{AgencyId, Agent, Event};
 
 /// Long, because the examples may have to be built first.
 fn long_watchdog() -> Watchdog {
@@ -80,15 +80,6 @@ impl Drop for Listening {
     }
 }
 
-/// A room of alice, with an agent of hers.
-fn room(sandbox: &TestSandbox, bot: &str) -> (AgencyId, Agent) {
-    let agent = sandbox.connect(bot);
-    let room = sandbox.client().agencies().create("Shop").send().unwrap().id;
-    sandbox.client().agencies().add_agent(&room, bot).unwrap();
-    agent.set_home(&agent.join(&room).unwrap()).unwrap();
-    (room, agent)
-}
-
 #[test]
 fn webhook_receives_all_three_kinds() {
     let _watchdog = long_watchdog();
@@ -98,7 +89,7 @@ fn webhook_receives_all_three_kinds() {
     owner.agents().verify(&created.agent.id).unwrap();
     let settings = [("WEBHOOK_SECRET", "only we know\n"), ("AGENT_TOKEN", created.agent_token.expose())];
     let mut program = Listening::start("webhook", &settings);
-    let (room, agent) = room(&sandbox, "asker");
+    let (room, agent) = sandbox.shop("asker");
     let events = agent.events();
 
     // Commands.
@@ -119,8 +110,8 @@ fn webhook_receives_all_three_kinds() {
     assert_eq!(program.line(), "message.created: hello wörld");
 
     // Forged ones are refused, repeated ones are ignored.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let delivery = |text: &str, age: u64| {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+    let delivery = |text: &str, age: i64| {
         let message = format!(r#"{{"id":"m","content":"{text}"}}"#);
         let time = iso(now - age);
         format!(
@@ -156,25 +147,11 @@ fn webhook_receives_all_three_kinds() {
     listener.close().unwrap();
 }
 
-/// The date of a day number; the formula uses years that begin in March.
-fn iso(seconds: u64) -> String {
-    let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let date = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
 #[test]
 fn slow_hook_edits_its_message_until_it_is_done() {
     let _watchdog = long_watchdog();
     let sandbox = TestSandbox::new();
-    let (room, agent) = room(&sandbox, "asker");
+    let (room, agent) = sandbox.shop("asker");
     // The key belongs to the URL, and the program needs the key before it listens. So another listener holds the port first.
     let server = ScriptedServer::start(|_| {});
     let url = format!("{}/hook", server.url());

@@ -45,7 +45,7 @@ fn receiver() -> (String, Receiver<Value>) {
 }
 
 #[test]
-fn the_whole_page() {
+fn every_step_of_the_page_works() {
     let _watchdog = watchdog(Duration::from_secs(120));
     let sandbox = Sandbox::start().unwrap();
     let api = || Client::builder().api_url(sandbox.url());

@@ -135,7 +135,7 @@ fn a_server_that_ignores_before_does_not_cause_an_endless_history() {
 }
 
 #[test]
-fn the_end_takes_one_request() {
+fn the_end_of_a_history_takes_one_request() {
     let _watchdog = watchdog(Duration::from_secs(60));
     let (server, _) = server(&[1; 10], 4, Before::Older);
     assert_eq!(walk(&server).len(), 10);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::common::{SOON, eventually, watchdog};
+use crate::common::{SOON, eventually, iso, watchdog};
 use crustocean::AgentToken;
 use crustocean::webhook::{
     Answer, Deliveries, HookReply, PromptReply, Receiver, SIGNATURE_HEADER, WebhookSecret,
@@ -24,19 +24,9 @@ fn token() -> AgentToken {
 /// A delivery that is `age` seconds old.
 fn delivery(id: &str, age: i64) -> Vec<u8> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64 - age;
-    let (days, second) = (now.div_euclid(86_400), now.rem_euclid(86_400));
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    // The date of a day number; the formula uses years that begin in March.
-    let z = days + 719_468;
-    let (era, day) = (z.div_euclid(146_097), z.rem_euclid(146_097));
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let date = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + era * 400 + i64::from(month <= 2);
+    let time = iso(now);
     format!(
-        r#"{{"event":"message.created","timestamp":"{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}Z",
+        r#"{{"event":"message.created","timestamp":"{time}",
         "agencyId":"ag-1","message":{{"id":"{id}","content":"hi"}}}}"#
     )
     .into_bytes()

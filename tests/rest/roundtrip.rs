@@ -419,7 +419,7 @@ proptest! {
     }
 
     #[test]
-    fn words_nobody_knows_survive(word in text()) {
+    fn unknown_values_are_kept(word in text()) {
         fn survives<T: Serialize + DeserializeOwned + PartialEq + Debug>(word: &str) {
             let read: T = serde_json::from_value(Value::from(word)).unwrap();
             let written = serde_json::to_value(&read).unwrap();

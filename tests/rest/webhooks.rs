@@ -4,7 +4,7 @@ use std::sync::mpsc;
 
 use crate::common::{Request, Response, SOON, ScriptedServer, TestSandbox, wait_for_message, watchdog};
 use crustocean::{
-    AgencyId, Agent, Outgoing,
+    Outgoing,
     model::{MessageType, SenderType},
     webhook::{
         HookCall, HookReply, PromptReply, PromptRequest, SIGNATURE_HEADER, WebhookDelivery, WebhookEvent,
@@ -16,20 +16,11 @@ fn signature(request: &Request) -> &str {
     request.header(SIGNATURE_HEADER).unwrap_or_default()
 }
 
-/// A room of alice, with a connected agent of hers.
-fn room_with_agent(sandbox: &TestSandbox, bot: &str) -> (AgencyId, Agent) {
-    let agent = sandbox.connect(bot);
-    let room = sandbox.client().agencies().create("Shop").send().unwrap().id;
-    sandbox.client().agencies().add_agent(&room, bot).unwrap();
-    agent.set_home(&agent.join(&room).unwrap()).unwrap();
-    (room, agent)
-}
-
 #[test]
 fn a_command_is_decoded_and_answered() {
     let _watchdog = watchdog(SOON * 3);
     let sandbox = TestSandbox::new();
-    let (room, agent) = room_with_agent(&sandbox, "asker");
+    let (room, agent) = sandbox.shop("asker");
     let server = ScriptedServer::start(|_| {});
     let (tell, told) = mpsc::channel();
     let tell = std::sync::Mutex::new(tell);
@@ -78,7 +69,7 @@ fn a_command_is_decoded_and_answered() {
 fn a_delivery_is_verified_and_decoded() {
     let _watchdog = watchdog(SOON * 3);
     let sandbox = TestSandbox::new();
-    let (room, agent) = room_with_agent(&sandbox, "speaker");
+    let (room, agent) = sandbox.shop("speaker");
     let server = ScriptedServer::start(|_| {});
     let (tell, told) = mpsc::channel();
     let tell = std::sync::Mutex::new(tell);

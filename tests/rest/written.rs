@@ -37,7 +37,7 @@ fn a_secret_is_not_written_with_the_rest() {
 }
 
 #[test]
-fn a_message_may_be_a_part_of_something_larger() {
+fn a_message_can_be_flattened_into_another_type() {
     #[derive(serde::Deserialize)]
     struct Saved {
         #[serde(flatten)]

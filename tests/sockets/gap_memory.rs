@@ -1,11 +1,9 @@
 //! A long gap of large messages is delivered page by page.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::alone;
-use crate::common::{Response, SOON, ScriptedServer, scripted, wait_for_message, watchdog};
+use crate::common::{Conn, ScriptedServer, scripted, wait_for_message, watchdog};
 use crustocean::Event;
 use serde_json::{Value, json};
 
@@ -38,22 +36,10 @@ fn number(time: &str) -> usize {
 #[test]
 fn a_long_gap_of_large_messages_does_not_fill_the_memory() {
     let (_alone, _watchdog) = (alone(), watchdog(Duration::from_secs(180)));
-    let lost = Arc::new(AtomicBool::new(false));
-    let is_lost = Arc::clone(&lost);
-    let server = ScriptedServer::start(move |conn| {
-        conn.handshake();
-        conn.accept_join();
-        if conn.index == 0 {
-            conn.send_event("message", message(0));
-            conn.recv_text(SOON);
-            is_lost.store(true, Ordering::SeqCst);
-            return;
-        }
-        conn.recv(Duration::from_secs(150));
-    });
-    server.on("GET", "/api/agencies/ag-1/messages", move |request| {
-        if !lost.load(Ordering::SeqCst) {
-            return Response::json(200, json!([]));
+    let wait = |conn: &mut Conn| drop(conn.recv(Duration::from_secs(150)));
+    let server = ScriptedServer::losing_a_connection(vec![message(0)], wait, |request, lost| {
+        if !lost {
+            return json!([]);
         }
         let query = |name: &str| {
             let value = request.query.split('&').find_map(|part| part.strip_prefix(name));
@@ -61,7 +47,7 @@ fn a_long_gap_of_large_messages_does_not_fill_the_memory() {
         };
         let limit: usize = query("limit=").unwrap().parse().unwrap();
         let end = query("before=").map_or(COUNT, |time| number(&time).min(COUNT));
-        Response::json(200, (end.saturating_sub(limit)..end).rev().map(message).collect())
+        (end.saturating_sub(limit)..end).rev().map(message).collect()
     });
     let agent = scripted(&server);
     let room = agent.join("lobby").unwrap();

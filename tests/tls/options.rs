@@ -47,6 +47,12 @@ macro_rules! set_up {
 }
 
 impl Case {
+    /// `https://crustocean.test`, with a certificate of this authority, through a proxy.
+    fn through(proxy: String, authority: &Authority, tls: Tls) -> Case {
+        let url = "https://crustocean.test".to_owned();
+        Case { url, tls, roots: vec![authority.pem()], proxy: Some(proxy), ..Case::default() }
+    }
+
     fn ask(&self, sandbox: &TestSandbox) -> Result<String> {
         let token: PersonalAccessToken = sandbox.alice.token.parse()?;
         Ok(set_up!(self, Client::builder()).build(token)?.account().me()?.username)
@@ -92,13 +98,7 @@ fn tls_works_through_every_kind_of_proxy() {
     for tls in backends() {
         for protocol in [Protocol::Connect, Protocol::Socks5] {
             let proxy = TestProxy::start(protocol, server.port());
-            let case = Case {
-                url: "https://crustocean.test".to_owned(),
-                tls,
-                roots: vec![authority.pem()],
-                proxy: Some(proxy.url()),
-                ..Case::default()
-            };
+            let case = Case::through(proxy.url(), &authority, tls);
             case.works(&sandbox, &format!("{protocol:?}"));
             assert!(proxy.targets().len() >= 3);
             assert!(proxy.targets().iter().all(|target| target == "crustocean.test:443"));
@@ -124,13 +124,7 @@ fn tls_works_inside_tls() {
     let plain_behind = TestProxy::start(Protocol::Connect, sandbox.port());
     let plain = TlsRelay::start(&authority.identity("localhost"), plain_behind.port());
     for tls in backends() {
-        let case = Case {
-            url: "https://crustocean.test".to_owned(),
-            tls,
-            roots: vec![authority.pem()],
-            proxy: Some(proxy.url()),
-            ..Case::default()
-        };
+        let case = Case::through(proxy.url(), &authority, tls);
         case.works(&sandbox, "inner");
         assert!(proxy.handshakes() >= 3 && behind.targets().len() == proxy.handshakes());
 
@@ -172,13 +166,7 @@ fn the_socket_reconnects_through_a_proxy() {
         let behaviours =
             [ProxyBehaviour::Relay, ProxyBehaviour::Relay, ProxyBehaviour::Refuse, ProxyBehaviour::Relay];
         let proxy = TestProxy::in_turn(Protocol::Connect, &behaviours, server.port());
-        let case = Case {
-            url: "https://crustocean.test".to_owned(),
-            tls,
-            roots: vec![authority.pem()],
-            proxy: Some(proxy.url()),
-            ..Case::default()
-        };
+        let case = Case::through(proxy.url(), &authority, tls);
         let larry = case.connect(&sandbox, "larry").unwrap();
         sandbox.drop_links();
         eventually("dials again", || proxy.connections() >= 4);

@@ -250,7 +250,7 @@ fn invalid_proxy_answers_have_their_own_error() {
             Protocol::Connect,
             ProxyBehaviour::Say(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"),
             ErrorKind::Protocol,
-            "nobody asked for",
+            "unexpected bytes",
         ),
         (Protocol::Connect, ProxyBehaviour::Close, ErrorKind::Connect, "closed the connection"),
         (

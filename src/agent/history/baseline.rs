@@ -18,7 +18,7 @@ impl Delivery {
         let is_new = !state.rooms.contains_key(room);
         if is_new && let Some(resume) = resume {
             let mut cursor = Cursor::new(dm || resume.dm);
-            cursor.resume(&resume.settled, resume.since);
+            cursor.resume(&resume.acknowledged, resume.since);
             // This gap started when the earlier run ended. The join ends the gap.
             let gap = state.new_gap();
             state.rooms.insert(room.clone(), Room::with_gap(cursor, gap));

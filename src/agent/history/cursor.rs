@@ -201,13 +201,13 @@ impl Cursor {
         }
     }
 
-    /// Continues from an earlier run of the program. That run heard the messages `settled` and all messages up to
+    /// Continues from an earlier run of the program. That run heard the messages `acknowledged` and all messages up to
     /// `since`.
-    pub(crate) fn resume(&mut self, settled: &[MessageId], since: Option<SystemTime>) {
+    pub(crate) fn resume(&mut self, acknowledged: &[MessageId], since: Option<SystemTime>) {
         self.begun = true;
         self.resumed = true;
         self.forgotten = since;
-        for id in settled {
+        for id in acknowledged {
             let hash = self.hash(id.as_str());
             if self.known.insert(hash, Known { time: None, edited: None, place: 0, heard: false }).is_none() {
                 self.order.push_back((hash, 0));

@@ -398,7 +398,7 @@ impl State {
             self.report(id, error);
         }
         if is_filled && let Some(memory) = &self.memory {
-            memory.pin(id, false);
+            memory.hold_watermark(id, false);
         }
         self.release(id);
         self.find_deadline();
@@ -408,7 +408,7 @@ impl State {
         self.not_filled += 1;
         if let Some(memory) = &self.memory {
             // The next start of the program looks for the missing messages again.
-            memory.pin(id, true);
+            memory.hold_watermark(id, true);
         }
         if !error.is_closed() {
             note!(self.log, Warn, "cannot fill the gap in {id}: {error}");

@@ -295,7 +295,7 @@ pub(crate) trait Source {
     /// Whether to pull once more although nothing came: what the connection has received is pulled in portions.
     fn has_items(&self) -> bool;
     /// A loop has got the event, or none is there to get it.
-    fn settle(&self, event: &Event);
+    fn acknowledge(&self, event: &Event);
     /// Whether the event is for loops over mentions.
     fn is_mention(&self, event: &Event) -> bool;
     /// Whether the event is for loops over commands with this prefix.
@@ -316,7 +316,7 @@ impl<S: Source> Listener<S> {
             Some(take) if !is_alone => take(self, source, ended),
             _ => {
                 let event = source.pull();
-                event.iter().for_each(|event| source.settle(event));
+                event.iter().for_each(|event| source.acknowledge(event));
                 (event, false)
             }
         }
@@ -337,7 +337,7 @@ impl<S: Source> Listener<S> {
             match next {
                 Next::Event(event) => {
                     if self.kind.is_loop() {
-                        source.settle(&event);
+                        source.acknowledge(&event);
                     }
                     return (Some(event), others);
                 }
@@ -391,7 +391,7 @@ impl<S: Source> Listener<S> {
         let size = source.size(&event);
         let is_mention = source.is_mention(&event);
         if state.find(Kind::Events).is_none() && state.has_loop() {
-            source.settle(&event);
+            source.acknowledge(&event);
         }
         if !state.has_loop() {
             dropped += state.unclaimed.push(event.clone(), size, bounds, true);
@@ -475,7 +475,7 @@ mod tests {
         fn has_items(&self) -> bool {
             false
         }
-        fn settle(&self, _event: &Event) {}
+        fn acknowledge(&self, _event: &Event) {}
         fn is_mention(&self, event: &Event) -> bool {
             matches!(event, Event::Lagged { missed } if missed % 2 == 0)
         }

@@ -70,7 +70,7 @@ impl Reader {
             let mut search = Search { found: VecDeque::new(), bytes: 0, lost, later: Lost::default(), dm };
             let read = self.read(&room, &mut search);
             let error = read.err().or_else(|| {
-                let text = format!("{unknown} messages were dropped that are too many to read again");
+                let text = format!("{unknown} messages were dropped, too many to read again");
                 (unknown > 0).then(|| Error::new(ErrorKind::Server, text))
             });
             if let Some(error) = error {

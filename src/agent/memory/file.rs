@@ -105,7 +105,7 @@ impl StateStore for FileStore {
     fn save(&self, state: &str) -> Result<(), StoreError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if stamp(&self.path)? != *known {
-            return Err("somebody else has written to the file: it is left as it is".into());
+            return Err("another program has written to the file: it was not changed".into());
         }
         let temporary = beside(&self.path, ".new");
         self.write(&temporary, state).inspect_err(|_| {

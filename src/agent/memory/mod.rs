@@ -1,6 +1,6 @@
 //! The memory of an agent across restarts: which messages the agent has heard, and which questions are done.
 //!
-//! [`place`] is the memory of one room. [`store`] is the interface to storage. [`file`] stores the memory in a file,
+//! [`room_memory`] is the memory of one room. [`store`] is the interface to storage. [`file`] stores the memory in a file,
 //! which a [`lock`] protects.
 //!
 //! The guarantee is delivery at least once. A finished question is in the store before the same thread gets its next
@@ -9,7 +9,7 @@
 
 mod file;
 mod lock;
-mod place;
+mod room_memory;
 mod store;
 mod stored;
 
@@ -47,8 +47,9 @@ pub(crate) trait Memory: fmt::Debug + Send + Sync {
     /// Forgets a room that the agent has left.
     fn forget(&self, room: &AgencyId);
 
-    /// Sets whether the room has missing messages. The next start must look for missing messages.
-    fn pin(&self, room: &AgencyId, pinned: bool);
+    /// Sets whether the room's watermark must not move, because messages are missing. The next start of the program then
+    /// looks for these messages again.
+    fn hold_watermark(&self, room: &AgencyId, held: bool);
 
     /// Notes the question that this message answers. Called before the message is handed out.
     fn note_answer(&self, message: &Message);
@@ -65,7 +66,7 @@ pub(crate) trait Memory: fmt::Debug + Send + Sync {
 
     /// Notes that this thread asks for its next question. The thread's earlier questions are done if their values
     /// were dropped. Returns `true` if a question is now done.
-    fn pass(&self) -> bool;
+    fn acknowledge_earlier(&self) -> bool;
 
     /// Notes that the question was dropped. Returns `true` if the question is now done.
     fn drop_held(&self, id: &MessageId) -> bool;
@@ -91,9 +92,9 @@ pub(crate) trait Memory: fmt::Debug + Send + Sync {
 /// The position at which the agent continues in a room.
 pub(crate) struct Resume {
     pub(crate) dm: bool,
-    /// The agent ignores messages up to this time.
+    /// The room's watermark: the agent ignores messages up to this time.
     pub(crate) since: Option<SystemTime>,
-    pub(crate) settled: Vec<MessageId>,
+    pub(crate) acknowledged: Vec<MessageId>,
 }
 
 /// How to open the memory that the builder was told to use.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::agent::memory::place::Place;
+use crate::agent::memory::room_memory::RoomMemory;
 use crate::agent::memory::store::StateStore;
 use crate::agent::memory::{IN_REPLY_TO, Memory, Resume};
 use crate::deadline;
@@ -16,11 +16,11 @@ use crate::error::{Error, Result};
 use crate::model::{AgencyId, Message, MessageId, User, UserId};
 
 /// The interval at which heard messages are saved.
-const EVERY: Duration = Duration::from_secs(1);
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// The largest number of ids in `answered`.
-const MOST_ANSWERED: usize = 16_384;
+const MAX_ANSWERED: usize = 16_384;
 /// The most questions that are followed at a time. Anybody in a room can ask, and a program may take none.
-const MOST_OPEN: usize = 16_384;
+const MAX_OPEN: usize = 16_384;
 /// The first text in the store.
 const FORMAT: &str = "crustocean agent state";
 
@@ -39,7 +39,7 @@ impl std::fmt::Debug for StoredMemory {
 #[derive(Default)]
 struct State {
     me: UserId,
-    rooms: HashMap<AgencyId, Place>,
+    rooms: HashMap<AgencyId, RoomMemory>,
     /// Questions that the agent has heard and that are not done.
     open: HashMap<MessageId, Open>,
     /// Questions whose answer was in the room's history before the question was handed out.
@@ -60,7 +60,7 @@ struct Open {
     /// The thread that has the question, if any.
     thread: Option<ThreadId>,
     /// The thread has asked for its next question.
-    passed: bool,
+    asked_next: bool,
     /// The question was dropped.
     dropped: bool,
 }
@@ -85,23 +85,20 @@ struct Saved<R> {
     rooms: R,
 }
 
-fn read(text: &str, me: &User) -> Result<HashMap<AgencyId, Place>, String> {
+fn read(text: &str, me: &User) -> Result<HashMap<AgencyId, RoomMemory>, String> {
     if text.trim().is_empty() {
         return Err("it is empty".to_owned());
     }
-    let saved: Saved<HashMap<AgencyId, Place>> = serde_json::from_str(text)
-        .map_err(|error| format!("it is torn, or was not written by this crate ({error})"))?;
+    let saved: Saved<HashMap<AgencyId, RoomMemory>> = serde_json::from_str(text)
+        .map_err(|error| format!("it is incomplete, or this crate has not written it ({error})"))?;
     if saved.format != FORMAT {
-        return Err("it was not written by this crate".to_owned());
+        return Err("this crate has not written it".to_owned());
     }
     if saved.version != 1 {
-        return Err(format!(
-            "it is of version {}, which a newer release of this crate writes",
-            saved.version
-        ));
+        return Err(format!("it has version {}, which a newer release of this crate writes", saved.version));
     }
     if saved.agent != me.id {
-        return Err(format!("it is that of another agent ({}), not of @{}", saved.agent, me.username));
+        return Err(format!("it belongs to another agent ({}), not to @{}", saved.agent, me.username));
     }
     Ok(saved.rooms)
 }
@@ -129,15 +126,15 @@ impl Memory for StoredMemory {
             Some(text) => read(&text, me).map_err(|why| {
                 let name = &saver.name;
                 Error::config(format!(
-                    "cannot remember in {name}: {why}. Nothing in it was changed; move it away to begin anew"
+                    "cannot remember in {name}: {why}. It was not changed. Move it away to start with an empty memory"
                 ))
             })?,
             None => HashMap::new(),
         };
         let oldest = SystemTime::now().checked_sub(max_age).map(millis);
-        for place in rooms.values_mut() {
-            place.index();
-            place.watermark = place.watermark.max(oldest);
+        for room_memory in rooms.values_mut() {
+            room_memory.index();
+            room_memory.watermark = room_memory.watermark.max(oldest);
         }
         *self.lock() = State { me: me.id.clone(), rooms, ..State::default() };
         Ok(())
@@ -145,11 +142,12 @@ impl Memory for StoredMemory {
 
     fn resume(&self, room: &AgencyId) -> Option<Resume> {
         let state = self.lock();
-        let place = state.rooms.get(room)?;
-        let since =
-            place.watermark.and_then(|ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
-        let settled = place.settled.iter().map(|(id, _)| id.clone()).collect();
-        Some(Resume { dm: place.dm, since, settled })
+        let room_memory = state.rooms.get(room)?;
+        let since = room_memory
+            .watermark
+            .and_then(|ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
+        let acknowledged = room_memory.acknowledged.iter().map(|(id, _)| id.clone()).collect();
+        Some(Resume { dm: room_memory.dm, since, acknowledged })
     }
 
     fn begin(&self, room: &AgencyId, page: &[Message], whole: bool, dm: bool) {
@@ -159,11 +157,11 @@ impl Memory for StoredMemory {
         }
         let times = page.iter().filter_map(time_of);
         let watermark = if whole { None } else { times.min() };
-        let mut place = Place { dm, watermark, ..Place::default() };
+        let mut room_memory = RoomMemory { dm, watermark, ..RoomMemory::default() };
         for message in page.iter().rev() {
-            place.settle(&message.id, time_of(message), None);
+            room_memory.acknowledge(&message.id, time_of(message), None);
         }
-        state.rooms.insert(room.clone(), place);
+        state.rooms.insert(room.clone(), room_memory);
         state.change();
     }
 
@@ -175,9 +173,10 @@ impl Memory for StoredMemory {
         }
     }
 
-    fn pin(&self, room: &AgencyId, pinned: bool) {
+    fn hold_watermark(&self, room: &AgencyId, held: bool) {
         let mut state = self.lock();
-        let changed = |place: &mut Place| std::mem::replace(&mut place.pinned, pinned) != pinned;
+        let changed =
+            |room_memory: &mut RoomMemory| std::mem::replace(&mut room_memory.watermark_held, held) != held;
         if state.rooms.get_mut(room).is_some_and(changed) {
             state.change();
         }
@@ -190,13 +189,16 @@ impl Memory for StoredMemory {
         }
         let Some(question) = message.metadata.get(IN_REPLY_TO) else { return };
         let Some(question) = question.as_str().map(MessageId::from) else { return };
-        let settled = state.rooms.get(&message.agency_id).is_some_and(|place| place.is_settled(&question));
+        let acknowledged = state
+            .rooms
+            .get(&message.agency_id)
+            .is_some_and(|room_memory| room_memory.is_acknowledged(&question));
         // For a question of this process, `open` has the correct state.
-        if settled || state.open.contains_key(&question) || !state.answered.insert(question.clone()) {
+        if acknowledged || state.open.contains_key(&question) || !state.answered.insert(question.clone()) {
             return;
         }
         state.answered_order.push_back(question);
-        if state.answered_order.len() > MOST_ANSWERED
+        if state.answered_order.len() > MAX_ANSWERED
             && let Some(oldest) = state.answered_order.pop_front()
         {
             state.answered.remove(&oldest);
@@ -211,24 +213,26 @@ impl Memory for StoredMemory {
         let mut state = self.lock();
         let time = time_of(message);
         if is_question {
-            let settled =
-                state.rooms.get(&message.agency_id).is_some_and(|place| place.is_settled(&message.id));
-            if !settled && state.open.len() >= MOST_OPEN && !state.open.contains_key(&message.id) {
-                // The memory does not track this question. `pinned` keeps the room's watermark before the question,
+            let acknowledged = state
+                .rooms
+                .get(&message.agency_id)
+                .is_some_and(|room_memory| room_memory.is_acknowledged(&message.id));
+            if !acknowledged && state.open.len() >= MAX_OPEN && !state.open.contains_key(&message.id) {
+                // The memory does not track this question. `watermark_held` keeps the room's watermark before the question,
                 // so the question comes again after the next start.
-                if let Some(place) = state.rooms.get_mut(&message.agency_id) {
-                    place.pinned = true;
+                if let Some(room_memory) = state.rooms.get_mut(&message.agency_id) {
+                    room_memory.watermark_held = true;
                 }
                 return;
             }
-            if !settled {
+            if !acknowledged {
                 let room = message.agency_id.clone();
-                let open = Open { room, time, thread: None, passed: false, dropped: false };
+                let open = Open { room, time, thread: None, asked_next: false, dropped: false };
                 state.open.entry(message.id.clone()).or_insert(open);
             }
             return;
         }
-        state.settle(&message.agency_id, &message.id, time);
+        state.acknowledge(&message.agency_id, &message.id, time);
     }
 
     fn hand_out(&self, id: &MessageId, held: bool) {
@@ -238,7 +242,7 @@ impl Memory for StoredMemory {
         }
     }
 
-    fn pass(&self) -> bool {
+    fn acknowledge_earlier(&self) -> bool {
         let mut state = self.lock();
         if state.open.is_empty() {
             return false;
@@ -246,7 +250,7 @@ impl Memory for StoredMemory {
         let me = Some(thread::current().id());
         let mut done = Vec::new();
         for (id, open) in state.open.iter_mut().filter(|(_, open)| open.thread == me) {
-            open.passed = true;
+            open.asked_next = true;
             if open.dropped {
                 done.push(id.clone());
             }
@@ -259,11 +263,11 @@ impl Memory for StoredMemory {
         let mut state = self.lock();
         let Some(open) = state.open.get_mut(id) else { return false };
         open.dropped = true;
-        let passed = open.passed;
-        if passed {
+        let asked_next = open.asked_next;
+        if asked_next {
             state.finish(id);
         }
-        passed
+        asked_next
     }
 
     fn done(&self, id: &MessageId) {
@@ -282,8 +286,8 @@ impl Memory for StoredMemory {
                 state.due = None;
                 return None;
             }
-            // The next save is at least `EVERY` later, also after a failure.
-            state.due = Some(deadline::after(EVERY));
+            // The next save is at least `SAVE_INTERVAL` later, also after a failure.
+            state.due = Some(deadline::after(SAVE_INTERVAL));
             (state.text(), state.changes)
         };
         let store = saver.store.as_ref()?;
@@ -301,14 +305,14 @@ impl Memory for StoredMemory {
                     state.due = None;
                 }
                 if std::mem::take(&mut saver.failing) {
-                    crate::logging::info!("what the agent remembers is saved again");
+                    crate::logging::info!("the agent's memory is saved again");
                 }
                 None
             }
             Err(error) => {
                 let first = !std::mem::replace(&mut saver.failing, true);
                 let text = format!(
-                    "what the agent remembers cannot be saved: {error}. It goes on, and tries again every {EVERY:?}"
+                    "the agent's memory cannot be saved: {error}. The agent continues, and tries again every {SAVE_INTERVAL:?}"
                 );
                 first.then(|| {
                     crate::logging::warn!("{text}");
@@ -327,23 +331,26 @@ impl Memory for StoredMemory {
 impl State {
     fn change(&mut self) {
         self.changes += 1;
-        self.due.get_or_insert_with(|| deadline::after(EVERY));
+        self.due.get_or_insert_with(|| deadline::after(SAVE_INTERVAL));
     }
 
-    fn settle(&mut self, room: &AgencyId, id: &MessageId, time: Option<u64>) {
+    fn acknowledge(&mut self, room: &AgencyId, id: &MessageId, time: Option<u64>) {
         let open = self.open.values().filter(|open| open.room == *room).filter_map(|open| open.time).min();
-        let place = self.rooms.entry(room.clone()).or_insert_with(|| {
+        let room_memory = self.rooms.entry(room.clone()).or_insert_with(|| {
             // The start position is not known, so the memory starts at this message, or now.
-            Place { watermark: time.or_else(|| Some(millis(SystemTime::now()))), ..Place::default() }
+            RoomMemory {
+                watermark: time.or_else(|| Some(millis(SystemTime::now()))),
+                ..RoomMemory::default()
+            }
         });
-        if place.settle(id, time, open) {
+        if room_memory.acknowledge(id, time, open) {
             self.change();
         }
     }
 
     fn finish(&mut self, id: &MessageId) {
         if let Some(open) = self.open.remove(id) {
-            self.settle(&open.room, id, open.time);
+            self.acknowledge(&open.room, id, open.time);
         }
     }
 

@@ -65,7 +65,7 @@ impl Commands {
             return Err(self.refuse());
         }
         // What this thread got before is done.
-        self.agent.pass_questions();
+        self.agent.acknowledge_questions();
         loop {
             let Event::Message(message) = self.events.recv(until)? else { continue };
             // The room may have shown an answer since the message was queued.

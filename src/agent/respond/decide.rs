@@ -87,12 +87,12 @@ impl Agent {
 
     /// Implements [`Agent::decide`].
     pub(crate) fn decision(&self, message: &Message) -> Decision {
-        self.unless_settled(message, decide(&self.inner.me, message))
+        self.unless_handled(message, decide(&self.inner.me, message))
     }
 
     /// Returns the decision for a loop over the commands with this prefix.
     pub(crate) fn decide_command(&self, message: &Message, prefix: &str) -> Decision {
-        self.unless_settled(message, decide_for(message, &self.inner.me, Address::Prefix(prefix)))
+        self.unless_handled(message, decide_for(message, &self.inner.me, Address::Prefix(prefix)))
     }
 
     /// Whether a loop over mentions or commands should hand out the message.
@@ -101,7 +101,7 @@ impl Agent {
         self.decision(message) == Decision::Respond || self.inner.listeners.has_prefix(is_command)
     }
 
-    fn unless_settled(&self, message: &Message, decision: Decision) -> Decision {
+    fn unless_handled(&self, message: &Message, decision: Decision) -> Decision {
         match decision {
             Decision::Respond if self.inner.own_results.contain(&message.id) => Decision::FromSystem,
             Decision::Respond if self.is_answered(&message.id) => Decision::Answered,

@@ -19,9 +19,11 @@ const MOST_BYTES: usize = 8 << 20;
 const RECHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Mentions {
-    /// Hands every message to `handler`, on up to so many threads (at least one), which are started as they are needed: several rooms at once, but the messages of one
-    /// room in order and never two at a time. Blocks until the agent has ended (closed, stopped, or finished) and the
-    /// handlers that are at work then have returned.
+    /// Handles each message with `handler`, on up to `threads` threads (at least one). Several rooms are handled at the same
+    /// time; the messages of one room in order, and never two at once. Threads are started when they are needed. Blocks
+    /// until the agent has ended and the running handlers have returned.
+    ///
+    /// The handler may return any type of error. If it uses `?`, write the type of its result, as below.
     ///
     /// If a handler returns an error or panics, the crate logs a warning, and the other messages are handled as
     /// usual. If the handler leaves a run open, the run ends as an error in the room.
@@ -34,9 +36,10 @@ impl Mentions {
     /// # fn main() -> crustocean::Result<()> {
     /// let agent = crustocean::Agent::from_env()?;
     /// agent.join_all()?;
-    /// agent.mentions().in_parallel(8, |question| {
-    ///     // Two minutes of work, and no other room waits for it. What fails here is logged.
-    ///     agent.reply(&question, "42")
+    /// agent.mentions().in_parallel(8, |question| -> crustocean::Result<()> {
+    ///     // This may take two minutes: no other room waits for it. An error is logged.
+    ///     let earlier = question.room().recent(20)?;
+    ///     question.reply(format!("I have read {} messages", earlier.len()))
     /// })
     /// # }
     /// ```

@@ -90,7 +90,7 @@ impl Life {
         match self.stage {
             Stage::Starting | Stage::Open => Ok(()),
             Stage::Ended => {
-                Err(Error::invalid("this run has ended: begin another one with room.start_run(..)"))
+                Err(Error::invalid("this run has ended: start another run with room.start_run(..)"))
             }
             Stage::GivenUp => Err(Error::closed()),
         }
@@ -295,7 +295,7 @@ impl Core {
     /// Sends an event. Returns the generation of the connection that the event was sent on.
     ///
     /// If the connection breaks during the send, the event is sent again. All events of a run have ids or the whole
-    /// state, so a repeated event does no harm.
+    /// state, so a repeated event does no harm. The start of the run is repeated only before any other event.
     pub(super) fn emit(&self, name: &str, more: impl Serialize, until: Instant) -> Result<u64> {
         self.check_not_given_up()?;
         let payload = self.payload(more);

@@ -81,9 +81,10 @@ impl From<Option<&Message>> for Trigger {
 /// return, a `?` or a panic), the run ends as an error with its transcript. A run never stays open in the room. The run
 /// ends in the same way if the agent is [closed](crate::Agent::close) first.
 ///
-/// A lost connection does not end the run. Reports wait for the connection like messages. The room may miss reports
-/// that were being sent when the connection broke; the transcript has all reports. After a reconnect, the crate does
-/// not send a start again that was sent before: each report has the run's id, and a second start could reset the run.
+/// A lost connection does not end the run. Reports wait for the connection like messages. If the connection breaks while
+/// a report is being sent, the crate sends the report again on the next connection. This includes the start: no other
+/// report was sent before it, so a second start with the same id resets nothing. A report that was sent already is not
+/// sent again, so the room may miss the last reports before a loss. The transcript has all reports.
 ///
 /// Text and JSON over 32 KiB are cut, with a note. A transcript over 640 KiB omits its oldest entries except the
 /// first; an entry `omitted` has their number.

@@ -63,6 +63,18 @@ impl Permission {
         matches!(self, Permission::Granted { .. })
     }
 
+    /// Why the permission was not granted; `None` if it was.
+    pub(super) fn refusal(&self) -> Option<String> {
+        Some(match self {
+            Permission::Granted { .. } => return None,
+            Permission::Denied { message: Some(message) } => format!("denied: {message}"),
+            Permission::Denied { message: None } => "denied".to_owned(),
+            Permission::TimedOut => "nobody answered the permission request in time".to_owned(),
+            Permission::Stopped => "a member stopped the run".to_owned(),
+            Permission::Disconnected => "the connection was lost before an answer".to_owned(),
+        })
+    }
+
     /// The decision and message for the transcript.
     fn words(&self) -> (&'static str, Option<&str>) {
         match self {
@@ -117,6 +129,9 @@ impl Response {
 impl Run {
     /// Asks the room for permission and waits at most 2 minutes for the answer. `action` names the action for
     /// programs (`create_pull_request`), `description` describes it for people.
+    ///
+    /// [`tool_step_if_permitted`](Run::tool_step_if_permitted) and [`ToolCall::if_permitted`](crate::run::ToolCall) ask
+    /// for the permission of a tool.
     ///
     /// ```no_run
     /// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {

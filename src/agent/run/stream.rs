@@ -249,7 +249,7 @@ impl Stream {
 
     fn add(&mut self, delta: &str) -> Result<()> {
         if self.text.len() + delta.len() > LONGEST {
-            return Err(Error::invalid(format!("a stream takes {LONGEST} bytes: begin another one")));
+            return Err(Error::invalid(format!("a stream takes {LONGEST} bytes: start another stream")));
         }
         self.text.push_str(delta);
         Ok(())

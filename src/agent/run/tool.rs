@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::agent::Command;
 use crate::agent::run::transcript::{Step, clip_value};
 use crate::agent::run::{Run, new_uuid};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::CommandReply;
 
 const DONE: &str = "done";
@@ -182,16 +182,47 @@ impl Run {
     ) -> Result<T, E> {
         let begun = self.begin_tool(new_uuid(), tool.as_ref(), input.into());
         let outcome = step();
-        let reported = begun.and_then(|(call, shown)| {
-            shown.and(match &outcome {
-                Ok(value) => call.done(serde_json::to_value(value).unwrap_or_default()),
-                Err(error) => call.failed(error.to_string()),
-            })
-        });
-        if let Err(error) = reported {
-            crate::logging::info!("the room does not see a tool: {error}");
-        }
+        log_unseen(begun.and_then(|(call, shown)| shown.and(call.end_with(&outcome))));
         outcome
+    }
+
+    /// Asks the room for permission to use a tool, and runs `step` only if a member grants it. The room sees the tool
+    /// call, the `question`, and the result. Returns `None` without running `step` if the room did not permit it; the
+    /// tool's result in the transcript says why.
+    ///
+    /// The call waits at most 2 minutes for the answer. [`ToolCall::if_permitted`] is for a call with its own id.
+    ///
+    /// ```no_run
+    /// # fn demo(run: &crustocean::run::Run) -> Result<(), Box<dyn std::error::Error>> {
+    /// let delete = || Ok::<_, Box<dyn std::error::Error>>(std::fs::remove_file("old.log")?);
+    /// match run.tool_step_if_permitted("delete_file", "old.log", "Delete old.log?", delete)? {
+    ///     Some(()) => println!("deleted"),
+    ///     None => println!("the room did not permit it"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The error of `step`; the kinds of [`request_permission`](Run::request_permission).
+    pub fn tool_step_if_permitted<T: Serialize, E: fmt::Display + From<Error>>(
+        &self,
+        tool: impl AsRef<str>,
+        input: impl Into<Value>,
+        question: impl AsRef<str>,
+        step: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Option<T>, E> {
+        let (call, shown) = self.begin_tool(new_uuid(), tool.as_ref(), input.into())?;
+        log_unseen(shown);
+        let Some(call) = call.if_permitted(question)? else { return Ok(None) };
+        let outcome = step();
+        log_unseen(call.end_with(&outcome));
+        outcome.map(Some)
+    }
+}
+
+fn log_unseen(report: Result<()>) {
+    if let Err(error) = report {
+        crate::logging::info!("the room does not see a tool: {error}");
     }
 }
 
@@ -233,6 +264,31 @@ impl ToolCall {
         &self.id
     }
 
+    /// Asks the room for permission to use this tool, and waits at most 2 minutes for the answer. `question` describes
+    /// the action for people.
+    ///
+    /// Returns the call if a member granted permission. Otherwise shows the call as failed, with the reason, and returns
+    /// `None`. [`Run::request_permission`] returns the answer itself.
+    ///
+    /// ```no_run
+    /// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {
+    /// let call = run.tool_with_id("call_42", "deploy", "version 1.2")?;
+    /// if let Some(call) = call.if_permitted("Deploy version 1.2?")? {
+    ///     call.done("deployed")?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The kinds of [`Run::request_permission`].
+    pub fn if_permitted(self, question: impl AsRef<str>) -> Result<Option<ToolCall>> {
+        let Some(refusal) = self.run.request_permission(&self.tool, question)?.refusal() else {
+            return Ok(Some(self));
+        };
+        log_unseen(self.failed(refusal));
+        Ok(None)
+    }
+
     /// Shows that the tool succeeded.
     ///
     /// ```no_run
@@ -259,6 +315,14 @@ impl ToolCall {
     /// The kinds of [`done`](ToolCall::done).
     pub fn failed(mut self, output: impl Into<Value>) -> Result<()> {
         self.end(output.into(), FAILED, |run, outcome| run.core.report_reliably(RESULT, &outcome))
+    }
+
+    /// Shows the outcome of a step.
+    fn end_with<T: Serialize, E: fmt::Display>(self, outcome: &Result<T, E>) -> Result<()> {
+        match outcome {
+            Ok(value) => self.done(serde_json::to_value(value).unwrap_or_default()),
+            Err(error) => self.failed(error.to_string()),
+        }
     }
 
     fn end<R>(&mut self, output: Value, status: &str, send: impl FnOnce(&Run, Outcome<'_>) -> R) -> R {

@@ -160,7 +160,7 @@ impl Transcript {
             return Err(Error::invalid("an entry of a transcript is a JSON object"));
         };
         if entry.get("type").and_then(Value::as_str).is_none_or(str::is_empty) {
-            return Err(Error::invalid("an entry of a transcript says in `type` what it is"));
+            return Err(Error::invalid("an entry of a transcript needs the key `type`"));
         }
         let mut entries = self.entries();
         entry.insert("ts".to_owned(), self.now().into());

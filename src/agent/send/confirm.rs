@@ -148,7 +148,7 @@ impl Post<'_> {
             None => {
                 let limit = self.echo_timeout;
                 let text = format!(
-                    "the message was sent, but not seen in the room within {limit:?}: it may still come"
+                    "the message was sent, but the room did not show it within {limit:?}: it may still appear"
                 );
                 self.may_have_been_sent(generation, Error::timeout(text))
             }
@@ -188,7 +188,7 @@ impl Post<'_> {
             Ok(Some(message)) => Ok(message),
             Ok(None) => Err(Failed::from(Error::new(
                 ErrorKind::NotSent,
-                "the connection broke before the message reached the room: it is certainly not there",
+                "the connection broke before the message reached the room: the message is not in the room",
             ))),
             Err(error) => {
                 let sent_on = (self.session.id(), generation);

@@ -106,7 +106,7 @@ impl Agent {
             }
             (Some(edit), None) => Ok(edit),
             (None, None) => Err(Error::timeout(format!(
-                "the edit was sent, but not seen in the room within {limit:?}: it may still come"
+                "the edit was sent, but the room did not show it within {limit:?}: it may still appear"
             ))),
         })
     }

@@ -298,7 +298,7 @@ impl Outgoing {
     /// `Invalid` if the message has no text, or if the joined spans are not the text.
     pub(crate) fn check(&self) -> Result<()> {
         if is_blank(self.text()) {
-            return Err(Error::invalid("the message has no text: what is white space alone is not sent"));
+            return Err(Error::invalid("the message has no text: a text of white space only is not sent"));
         }
         self.check_spans()
     }

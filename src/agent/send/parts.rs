@@ -23,7 +23,7 @@ impl Agent {
     pub(crate) fn home_room(&self) -> Result<&AgencyId> {
         let home = self.inner.home.get().ok_or_else(|| {
             Error::invalid(
-                "the agent has no home room to speak in: use the room that join(..) returns, or make it the home with \
+                "the agent has no home room to send to: use the room that join(..) returns, or make it the home with \
                  agent.set_home(&room)",
             )
         })?;
@@ -66,7 +66,10 @@ impl Agent {
     pub(crate) fn lock_long_sends(&self) -> Result<LongSendGuard<'_>> {
         let until = deadline::after(self.options().send_timeout);
         self.inner.long_send_lock.take(until).ok_or_else(|| {
-            Error::new(ErrorKind::NotSent, "another long message is still on its way: this one was not sent")
+            Error::new(
+                ErrorKind::NotSent,
+                "another long message is still being sent: this message was not sent",
+            )
         })
     }
 

@@ -115,7 +115,9 @@ impl Answer {
             // The status of an error is more important than its text.
             Packing::Unknown if !head.is_success() => Vec::new(),
             Packing::Unknown => {
-                return Err(Error::protocol("the server packed its answer in a way that nobody asked for"));
+                return Err(Error::protocol(
+                    "the server compressed its answer with a method that was not requested",
+                ));
             }
         };
         Ok(Answer { head, body, keep_alive })

@@ -120,7 +120,9 @@ impl Decoder {
                 None => self.interim += 1,
             }
             if self.interim > MAX_INTERIM {
-                return Err(Error::protocol("the server says again and again that its answer will come"));
+                return Err(Error::protocol(
+                    "the server sends one interim response after another, and no answer",
+                ));
             }
         };
         if head.status == 101 && !self.upgrades {

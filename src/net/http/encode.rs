@@ -30,7 +30,7 @@ pub(crate) fn encode(
 ) -> Result<Encoded> {
     // A value must not be able to add a header line.
     if secret.iter().any(|(_, value)| !value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())) {
-        return Err(Error::invalid("the credential contains what no HTTP header can hold"));
+        return Err(Error::invalid("the credential contains a character that an HTTP header cannot have"));
     }
     let length = body.map_or(0, <[u8]>::len);
     // Methods that may have a body must announce an empty body.
@@ -72,5 +72,5 @@ pub(crate) fn encode(
 }
 
 fn cannot_be_sent(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::invalid("the request contains what HTTP cannot hold").with_source(error)
+    Error::invalid("the request contains something that HTTP does not allow").with_source(error)
 }

@@ -146,8 +146,8 @@ fn hint(status: u16, wait: Option<Duration>) -> Option<String> {
     let text = match (status, wait) {
         (401, _) => "the token is wrong, expired or revoked: was it copied whole?",
         (403, _) => "the token is good, but may not do this",
-        (404, _) => "no such thing, or this token may not see it",
-        (409, _) => "it collides with what is there",
+        (404, _) => "it does not exist, or this token may not see it",
+        (409, _) => "it conflicts with something that exists",
         (413, _) => "the request is too large",
         (429, Some(wait)) => return Some(format!("too many requests: try again in {} s", wait.as_secs())),
         (429, None) => "too many requests: try again later",

@@ -97,7 +97,7 @@ pub(super) fn target(request: &Request<'_>) -> Result<String> {
     if plain {
         Ok(target)
     } else {
-        Err(Error::invalid("the path of a request contains what no URL can hold"))
+        Err(Error::invalid("the path of the request contains something that a URL cannot have"))
     }
 }
 

@@ -64,7 +64,7 @@ fn answered(head: &[u8], target: Endpoint<'_>, credentials: Option<&Credentials>
     match answer.code.unwrap_or_default() {
         // In all protocols that use the tunnel, the client sends first.
         200..=299 if length < head.len() => {
-            Err(Error::protocol("it sent bytes behind its answer to CONNECT that nobody asked for"))
+            Err(Error::protocol("it sent unexpected bytes after its answer to CONNECT"))
         }
         200..=299 => Ok(true),
         407 => Err(wants_credentials(answer.headers, credentials.is_some())),

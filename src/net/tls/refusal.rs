@@ -33,7 +33,7 @@ impl Refusal {
                 format!("the certificate of {host} is not valid yet: is this computer's clock right?")
             }
             Refusal::WrongName => format!(
-                "the certificate is for another name than {host}: check the URL, or what answers at that address"
+                "the certificate is for another name than {host}: check the URL, or which server answers at that address"
             ),
             Refusal::Other => format!("the certificate of {host} was refused: {cause}"),
         };
@@ -82,6 +82,6 @@ pub(super) fn unusable_identity(why: impl fmt::Display) -> Error {
 
 pub(super) fn unreadable_root(number: usize, why: impl fmt::Display) -> Error {
     Error::config(format!(
-        "add_root_certificate: the {number}. entry is no certificate in PEM or DER that can be used: {why}"
+        "add_root_certificate: the {number}. entry is not a usable certificate in PEM or DER: {why}"
     ))
 }

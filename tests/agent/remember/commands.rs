@@ -54,7 +54,7 @@ fn commands_that_were_not_done_and_those_of_meanwhile_come_first() {
 }
 
 #[test]
-fn a_command_in_other_hands_is_done_when_those_let_it_go() {
+fn a_command_given_to_another_thread_is_done_when_it_is_dropped() {
     let _watchdog = watchdog(LIMIT);
     let larry = Larry::new();
     let agent = larry.start();

@@ -20,13 +20,14 @@ fn as_a_program() {
     let Ok(url) = std::env::var("REMEMBER_TEST_URL") else { return };
     let token: AgentToken = std::env::var("REMEMBER_TEST_TOKEN").unwrap().parse().unwrap();
     let file = PathBuf::from(std::env::var("REMEMBER_TEST_FILE").unwrap());
+    let told = PathBuf::from(std::env::var("REMEMBER_TEST_TOLD").unwrap());
     let agent = Agent::builder().api_url(url).remember(&file).connect(token).unwrap();
     let all = agent.subscribe();
     std::thread::spawn(move || {
         for event in all.flatten() {
             if let Event::StateNotSaved { error, .. } = event {
-                let mut told = std::fs::OpenOptions::new();
-                let mut told = told.append(true).create(true).open(file.with_extension("told")).unwrap();
+                let mut options = std::fs::OpenOptions::new();
+                let mut told = options.append(true).create(true).open(&told).unwrap();
                 writeln!(told, "{error}").unwrap();
             }
         }
@@ -41,27 +42,54 @@ fn as_a_program() {
     }
 }
 
+/// The disk of a run of the program.
+#[derive(Clone, Copy)]
+#[allow(dead_code, reason = "not every system has all of them")]
+enum Disk {
+    Usual,
+    /// No file may be larger than 1 KiB.
+    SmallFiles,
+    /// A file system of its own, with the state file and no space left. It is gone after the run.
+    Full,
+}
+
+impl Disk {
+    /// A command that becomes the program.
+    fn command(self) -> Command {
+        let me = std::env::current_exe().unwrap();
+        let (shell, before): (&[&str], _) = match self {
+            Disk::Usual => return Command::new(me),
+            Disk::SmallFiles => (&["sh"], "trap '' XFSZ; ulimit -f 2"),
+            Disk::Full => (
+                &["unshare", "-rm", "sh"],
+                "full=${REMEMBER_TEST_FILE%/*}/full; mkdir -p $full && mount -t tmpfs -o size=256k none $full && \
+                 cp $REMEMBER_TEST_FILE $full && dd if=/dev/zero of=$full/filler bs=1k; \
+                 export REMEMBER_TEST_FILE=$full/${REMEMBER_TEST_FILE##*/}",
+            ),
+        };
+        let mut command = Command::new(shell[0]);
+        command.args(&shell[1..]).args(["-c", &format!("{before}; exec \"$0\" \"$@\"")]).arg(me);
+        command
+    }
+}
+
 /// The running program. Dropping this kills it.
 struct Program(Child);
 
 impl Program {
-    /// `before`: shell commands to run first.
-    fn start(larry: &Larry, folder: &Folder, before: Option<&str>) -> Program {
-        let me = std::env::current_exe().unwrap();
-        let mut command = match before {
-            Some(before) => {
-                let mut shell = Command::new("sh");
-                shell.args(["-c", &format!("{before}; exec \"$0\" \"$@\"")]).arg(me);
-                shell
-            }
-            None => Command::new(me),
-        };
+    fn start(larry: &Larry, folder: &Folder, disk: Disk) -> Program {
+        let mut command = disk.command();
         command.args(["--exact", "remember::killed::as_a_program", "--nocapture", "--test-threads=1"]);
-        command.env("REMEMBER_TEST_URL", larry.sandbox.url());
+        command.env("REMEMBER_TEST_URL", larry.sandbox.url()).env("REMEMBER_TEST_TOLD", told(folder));
         command.env("REMEMBER_TEST_TOKEN", larry.token.expose()).env("REMEMBER_TEST_FILE", folder.file());
         let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Program(command.spawn().unwrap())
     }
+}
+
+/// The file with the errors that the program reports.
+fn told(folder: &Folder) -> PathBuf {
+    folder.file().with_extension("told")
 }
 
 impl Drop for Program {
@@ -116,13 +144,13 @@ impl Trial<'_> {
     }
 }
 
-/// `before`: shell commands to run before every start but the first and the last.
-fn questions_and_kills(questions: usize, kills: usize, folder: &Folder, before: Option<&str>) {
+/// `disk`: that of every run but the first and the last.
+fn questions_and_kills(questions: usize, kills: usize, folder: &Folder, disk: Disk) {
     let _watchdog = watchdog(PATIENCE + Duration::from_millis((questions * 100 + kills * 3_000) as u64));
     let larry = Larry::new();
     let mut trial = Trial { larry: &larry, asked: 0 };
     let mut random = Random::new(17);
-    let mut program = Program::start(&larry, folder, None);
+    let mut program = Program::start(&larry, folder, Disk::Usual);
     // The first run begins after it has joined.
     larry.sandbox.wait_for_event("join-agency", SOON * 3).expect("the program joins");
     eventually("it is in the room", || folder.file().exists());
@@ -134,12 +162,12 @@ fn questions_and_kills(questions: usize, kills: usize, folder: &Folder, before: 
         trial.wait_for(answered + random.below(open as u64 + 1) as usize);
         std::thread::sleep(Duration::from_micros(random.below(5_000)));
         drop(program);
-        program = Program::start(&larry, folder, before);
+        program = Program::start(&larry, folder, disk);
     }
     trial.wait_for(trial.asked);
     drop(program);
     // A last start repeats no question: a repeated one would be answered before the new one.
-    let _program = Program::start(&larry, folder, None);
+    let _program = Program::start(&larry, folder, Disk::Usual);
     trial.ask(1);
     trial.wait_for(trial.asked);
     trial.assert_answered_once();
@@ -151,18 +179,36 @@ fn at_any_moment_every_question_is_answered_once() {
         std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
     };
     let folder = Folder::new("kill");
-    questions_and_kills(number("REMEMBER_QUESTIONS", 200), number("REMEMBER_KILLS", 8), &folder, None);
-    assert!(!folder.file().with_extension("told").exists(), "everything could be saved");
+    questions_and_kills(number("REMEMBER_QUESTIONS", 200), number("REMEMBER_KILLS", 8), &folder, Disk::Usual);
+    assert!(!told(&folder).exists(), "everything could be saved");
 }
 
-/// Limits the size of files, like a full disk, in all runs of the program but the first and the last.
+/// Checks that every run on such a disk reports this error, and that the last run can save again.
 #[cfg(unix)]
-#[test]
-fn with_a_full_disk_every_question_is_answered_once() {
-    let folder = Folder::new("full");
-    questions_and_kills(100, 4, &folder, Some("trap '' XFSZ; ulimit -f 2"));
-    let told = std::fs::read_to_string(folder.file().with_extension("told")).unwrap();
+fn reports_and_answers_once(name: &str, disk: Disk, error: &str) {
+    let folder = Folder::new(name);
+    questions_and_kills(100, 4, &folder, disk);
+    let told = std::fs::read_to_string(told(&folder)).unwrap();
     assert!(told.lines().count() >= 2 && told.contains("cannot be saved"), "each run reports it: {told}");
+    assert!(told.contains(error), "{told}");
     let saved = std::fs::metadata(folder.file()).unwrap().len();
     assert!(saved > 1024, "the last run can save again: {saved}");
+}
+
+#[cfg(unix)]
+#[test]
+fn with_a_limit_on_files_every_question_is_answered_once() {
+    reports_and_answers_once("small", Disk::SmallFiles, "File too large");
+}
+
+/// Needs a file system of its own. Where the system permits nobody to mount one, the test above stands for this one.
+#[cfg(target_os = "linux")]
+#[test]
+fn with_a_full_disk_every_question_is_answered_once() {
+    let mounts = Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"]).status();
+    if !mounts.is_ok_and(|status| status.success()) {
+        eprintln!("this system permits no mount in a namespace of its own: not tested");
+        return;
+    }
+    reports_and_answers_once("full", Disk::Full, "No space left on device");
 }

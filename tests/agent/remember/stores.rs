@@ -1,4 +1,4 @@
-//! State files that are torn, locked, of another agent or on a full disk, and stores of the program.
+//! State files that are incomplete, locked, of another agent or on a full disk, and stores of the program.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,7 +49,7 @@ fn one_file_serves_one_agent_at_a_time() {
     let text = std::fs::read(folder.file()).unwrap();
     std::fs::write(folder.file(), &text[..text.len() / 2]).unwrap();
     let error = sandbox.builder().remember(folder.file()).connect(larry).unwrap_err();
-    assert!(error.to_string().contains("larry.state") && error.to_string().contains("torn"), "{error}");
+    assert!(error.to_string().contains("larry.state") && error.to_string().contains("incomplete"), "{error}");
     assert_eq!(std::fs::read(folder.file()).unwrap(), &text[..text.len() / 2], "nothing is lost");
 }
 

@@ -23,9 +23,9 @@ fn message(id: &str, sender: &str, metadata: &str) -> Message {
     serde_json::from_str(&json).unwrap()
 }
 
-fn settled(store: &MemoryStore) -> Vec<String> {
+fn acknowledged(store: &MemoryStore) -> Vec<String> {
     let resume = memory(store).unwrap().resume(&"a".into());
-    resume.map(|resume| resume.settled.iter().map(ToString::to_string).collect()).unwrap_or_default()
+    resume.map(|resume| resume.acknowledged.iter().map(ToString::to_string).collect()).unwrap_or_default()
 }
 
 #[test]
@@ -39,15 +39,15 @@ fn a_question_is_done_when_its_thread_asks_for_the_next() {
     memory.hear(&message("m", "u-alice", "{}"), false);
     memory.hand_out(&"q1".into(), false);
     memory.hand_out(&"q2".into(), true);
-    let other = thread::scope(|scope| scope.spawn(|| memory.pass()).join().unwrap());
+    let other = thread::scope(|scope| scope.spawn(|| memory.acknowledge_earlier()).join().unwrap());
     assert!(!other, "another thread's asking says nothing");
-    assert!(memory.pass() && !memory.pass());
+    assert!(memory.acknowledge_earlier() && !memory.acknowledge_earlier());
     memory.save();
-    assert_eq!(settled(&store), ["m", "q1"], "q2 is still in somebody's hands, q3 was not handed out");
+    assert_eq!(acknowledged(&store), ["m", "q1"], "q2 is still in somebody's hands, q3 was not handed out");
     assert!(memory.drop_held(&"q2".into()));
     memory.done(&"q3".into());
     memory.save();
-    assert_eq!(settled(&store), ["m", "q1", "q2", "q3"]);
+    assert_eq!(acknowledged(&store), ["m", "q1", "q2", "q3"]);
 }
 
 #[test]
@@ -55,11 +55,11 @@ fn a_flood_of_questions_that_nobody_takes_is_bounded_and_comes_again() {
     let store = MemoryStore::default();
     let memory = memory(&store).unwrap();
     memory.begin(&"a".into(), &[], true, false);
-    for n in 0..MOST_OPEN + 10 {
+    for n in 0..MAX_OPEN + 10 {
         memory.hear(&message(&format!("q{n}"), "u-alice", "{}"), true);
     }
     let followed = memory.lock().open.len();
-    assert_eq!(followed, MOST_OPEN);
+    assert_eq!(followed, MAX_OPEN);
     // The watermark does not move past the questions that the memory does not track.
     for n in 0..1000 {
         memory.done(&format!("q{n}").into());
@@ -98,7 +98,7 @@ fn what_is_torn_or_foreign_is_an_error_and_stays_as_it_is() {
         assert_eq!(store.saved().unwrap(), text);
     }
     store.save(&good).unwrap();
-    assert_eq!(settled(&store), ["m"]);
+    assert_eq!(acknowledged(&store), ["m"]);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_store_that_fails_is_told_once_and_tried_again() {
     assert!(memory.due().is_some(), "it is tried again");
     full.0.store(false, std::sync::atomic::Ordering::Relaxed);
     assert!(memory.save().is_none() && memory.due().is_none());
-    assert_eq!(settled(&full.1), ["m1"]);
+    assert_eq!(acknowledged(&full.1), ["m1"]);
     // A message of a year ago is too old.
     let aged = opened(full.1.clone(), Duration::from_secs(60)).unwrap();
     assert!(aged.resume(&"a".into()).unwrap().since.is_some());
