@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Unexpected, Visitor,
-};
-use serde_json::Value;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 /// Reads a value from JSON text. Replaces each lone surrogate with U+FFFD.
 ///
@@ -67,82 +66,71 @@ pub(crate) fn pick<'j, const N: usize>(
     keys: [&str; N],
 ) -> serde_json::Result<[Option<&'j RawValue>; N]> {
     let mut found = [None; N];
-    members(
-        json,
-        |key| keys.iter().position(|wanted| wanted.as_bytes() == key),
-        |at, value| {
-            if let Some(place) = found.get_mut(at) {
-                *place = Some(value);
-            }
-        },
-    )?;
+    members(json, &mut |key, value| {
+        let at = keys.iter().position(|wanted| wanted.as_bytes() == key);
+        if let Some(place) = at.and_then(|at| found.get_mut(at)) {
+            *place = Some(value);
+        }
+    })?;
     Ok(found)
 }
 
-/// Reads an object: passes the values of the `wanted` keys to `found`, as JSON text, and skips all others. Returns
-/// the number of members.
+/// Reads an object: passes each key and the JSON text of its value to `each`. No value is decoded.
 ///
 /// # Errors
 /// Fails if `json` is not an object.
-pub(crate) fn members<'j, K>(
+pub(crate) fn members<'j>(
     json: &'j str,
-    wanted: impl FnMut(&[u8]) -> Option<K>,
-    found: impl FnMut(K, &'j RawValue),
-) -> serde_json::Result<usize> {
+    each: &mut dyn FnMut(&[u8], &'j RawValue),
+) -> serde_json::Result<()> {
     let mut object = serde_json::Deserializer::from_str(json);
-    let count = object.deserialize_map(Members { wanted, found })?;
-    object.end()?;
-    Ok(count)
+    object.deserialize_map(Members { each })?;
+    object.end()
 }
 
-struct Members<W, F> {
-    wanted: W,
-    found: F,
+struct Members<'e, 'j> {
+    each: &'e mut dyn FnMut(&[u8], &'j RawValue),
 }
 
-impl<'j, K, W: FnMut(&[u8]) -> Option<K>, F: FnMut(K, &'j RawValue)> Visitor<'j> for Members<W, F> {
-    type Value = usize;
+impl<'j> Visitor<'j> for Members<'_, 'j> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'j>>(mut self, mut map: A) -> Result<usize, A::Error> {
-        let mut count = 0;
-        while let Some(key) = map.next_key_seed(Key(&mut self.wanted))? {
-            count += 1;
-            match key {
-                Some(key) => (self.found)(key, map.next_value()?),
-                None => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
+    fn visit_map<A: MapAccess<'j>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Key(key)) = map.next_key()? {
+            (self.each)(&key, map.next_value()?);
         }
-        Ok(count)
+        Ok(())
     }
 }
 
-/// Reads a key as bytes. serde_json does not check bytes for lone surrogates, and any chat user can post a lone
-/// surrogate.
-struct Key<'w, W>(&'w mut W);
+/// A key as bytes. serde_json does not check bytes for lone surrogates, and any chat user can post a lone surrogate.
+pub(crate) struct Key<'j>(pub(crate) Cow<'j, [u8]>);
 
-impl<'j, K, W: FnMut(&[u8]) -> Option<K>> DeserializeSeed<'j> for Key<'_, W> {
-    type Value = Option<K>;
-
-    fn deserialize<D: Deserializer<'j>>(self, deserializer: D) -> Result<Option<K>, D::Error> {
-        deserializer.deserialize_bytes(self)
+impl<'j> Deserialize<'j> for Key<'j> {
+    fn deserialize<D: Deserializer<'j>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(KeyVisitor)
     }
 }
 
-impl<K, W: FnMut(&[u8]) -> Option<K>> Visitor<'_> for Key<'_, W> {
-    type Value = Option<K>;
+struct KeyVisitor;
+
+impl<'j> Visitor<'j> for KeyVisitor {
+    type Value = Key<'j>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_bytes<E>(self, key: &[u8]) -> Result<Option<K>, E> {
-        Ok((self.0)(key))
+    fn visit_borrowed_bytes<E>(self, key: &'j [u8]) -> Result<Key<'j>, E> {
+        Ok(Key(key.into()))
+    }
+
+    fn visit_bytes<E>(self, key: &[u8]) -> Result<Key<'j>, E> {
+        Ok(Key(key.to_owned().into()))
     }
 }
 
@@ -152,61 +140,169 @@ pub(crate) fn read_text<'de, D: Deserializer<'de>, T>(
     what: &'static str,
     read: impl FnOnce(&str) -> Result<T, &'static str>,
 ) -> Result<T, D::Error> {
-    deserializer.deserialize_any(TextVisitor { what, read, null: false })
+    let text = deserializer.deserialize_any(TextVisitor { what, null: false })?;
+    read(&text).map_err(D::Error::custom)
 }
 
 /// Like `read_text`, but `null` is an empty text.
-pub(crate) fn read_text_or_null<'de, D: Deserializer<'de>, T>(
-    deserializer: D,
-    read: impl FnOnce(&str) -> Result<T, &'static str>,
-) -> Result<T, D::Error> {
-    deserializer.deserialize_any(TextVisitor { what: "text", read, null: true })
+pub(crate) fn text_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
+    deserializer.deserialize_any(TextVisitor { what: "text", null: true })
 }
 
-struct TextVisitor<F> {
+struct TextVisitor {
     what: &'static str,
-    read: F,
     null: bool,
 }
 
-impl<T, F: FnOnce(&str) -> Result<T, &'static str>> Visitor<'_> for TextVisitor<F> {
-    type Value = T;
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Cow<'de, str>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.what)
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        (self.read)(text).map_err(E::custom)
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(text.into())
     }
 
-    fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {
-        self.visit_str(&number.to_string())
+    fn visit_str<E>(self, text: &str) -> Result<Cow<'de, str>, E> {
+        Ok(text.to_owned().into())
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
-        self.visit_str(&number.to_string())
+    fn visit_string<E>(self, text: String) -> Result<Cow<'de, str>, E> {
+        Ok(text.into())
     }
 
-    fn visit_f64<E: Error>(self, number: f64) -> Result<T, E> {
+    fn visit_u64<E>(self, number: u64) -> Result<Cow<'de, str>, E> {
+        Ok(number.to_string().into())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Cow<'de, str>, E> {
+        Ok(number.to_string().into())
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Cow<'de, str>, E> {
         // Uses the form in which JSON writes the number.
-        self.visit_str(&Value::from(number).to_string())
+        written(&number.into())
     }
 
-    fn visit_unit<E: Error>(self) -> Result<T, E> {
+    fn visit_unit<E: Error>(self) -> Result<Cow<'de, str>, E> {
         match self.null {
-            true => self.visit_str(""),
+            true => Ok("".into()),
             false => Err(E::invalid_type(Unexpected::Unit, &self)),
         }
     }
 }
 
+/// The text of a string, or the digits of a number; `None` for other values.
+pub(crate) fn text_or_digits(json: &str) -> Option<Cow<'_, str>> {
+    match json.as_bytes().first() {
+        Some(b'-' | b'0'..=b'9') => Some(json.into()),
+        _ => string(json),
+    }
+}
+
+/// The text of a string; `None` for other values. Borrows a text without escapes.
+pub(crate) fn string(json: &str) -> Option<Cow<'_, str>> {
+    let inside = json.strip_prefix('"')?.strip_suffix('"')?;
+    match inside.contains('\\') {
+        true => from_str(json).ok().map(Cow::Owned),
+        false => Some(inside.into()),
+    }
+}
+
 /// Returns the text of a string value; `None` for other values.
 pub(crate) fn text(value: Option<&RawValue>) -> Option<String> {
-    // Checks the quote first, because creating a serde_json error is slow.
-    let json = value?.get();
-    if json.starts_with('"') { from_str(json).ok() } else { None }
+    string(value?.get()).map(Cow::into_owned)
 }
+
+/// The name that makes serde_json return the JSON text of a value (its `RawValue` uses it). Other deserializers do not
+/// know this name and return the value itself. The value is then written as text.
+pub(crate) const TEXT_OF_VALUE: &str = "$serde_json::private::RawValue";
+
+/// Returns the JSON text of a value. The text is valid but may contain lone surrogates.
+pub(crate) fn text_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
+    deserializer.deserialize_newtype_struct(TEXT_OF_VALUE, TextOfValue)
+}
+
+struct TextOfValue;
+
+fn written<'de, E: Error>(value: &Value) -> Result<Cow<'de, str>, E> {
+    serde_json::to_string(value).map(Cow::Owned).map_err(E::custom)
+}
+
+impl<'de> Visitor<'de> for TextOfValue {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Cow<'de, str>, A::Error> {
+        let Some(FirstKey(first)) = map.next_key()? else { return Ok("{}".into()) };
+        let Some(first) = first else { return map.next_value().map(|Text(text)| text) };
+        let mut tree = Map::from_iter([(first, map.next_value()?)]);
+        while let Some((key, value)) = map.next_entry()? {
+            tree.insert(key, value);
+        }
+        written(&Value::Object(tree))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, other: D) -> Result<Cow<'de, str>, D::Error> {
+        written(&Value::deserialize(other)?)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, other: D) -> Result<Cow<'de, str>, D::Error> {
+        self.visit_newtype_struct(other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Cow<'de, str>, A::Error> {
+        written(&Value::deserialize(SeqAccessDeserializer::new(seq))?)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Cow<'de, str>, E> {
+        written(&text.into())
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Cow<'de, str>, E> {
+        written(&value.into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Cow<'de, str>, E> {
+        written(&value.into())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Cow<'de, str>, E> {
+        written(&value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Cow<'de, str>, E> {
+        written(&value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Cow<'de, str>, E> {
+        Ok("null".into())
+    }
+
+    fn visit_none<E>(self) -> Result<Cow<'de, str>, E> {
+        Ok("null".into())
+    }
+}
+
+/// `None` for the key `TEXT_OF_VALUE`.
+struct FirstKey(Option<String>);
+
+impl<'de> Deserialize<'de> for FirstKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Text(key) = Text::deserialize(deserializer)?;
+        Ok(FirstKey((key != TEXT_OF_VALUE).then(|| key.into_owned())))
+    }
+}
+
+/// A text that is borrowed if possible.
+#[derive(serde::Deserialize)]
+#[serde(transparent)]
+struct Text<'t>(#[serde(borrow)] Cow<'t, str>);
 
 #[cfg(test)]
 mod tests {

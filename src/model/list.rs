@@ -8,7 +8,8 @@ use std::vec;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde::{Serialize, Serializer};
 
-use super::serde_helpers::{self, Lenient, ReadError};
+use super::answer;
+use super::serde_helpers::{self, ReadError};
 use crate::json;
 
 /// A list from the server. Use it like a slice or in a `for` loop.
@@ -91,7 +92,7 @@ impl<T: DeserializeOwned> List<T> {
     /// Fails if the value is not a list.
     pub(crate) fn read(json: &str) -> Result<Self, ReadError> {
         let (mut items, mut skipped, mut first) = (Vec::new(), Vec::new(), None);
-        let read = serde_helpers::elements(json, |element| match T::deserialize(Lenient::of(element)) {
+        let read = serde_helpers::elements(json, &mut |element| match answer::read(element) {
             Ok(item) => items.push(item),
             Err(error) => {
                 skipped.push(Skipped::new(element, items.len()));

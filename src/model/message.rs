@@ -84,7 +84,7 @@ pub struct Message {
     pub replayed: bool,
 }
 
-lenient!(Message, |message| serde_helpers::fill(&mut message.sender_display_name, &message.sender_username));
+lenient!(fast Message, |message| serde_helpers::fill(&mut message.sender_display_name, &message.sender_username));
 
 impl Message {
     /// Whether the platform or a hook sent the message, and not an account.

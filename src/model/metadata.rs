@@ -58,8 +58,10 @@ impl Metadata {
 
     /// Whether the metadata is absent, empty or not an object.
     pub fn is_empty(&self) -> bool {
-        let keys = self.object().and_then(|object| json::members(&object, |_| None::<()>, |(), _| {}).ok());
-        keys.is_none_or(|keys| keys == 0)
+        let mut has_keys = false;
+        let object =
+            self.object().and_then(|object| json::members(&object, &mut |_, _| has_keys = true).ok());
+        object.is_none() || !has_keys
     }
 
     /// The value of one key. Only this value is decoded, so errors in other values have no effect.

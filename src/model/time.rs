@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::json::read_text_or_null;
+use crate::json::text_or_null;
 
 /// A time in the server's notation: ISO 8601, such as `2025-02-27T12:34:56.789Z`.
 ///
@@ -62,21 +62,22 @@ impl Timestamp {
         ))
     }
 
-    fn rank(&self) -> Rank<'_> {
+    /// The key for comparisons: for many of them, so that each time is parsed once.
+    pub(crate) fn rank(&self) -> Rank<'_> {
         parse(&self.0).map_or(Rank::Text(&self.0), Rank::Time)
     }
 }
 
 /// The key for comparisons.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Rank<'a> {
+pub(crate) enum Rank<'a> {
     Time(Instant),
     Text(&'a str),
 }
 
 /// The time since 1970-01-01 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Instant {
+pub(crate) struct Instant {
     seconds: i64,
     nanos: u32,
 }
@@ -276,7 +277,7 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        read_text_or_null(deserializer, |text| Ok(text.into()))
+        Ok(Timestamp((&*text_or_null(deserializer)?).into()))
     }
 }
 

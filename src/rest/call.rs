@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::{AgentSession, Client, Credentials};
 use crate::error::{Error, ErrorKind, Result};
@@ -13,6 +13,7 @@ use crate::error_text;
 use crate::model::serde_helpers::ReadError;
 use crate::model::{List, answer};
 use crate::net::http::{Answer, Label, Method, Request, one_line};
+use crate::net::secrets::Secrets;
 
 /// Characters of a path segment that are not encoded (RFC 3986, unreserved).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -147,6 +148,17 @@ fn unreadable(label: &Label, why: &str) -> Error {
     Error::protocol(format!("cannot read the answer to {label}: {why}"))
 }
 
+/// The error for a response of an unexpected form. It may contain an error text of the server.
+#[cold]
+fn misread(label: &Label, secrets: &Secrets, json: &str, error: &ReadError) -> Error {
+    // The error contains no value of the response, which may be a credential.
+    let error = unreadable(label, &error.to_string());
+    match error_text::in_json(json).filter(|_| json.trim_start().starts_with('{')) {
+        Some(message) => refused(label, &secrets.remove_from(&message)).with_source(error),
+        None => error,
+    }
+}
+
 /// A request that is being built. No `Debug`, because the body may contain a password.
 pub(crate) struct Call<'a> {
     client: &'a Client,
@@ -195,33 +207,14 @@ impl<'a> Call<'a> {
     /// Sends the request and reads a response in another form.
     pub(crate) fn read<T>(self, read: impl FnOnce(&str) -> std::result::Result<T, ReadError>) -> Result<T> {
         let secrets = self.client.0.http.secrets().clone();
-        let (label, json) = self.text()?;
-        read(&json).map_err(|error| {
-            // The error contains no value of the response, which may be a credential.
-            let error = unreadable(&label, &error.to_string());
-            // The response has an unexpected form. It may contain an error text of the server.
-            match error_text::in_json(&json).filter(|_| json.trim_start().starts_with('{')) {
-                Some(message) => refused(&label, &secrets.remove_from(&message)).with_source(error),
-                None => error,
-            }
-        })
-    }
-
-    /// Returns the response as text. Events are decoded from text, too, so the code that decodes a type is compiled
-    /// only once.
-    fn text(self) -> Result<(Label, Zeroizing<String>)> {
         let label = Label::new(self.method, &self.path);
-        let mut body = self.answer()?;
-        match String::from_utf8(std::mem::take(&mut *body)) {
-            Ok(text) => Ok((label, Zeroizing::new(text))),
-            Err(error) => {
-                *body = error.into_bytes();
-                Err(unreadable(&label, "it is not UTF-8"))
-            }
-        }
+        let body = self.answer()?;
+        // Events are decoded from text, too, so the code that decodes a type is compiled only once.
+        let json = std::str::from_utf8(&body.0).map_err(|_| unreadable(&label, "it is not UTF-8"))?;
+        read(json).map_err(|error| misread(&label, &secrets, json, &error))
     }
 
-    fn answer(self) -> Result<Zeroizing<Vec<u8>>> {
+    fn answer(self) -> Result<Body> {
         let answer = self.client.send(&Request {
             method: self.method,
             path: &self.path,
@@ -229,12 +222,23 @@ impl<'a> Call<'a> {
             credential: None,
             body: self.body.as_ref().map(|body| body.as_slice()),
         })?;
-        let body = Zeroizing::new(answer.body);
-        if let Some(message) = failure_in(&body) {
+        let body = Body(answer.body);
+        if let Some(message) = failure_in(&body.0) {
             let label = Label::new(self.method, &self.path);
             return Err(refused(&label, &self.client.0.http.secrets().remove_from(&message)));
         }
         Ok(body)
+    }
+}
+
+/// The body of a response, which may contain a credential: `Drop` wipes it.
+struct Body(Vec<u8>);
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        // A slice is wiped as a whole, a `Vec` byte by byte.
+        self.0.as_mut_slice().zeroize();
+        self.0.spare_capacity_mut().zeroize();
     }
 }
 

@@ -1,8 +1,10 @@
 //! The history of a room, page by page.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 use std::vec;
 
 use super::Client;
@@ -15,6 +17,9 @@ const MAX_LIMIT: u32 = 100;
 
 /// The stack of the thread that fetches pages: small, because only this crate's code and TLS run on it.
 const STACK: usize = 512 << 10;
+
+/// A page that arrives within this time is not fetched ahead: waking the thread takes a good part of it.
+const NEARBY: Duration = Duration::from_millis(1);
 
 /// The page size without a limit (docs.crustocean.chat, page "Agency messages").
 const DEFAULT_LIMIT: u32 = 50;
@@ -83,7 +88,8 @@ impl<'a> Messages<'a> {
 
     /// Reads all messages back to the first one, newest first, one page at a time.
     ///
-    /// While you work on a page, a thread fetches the next page. The thread ends when you drop the iterator.
+    /// While you work on a page, a thread fetches the next page, unless pages arrive within a millisecond. The thread
+    /// ends when you drop the iterator.
     pub fn iter(self) -> History<'a> {
         History {
             query: self,
@@ -93,6 +99,7 @@ impl<'a> Messages<'a> {
             reads_ahead: true,
             pages: 0,
             length: 0,
+            is_nearby: false,
             reader: None,
         }
     }
@@ -103,6 +110,18 @@ impl<'a> Messages<'a> {
         let call = call.query_if("before", self.before.as_ref()).query_if("mentions", self.mentions.as_ref());
         call.list("messages")
     }
+
+    fn fetch_timed(&self) -> Fetched {
+        let start = Instant::now();
+        Fetched { page: self.fetch(), took: start.elapsed() }
+    }
+}
+
+/// A page, and how long the request took.
+#[derive(Debug)]
+struct Fetched {
+    page: Result<List<Message>>,
+    took: Duration,
 }
 
 /// Reads a room's history backwards. Returned by [`Messages::iter`]. The iterator yields every message exactly once,
@@ -120,6 +139,8 @@ pub struct History<'a> {
     /// The number of pages so far, and the length of the last page.
     pages: usize,
     length: usize,
+    /// The last page arrived quickly.
+    is_nearby: bool,
     reader: Option<PageReader>,
 }
 
@@ -129,7 +150,7 @@ pub struct History<'a> {
 struct PageReader {
     /// The `before` of each page to fetch. `None` once the thread has to end.
     requests: Option<Sender<Option<String>>>,
-    pages: Receiver<Result<List<Message>>>,
+    pages: Receiver<Fetched>,
     thread: Option<JoinHandle<()>>,
     cancel: CancelToken,
     is_reading: bool,
@@ -146,7 +167,7 @@ impl PageReader {
             let mut query = Messages { client: &client, path, limit, before: None, mentions };
             for before in wanted {
                 query.before = before;
-                if fetched.send(query.fetch()).is_err() {
+                if fetched.send(query.fetch_timed()).is_err() {
                     break;
                 }
             }
@@ -164,7 +185,7 @@ impl PageReader {
     }
 
     /// Waits for the requested page. Returns `None` if no page was requested, or if the thread panicked.
-    fn finish(&mut self) -> Option<Result<List<Message>>> {
+    fn finish(&mut self) -> Option<Fetched> {
         let is_reading = std::mem::take(&mut self.is_reading);
         if is_reading { self.pages.recv().ok() } else { None }
     }
@@ -196,7 +217,7 @@ impl History<'_> {
     fn read_ahead(&mut self) {
         let taken = self.length - self.page.len();
         let is_due = self.pages > 1 || taken > self.length / 2;
-        if !self.reads_ahead || !is_due || self.walk.has_ended() {
+        if !self.reads_ahead || !is_due || self.is_nearby || self.walk.has_ended() {
             return;
         }
         if self.reader.is_none() {
@@ -217,7 +238,10 @@ impl History<'_> {
     fn next_page(&mut self) -> Result<Vec<Message>> {
         while !self.walk.has_ended() {
             let ahead = self.reader.as_mut().and_then(PageReader::finish);
-            let page = match ahead.unwrap_or_else(|| self.query.fetch()) {
+            let Fetched { page, took } = ahead.unwrap_or_else(|| self.query.fetch_timed());
+            // The first request may have to connect first, so it says nothing about the next ones.
+            self.is_nearby = self.pages > 0 && took < NEARBY;
+            let page = match page {
                 Err(error) if self.walk.forgives(&error) => List::default(),
                 other => other?,
             };
@@ -360,33 +384,32 @@ impl Walk {
         let again =
             self.first.as_ref().and_then(|first| page.iter().position(|message| message.id == *first));
         self.first = self.first.take().or_else(|| page.first().map(|message| message.id.clone()));
-        self.unsorted |= !page.is_sorted_by(|one, next| one.created_at >= next.created_at);
+        self.unsorted |= !page.is_sorted_by_key(|message| Reverse(message.created_at.rank()));
+        let ids: Vec<_> =
+            page.iter().map(|message| (message.id.clone(), message.created_at.clone())).collect();
         let recent = self.recent();
-        let (mut ids, mut new) = (Vec::new(), Vec::new());
-        for (place, message) in page.into_iter().enumerate() {
-            ids.push((message.id.clone(), message.created_at.clone()));
+        let recent = recent.as_ref().map(Timestamp::rank);
+        let mut new = page.into_vec();
+        let mut places = 0..new.len();
+        new.retain(|message| {
+            let place = places.next();
             // A message newer than the cursor is not new to the caller: the server has ignored the cursor.
             let is_older = match &recent {
-                Some(_) if self.unsorted => again.is_none_or(|first| place > first),
-                Some(recent) => message.created_at <= *recent,
+                Some(_) if self.unsorted => place > again,
+                Some(recent) => message.created_at.rank() <= *recent,
                 None => true,
             };
-            if !is_older || self.seen.contains_key(&message.id) {
-                continue;
-            }
-            if self.oldest.as_ref().is_none_or(|oldest| message.created_at < *oldest) {
-                self.oldest = Some(message.created_at.clone());
-            }
-            self.last = Some(message.id.clone());
-            new.push(message);
-        }
+            is_older && !self.seen.contains_key(&message.id)
+        });
+        let times = new.iter().map(|message| &message.created_at).chain(&self.oldest);
+        self.oldest = times.min_by_key(|time| time.rank()).cloned();
+        self.last = new.last().map(|message| message.id.clone()).or(self.last.take());
         let recent = self.recent();
         if !self.unsorted || self.seen.len() > SEEN {
-            self.seen.retain(|_, time| recent.as_ref().is_some_and(|recent| *time <= *recent));
+            let recent = recent.as_ref().map(Timestamp::rank);
+            self.seen.retain(|_, time| recent.as_ref().is_some_and(|recent| time.rank() <= *recent));
         }
-        for (id, time) in ids {
-            self.seen.insert(id, time);
-        }
+        self.seen.extend(ids);
         self.cursor = match self.cursor {
             // The server accepts ids, which are the most exact cursor.
             Cursor::Id if !new.is_empty() => Cursor::Id,

@@ -13,6 +13,7 @@
 mod common;
 
 mod agent;
+mod wakeups;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

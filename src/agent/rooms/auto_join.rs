@@ -249,8 +249,9 @@ impl Agent {
         let announced = session.waker().announce();
         let work: Box<dyn FnOnce() + Send> = Box::new(move || {
             work(&agent);
-            drop(announced);
+            // In this order: a consumer that no longer expects a nudge may read without a time limit.
             agent.session().nudge();
+            drop(announced);
         });
         let thread = std::thread::Builder::new().name("crustocean-rooms".to_owned()).stack_size(STACK);
         if let Err(error) = thread.spawn(work) {

@@ -239,7 +239,7 @@ pub(crate) fn clip_value(value: Value) -> Value {
     match value {
         Value::String(text) if text.len() > LONGEST_TEXT => clip(&text).into_owned().into(),
         Value::Object(_) | Value::Array(_) => {
-            let text = value.to_string();
+            let text = serde_json::to_string(&value).unwrap_or_default();
             if text.len() > LONGEST_TEXT { clip(&text).into_owned().into() } else { value }
         }
         small => small,

@@ -5,9 +5,12 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 use tungstenite::protocol::Role;
+use tungstenite::{Bytes, Message};
 
 use super::*;
 use crate::net::wire::Wire;
+use crate::socket::connection::decoder::Inbound;
+use crate::socket::disconnect::SendFailure;
 use crate::socket::transport::websocket::handshake::config;
 
 type Peer = WebSocket<TcpStream>;

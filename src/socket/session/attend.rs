@@ -14,7 +14,7 @@ use crate::socket::session::connection::step::Step;
 use crate::socket::session::keeper::Keeper;
 use crate::socket::session::reader::SessionCore;
 use crate::socket::session::state::{Phase, SessionState};
-use crate::socket::session::{Session, background};
+use crate::socket::session::{Session, background, connector};
 use crate::sync::{JoinHandle, MutexGuard};
 
 /// The pause between two reads of a session whose queue is half full. Unread data in the socket slows the server.
@@ -285,7 +285,7 @@ pub(crate) fn own_thread(core: &Arc<SessionCore>) -> Result<JoinHandle<()>> {
 
 /// Reconnects. A worker runs this.
 pub(crate) fn connect(core: &SessionCore) {
-    work(core, background::dial_again);
+    work(core, connector::dial_again);
 }
 
 /// Sends the due events. A worker runs this.

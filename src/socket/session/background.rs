@@ -2,7 +2,8 @@
 //!
 //! The thread sleeps while another thread has the reader role or waits. When the role has been free for a moment (a
 //! handler is busy), it reads, so that pings are answered. After each read, it leaves the role to a thread that waits.
-//! It also sends repeated events ([`scheduled`](crate::socket::session::scheduled)) when they are due.
+//! It also reads for threads that wait but must not block in a read ([`SessionCore::background_reads`]), and sends
+//! repeated events ([`scheduled`](crate::socket::session::scheduled)) when they are due.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -10,11 +11,9 @@ use std::time::Duration;
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::socket::session::backoff::Cause;
 use crate::socket::session::connection::Connection;
-use crate::socket::session::connection::connect::ConnectFailure;
+use crate::socket::session::connector::dial_again;
 use crate::socket::session::reader::SessionCore;
-use crate::socket::session::sender::ConnectionHandle;
 use crate::socket::session::state::{Phase, SessionState};
 use crate::sync::{Builder, JoinHandle, MutexGuard};
 
@@ -74,11 +73,16 @@ fn keep(shared: &SessionCore) -> End {
         let due = state.scheduled.next_due().filter(|_| matches!(state.phase, Phase::Up(_)));
         let left = due.map(|due| due.saturating_duration_since(deadline::now()));
         if left.is_some_and(|left| left.is_zero()) {
+            // A waiting thread reads meanwhile: a server that cannot write may not read what is sent here.
+            state.background_sends = true;
+            shared.hand_over(&mut state);
             drop(state);
             shared.send_due();
             state = shared.lock();
+            state.background_sends = false;
             continue;
         }
+        let waits = state.consumers + state.others > 0;
         state = match state.phase.clone() {
             // A worker of an earlier keeper still runs. It wakes this thread when it ends.
             Phase::Closed | Phase::Down if state.has_worker => sleep(shared, state, None),
@@ -92,13 +96,16 @@ fn keep(shared: &SessionCore) -> End {
                 }
             },
             // Another thread reads, or is told to read: the data that was read here may not fulfil its wish.
-            _ if state.reading || state.consumers + state.others > 0 => {
+            _ if state.reading || (waits && !shared.background_reads(&state)) => {
                 state.background_awake = false;
                 shared.hand_over(&mut state);
                 sleep(shared, state, left)
             }
             Phase::Up(connection) | Phase::Restoring(connection) | Phase::Closing(connection) => {
-                watch(shared, state, &connection)
+                match waits {
+                    true => read(shared, state, &connection),
+                    false => watch(shared, state, &connection),
+                }
             }
         };
     }
@@ -135,61 +142,35 @@ fn watch<'a>(
         return state;
     }
     if !queued {
-        let due = state.scheduled.next_due();
-        let until = match due {
-            None if connection.is_polling() => Some(deadline::after(LONGEST_POLLING_READ)),
-            due => due,
-        };
-        state.background_blocked = until.is_none() || due.is_some();
-        state = shared.read(state, connection, until);
-        state.background_blocked = false;
-        return state;
+        return read(shared, state, connection);
     }
     // A ping may wait in the socket behind the queued events, so this loop reads until the socket is empty. If the queue
     // is half full, the loop ends after one read: unread data stays in the socket, slows the server, and is not lost.
     loop {
-        let before = deadline::now();
-        let until = deadline::later(before, Duration::from_millis(1));
+        let until = deadline::later(deadline::now(), Duration::from_millis(1));
         state = shared.read(state, connection, Some(until));
-        if !undisturbed(&state) || state.queue.is_half_full() || deadline::now() >= until {
+        if !undisturbed(&state) || state.queue.is_half_full() {
             return state;
         }
+        if deadline::now() >= until {
+            return read(shared, state, connection);
+        }
     }
 }
 
-pub(crate) fn dial_again(shared: &SessionCore) {
-    let refused = {
-        let state = shared.lock();
-        if !matches!(state.phase, Phase::Down) {
-            return;
-        }
-        state.refused
+/// Reads until something comes or an event must be sent.
+fn read<'a>(
+    shared: &'a SessionCore,
+    mut state: MutexGuard<'a, SessionState>,
+    connection: &Arc<Connection>,
+) -> MutexGuard<'a, SessionState> {
+    let due = state.scheduled.next_due().filter(|_| matches!(state.phase, Phase::Up(_)));
+    let until = match due {
+        None if connection.is_polling() => Some(deadline::after(LONGEST_POLLING_READ)),
+        due => due,
     };
-    match shared.dial(refused, None) {
-        Ok(connected) => shared.install(connected, &|line| restore(shared, line)),
-        Err(failure) => {
-            let mut state = shared.lock();
-            if state.is_closed() {
-                return;
-            }
-            match failure {
-                ConnectFailure::Refused(_) if !refused => {
-                    // The session token has probably expired: try once more, at once, with a new token.
-                    state.refused = true;
-                    state.retry_at = deadline::now();
-                }
-                ConnectFailure::Refused(error) => state.connect_failed(error, Cause::Refused),
-                ConnectFailure::Trouble(error) => state.connect_failed(error, Cause::Trouble),
-                ConnectFailure::Failed(error) if error.is_auth() => state.fail(error),
-                ConnectFailure::Failed(error) => state.connect_failed(error, Cause::Lost),
-            }
-            shared.tell_all(&mut state);
-        }
-    }
-}
-
-/// A panic in the host (for example in a logger) ends the new connection, not the session.
-fn restore(shared: &SessionCore, line: &ConnectionHandle<'_>) -> Result<()> {
-    catch_unwind(AssertUnwindSafe(|| shared.host.restore(line)))
-        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, "restoring the session panicked")))
+    state.background_blocked = until.is_none() || due.is_some();
+    let mut state = shared.read(state, connection, until);
+    state.background_blocked = false;
+    state
 }

@@ -32,8 +32,9 @@ pub(crate) enum Waiter {
 
 /// How long a read may block while a connection is being restored, or while a helper works.
 const SLICE: Duration = Duration::from_millis(10);
-/// How long a read may block in a session that can be stopped: only data from the connection ends a read early.
-const STOP_SLICE: Duration = Duration::from_millis(50);
+/// In a session that can be stopped: how long a waiting thread reads without data, before it leaves the socket to the
+/// background thread. Far less than a stop may take.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// What the threads of a session share.
 pub(crate) struct SessionCore {
@@ -149,23 +150,44 @@ impl SessionCore {
         who: Waiter,
         until: Option<Instant>,
     ) -> MutexGuard<'a, SessionState> {
-        match state.connection().filter(|_| !state.reading).cloned() {
-            Some(connection) => {
-                // The socket announces neither the end of restoring nor the result of a helper, so the read returns at
-                // short intervals.
-                let restoring = matches!(state.phase, Phase::Restoring(_));
-                let helped = who == Waiter::Consumer && state.helpers > 0;
-                let slice = match restoring || helped {
-                    true => Some(SLICE),
-                    false => self.stoppable.then_some(STOP_SLICE),
-                };
-                let until = match (until, slice.map(deadline::after)) {
-                    (Some(until), Some(slice)) => Some(until.min(slice)),
-                    (until, slice) => until.or(slice),
-                };
-                self.read(state, &connection, until)
+        let may_read = !state.reading && !self.background_reads(&state);
+        let Some(connection) = state.connection().filter(|_| may_read).cloned() else {
+            return self.sleep(state, who, until);
+        };
+        // The socket announces neither the end of restoring nor the result of a helper, so the read returns at short
+        // intervals.
+        let restoring = matches!(state.phase, Phase::Restoring(_));
+        let helped = who == Waiter::Consumer && state.helpers > 0;
+        let slice = match restoring || helped {
+            true => Some(SLICE),
+            false => self.stoppable.then_some(PATIENCE),
+        };
+        let slice = slice.map(deadline::after);
+        let until = match (until, slice) {
+            (Some(until), Some(slice)) => Some(until.min(slice)),
+            (until, slice) => until.or(slice),
+        };
+        let heard = state.heard;
+        let mut state = self.read(state, &connection, until);
+        let in_vain = state.heard == heard && slice.is_some_and(|slice| slice <= deadline::now());
+        state.quiet |= self.stoppable && in_vain && !restoring;
+        if !state.reading && self.background_reads(&state) {
+            // From now on this thread sleeps.
+            self.wake_background(&mut state);
+        }
+        state
+    }
+
+    /// Whether the background thread reads for the threads that wait, which then sleep. A stop cannot wake a thread that
+    /// is blocked in `read`, so a thread that can be stopped reads only while data comes. With long-polling, nothing can
+    /// end such a read.
+    pub(crate) fn background_reads(&self, state: &SessionState) -> bool {
+        match &state.phase {
+            Phase::Up(connection) | Phase::Closing(connection) => {
+                connection.is_polling() || (self.stoppable && state.quiet && !state.background_sends)
             }
-            None => self.sleep(state, who, until),
+            // The background thread connects.
+            Phase::Restoring(_) | Phase::Down | Phase::Closed => false,
         }
     }
 
@@ -249,42 +271,6 @@ impl SessionCore {
         state
     }
 
-    /// See [`Session::nudge`](crate::socket::session::Session::nudge).
-    pub(crate) fn nudge(&self) {
-        let mut state = self.lock();
-        state.nudged = true;
-        state.tell_keeper_of_items();
-        drop(state);
-        self.consumers.notify_one();
-    }
-
-    /// Like [`nudge`](SessionCore::nudge), but also wakes the only consumer if it is blocked in `read`.
-    pub(crate) fn nudge_reader(&self) {
-        let reading = {
-            let mut state = self.lock();
-            state.nudged = true;
-            state.tell_keeper_of_items();
-            self.consumers.notify_one();
-            state.connection().filter(|_| state.reading && state.consumers == 0).cloned()
-        };
-        if let Some(connection) = reading {
-            connection.nudge();
-        }
-    }
-
-    /// Wakes all consumers, also one that is blocked in `read`.
-    pub(crate) fn nudge_all(&self) {
-        let reading = {
-            let state = self.lock();
-            state.tell_keeper_of_items();
-            self.consumers.notify_all();
-            state.connection().filter(|_| state.reading).cloned()
-        };
-        if let Some(connection) = reading {
-            connection.nudge();
-        }
-    }
-
     /// Wakes the threads that these changes concern.
     pub(crate) fn tell(&self, state: &mut SessionState, filed: Changes) {
         if filed.link_over {
@@ -312,14 +298,15 @@ impl SessionCore {
     }
 
     /// A thread that stops waiting calls this. If the role is free, wakes one waiting thread, which then reads. If no thread
-    /// waits, wakes the background thread, which may have to read soon.
+    /// waits, or if the background thread reads for those who wait, wakes the background thread.
     pub(crate) fn hand_over(&self, state: &mut SessionState) {
         if state.reading || state.connection().is_none() {
             return;
         }
-        if state.others > 0 {
+        let wakes_waiting = !self.background_reads(state);
+        if wakes_waiting && state.others > 0 {
             self.others.notify_one();
-        } else if state.consumers > 0 {
+        } else if wakes_waiting && state.consumers > 0 {
             self.consumers.notify_one();
         } else if !state.background_awake {
             self.wake_background(state);

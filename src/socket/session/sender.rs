@@ -1,24 +1,22 @@
-//! How a session uses a connection: connects, installs, sends and subscribes.
+//! How a session sends, and a handle that is bound to one connection.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tungstenite::Utf8Bytes;
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::socket::disconnect::SendFailure;
-use crate::socket::disconnect::{Disconnect, reason};
+use crate::socket::disconnect::{SendFailure, reason};
+use crate::socket::protocol::event::{AckArgs, RawEvent};
 use crate::socket::protocol::socket_io;
+use crate::socket::session::Session;
 use crate::socket::session::connection::Connection;
-use crate::socket::session::connection::connect::{ConnectFailure, Connected, Opened, connect};
-use crate::socket::session::log_queue::note;
 use crate::socket::session::queue::Item;
 use crate::socket::session::reader::{SessionCore, Waiter};
-use crate::socket::session::state::{Changes, Phase};
+use crate::socket::session::state::{Changes, Phase, SessionState};
 use crate::socket::session::subscriber::{Filter, Needle};
 use crate::socket::session::subscription::Subscription;
 use crate::sync::AtomicU64;
@@ -27,7 +25,7 @@ use crate::sync::AtomicU64;
 #[derive(Debug)]
 pub(crate) struct ConnectionHandle<'a> {
     pub(crate) shared: &'a SessionCore,
-    connection: Arc<Connection>,
+    pub(super) connection: Arc<Connection>,
     pub(crate) generation: u64,
     /// The number of the last event that this handle has sent.
     last: AtomicU64,
@@ -94,123 +92,109 @@ impl Unsent {
     }
 }
 
-impl SessionCore {
-    /// Tries once to connect with the host's credentials. Uses the connection in `opened`, if there is one.
-    pub(crate) fn dial(
+impl Session {
+    /// Sends an event. Waits for the connection until `until`.
+    ///
+    /// # Errors
+    /// `NotSent` when the connection did not come back in time, `MaybeSent` when it broke during the write, `Invalid` when
+    /// the payload cannot be sent at all, `Closed`.
+    pub(crate) fn emit(&self, name: &str, payload: &impl Serialize, until: Instant) -> Result<()> {
+        self.emit_on_any(name, payload, until).map(drop)
+    }
+
+    /// Sends an event if this is possible at once. Does not wait for a connection, or for the server to read. With
+    /// long-polling, a short-lived thread posts the event.
+    ///
+    /// # Errors
+    /// As [`emit`](Session::emit).
+    pub(crate) fn try_emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
+        self.shared.check_process()?;
+        self.shared.try_send(socket_io::encode_event(name, None, payload)?.into())
+    }
+
+    /// Like [`emit`](Session::emit). Returns the generation of the connection that carried the event.
+    ///
+    /// # Errors
+    /// As [`emit`](Session::emit).
+    pub(crate) fn emit_on_any(&self, name: &str, payload: &impl Serialize, until: Instant) -> Result<u64> {
+        self.shared.check_process()?;
+        let frame = Utf8Bytes::from(socket_io::encode_event(name, None, payload)?);
+        self.shared.send_when_up(&frame, until).map(|(_, generation, _)| generation)
+    }
+
+    /// Sends an event and waits for its ack.
+    ///
+    /// # Errors
+    /// As [`emit`](Session::emit); `Timeout` when the ack does not come, `MaybeSent` when the connection ends first,
+    /// `Closed` when the agent is closed first.
+    pub(crate) fn emit_with_ack(
         &self,
-        refused: bool,
-        opened: Option<Result<Opened>>,
-    ) -> Result<Connected, ConnectFailure> {
-        // A panic in the host (for example in a logger) counts as one failed attempt.
-        let auth = catch_unwind(AssertUnwindSafe(|| self.host.credentials(refused)))
-            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, "asking for a session token panicked")))
-            .map_err(ConnectFailure::Failed)?;
-        let recovery = self.lock().recovery();
-        let outcome = match opened {
-            Some(Ok(opened)) => {
-                opened.hang_on(&self.cancel);
-                if opened.is_polling() {
-                    self.memory.polling_works();
+        name: &str,
+        payload: &impl Serialize,
+        until: Instant,
+        timeout: Duration,
+    ) -> Result<AckArgs> {
+        self.shared.check_process()?;
+        let id = self.shared.lock().fresh_id();
+        let frame = Utf8Bytes::from(socket_io::encode_event(name, Some(id), payload)?);
+        self.shared.lock().acks.insert(id, None);
+        let outcome = self.shared.send_when_up(&frame, until).and_then(|(connection, generation, number)| {
+            let deadline = deadline::after(timeout);
+            let wish = |state: &mut SessionState| {
+                if let Some(args) = state.acks.get_mut(&id).and_then(Option::take) {
+                    connection.confirm(number);
+                    return Some(Ok(args));
                 }
-                opened.join(&self.target, &auth, recovery.as_ref())
-            }
-            Some(Err(error)) => Err(error.into()),
-            None => connect(&self.target, &auth, recovery.as_ref(), &self.memory, &self.cancel),
-        };
-        if let Err(failure) = &outcome
-            && !failure.is_of_the_network()
-        {
-            // The server has refused: the next attempt does not ask for recovery.
-            self.lock().pid = None;
+                // Only the connection that carried the request can deliver the ack.
+                let lost = state.generation != generation || state.connection().is_none() || state.stopped;
+                lost.then(|| {
+                    let text = format!("the connection broke before the answer to {name} came");
+                    Err(state.interrupted(&text))
+                })
+            };
+            self.shared
+                .wait(Waiter::Other, Some(deadline), wish)
+                .unwrap_or_else(|| Err(Error::timeout(format!("no answer to {name} within {timeout:?}"))))
+        });
+        let mut state = self.shared.lock();
+        state.acks.remove(&id);
+        if state.acks.is_empty() {
+            // Frees memory after many calls.
+            state.acks.shrink_to(8);
         }
+        drop(state);
         outcome
     }
 
-    /// Makes a new connection the current one, calls `restore`, sends pending events, and then lets all threads send.
-    pub(crate) fn install(
-        &self,
-        connected: Connected,
-        restore: &dyn Fn(&ConnectionHandle<'_>) -> Result<()>,
-    ) {
-        let Connected { connection, mut early, reply, recovered } = connected;
-        let connection = Arc::new(connection);
-        self.mask_errors(&mut early);
-        let generation = {
-            let mut state = self.lock();
+    /// Sends the answer that an event asks for, over the connection that delivered the event.
+    ///
+    /// # Errors
+    /// `Invalid` when the event wants no answer, has been answered, or the payload is not JSON; `NotSent` when that
+    /// connection is gone; `MaybeSent` when the connection broke during the write; `Closed`.
+    pub(crate) fn answer(&self, event: &RawEvent, payload: &impl Serialize) -> Result<()> {
+        self.shared.check_process()?;
+        // Encodes first: an invalid payload must not use up the only answer.
+        let payload = socket_io::encode_payload(payload)?;
+        let (id, generation) = event.take_ack()?;
+        let frame = Utf8Bytes::from(socket_io::ack_frame(id, &payload));
+        let connection = {
+            let state = self.shared.lock();
             if state.is_closed() {
-                connection.cut();
-                return;
+                return Err(state.closed_error());
             }
-            state.generation += 1;
-            state.phase = Phase::Restoring(Arc::clone(&connection));
-            state.up_since = deadline::now();
-            let attempt = state.tries;
-            let again = state.generation > 1;
-            state.queue.push(Item::Connected { attempt, recovered, again });
-            state.pid = reply.pid;
-            if !recovered {
-                state.offset = None;
-            }
-            let mut filed = state.file(&mut early);
-            filed.events += 1;
-            self.tell(&mut state, filed);
-            state.generation
+            state.connection().filter(|_| state.generation == generation).cloned()
         };
-        let line = ConnectionHandle::new(self, Arc::clone(&connection), generation);
-        let restored = restore(&line);
-        let mut state = loop {
-            let mut state = self.lock();
-            if state.generation != generation || !matches!(state.phase, Phase::Restoring(_)) {
-                return;
-            }
-            // Pending events are sent before newer events.
-            let waiting = if restored.is_ok() { state.scheduled.take_pending() } else { None };
-            let Some(frame) = waiting else { break state };
-            drop(state);
-            self.send_pending(&line, frame);
-        };
-        match restored {
-            Ok(()) => {
-                state.phase = Phase::Up(connection);
-                state.refused = false;
-                match state.down_since.take() {
-                    None => note!(self.log, Info, "connected"),
-                    Some(since) => note!(
-                        self.log,
-                        Info,
-                        "connected again after {:.1?} (tries: {})",
-                        deadline::since(since),
-                        state.tries
-                    ),
-                }
-                state.scheduled.all_due();
-                if generation > 1 {
-                    state.queue.push(Item::Restored);
-                    self.tell(&mut state, Changes { events: 1, ..Changes::default() });
-                }
-                self.others.notify_all();
-                self.hand_over(&mut state);
-            }
-            Err(error) => {
-                let end =
-                    Disconnect::new(reason::TRANSPORT_ERROR, format!("cannot restore the session: {error}"));
-                state.lose(generation, end);
-                self.tell(&mut state, Changes { link_over: true, ..Changes::default() });
-            }
-        }
+        let connection = connection.ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotSent,
+                "the connection that the question came over is gone: nobody waits for the answer",
+            )
+        })?;
+        self.shared.send_on(&connection, generation, &frame).map(drop).map_err(Unsent::into_error)
     }
+}
 
-    fn send_pending(&self, line: &ConnectionHandle<'_>, frame: Utf8Bytes) {
-        match self.send_on(&line.connection, line.generation, &frame) {
-            Ok(_) => {}
-            // No connection accepts this frame.
-            Err(Unsent::Error(error)) if error.kind() == ErrorKind::Invalid => {
-                note!(self.log, Warn, "what waited for the connection cannot be sent: {error}");
-            }
-            Err(_) => self.lock().scheduled.put_back(frame),
-        }
-    }
-
+impl SessionCore {
     pub(crate) fn link_when_up(&self, until: Instant) -> Result<(Arc<Connection>, u64)> {
         self.wait(Waiter::Other, Some(until), |state| match &state.phase {
             Phase::Up(connection) => Some(Ok((Arc::clone(connection), state.generation))),

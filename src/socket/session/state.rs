@@ -42,6 +42,9 @@ pub(crate) struct SessionState {
     pub(crate) generation: u64,
     /// A thread has the reader role.
     pub(crate) reading: bool,
+    /// Nothing came for a moment. In a session that can be stopped, the background thread now reads for the threads
+    /// that wait.
+    pub(crate) quiet: bool,
     /// Counts how often the role was given up.
     pub(crate) turns: u64,
     /// The background thread is awake and needs no notification.
@@ -57,6 +60,8 @@ pub(crate) struct SessionState {
     /// A worker of the keeper connects or sends for this session.
     pub(crate) has_worker: bool,
     pub(crate) background_gone: bool,
+    /// The background thread sends, and cannot read meanwhile.
+    pub(crate) background_sends: bool,
     /// The background thread is reading, and only data from the connection makes it return.
     pub(crate) background_blocked: bool,
     /// Events that are sent again automatically.
@@ -130,6 +135,7 @@ impl SessionState {
             stopped: false,
             generation: 0,
             reading: false,
+            quiet: false,
             turns: 0,
             background_awake: true,
             #[cfg(any(feature = "agents", crustocean_model))]
@@ -139,6 +145,7 @@ impl SessionState {
             read_slowly: false,
             has_worker: false,
             background_gone: false,
+            background_sends: false,
             background_blocked: false,
             scheduled: Scheduled::default(),
             consumers: 0,
@@ -243,6 +250,7 @@ impl SessionState {
         self.heard = self.heard.wrapping_add(batch.len() as u64);
         if !batch.is_empty() {
             self.heard_at = Some(Instant::now());
+            self.quiet = false;
         }
         if self.pid.is_some() {
             // Only the last offset counts.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tungstenite::Utf8Bytes;
 
+use self::connect::Connected;
 use super::server::{Packet, Server, Wire, World};
 use crate::deadline;
 use crate::socket::connection::arrivals::Arrivals;
@@ -15,6 +16,7 @@ pub(crate) use crate::socket::connection::step;
 use crate::socket::connection::step::Step;
 use crate::socket::disconnect::{Disconnect, SendFailure, reason};
 use crate::socket::protocol::engine_io::Handshake;
+use crate::socket::protocol::socket_io::ConnectReply;
 use crate::sync::MutexGuard;
 use crate::sync::modelled::{FOREVER, below};
 
@@ -28,6 +30,15 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    fn new(server: Arc<Server>, number: usize) -> Self {
+        let handshake = Handshake::parse(r#"{"sid":"model"}"#).expect("a good open packet");
+        Connection { server, number, arrivals: Arrivals::default(), handshake }
+    }
+
+    fn connected(self, early: Vec<Inbound>) -> Connected {
+        Connected { connection: self, early, reply: ConnectReply::default(), recovered: false }
+    }
+
     fn wire<'a>(&self, world: &'a mut World) -> &'a mut Wire {
         &mut world.wires[self.number]
     }
@@ -154,6 +165,9 @@ impl Connection {
     }
 
     pub(crate) fn nudge(&self) {
+        if self.is_polling() {
+            return;
+        }
         let mut world = self.server.lock();
         let wire = self.wire(&mut world);
         if !wire.cut && !wire.ended && !wire.goodbye {
@@ -186,7 +200,7 @@ impl Connection {
     }
 
     pub(crate) fn is_polling(&self) -> bool {
-        false
+        self.server.setup.polling
     }
 
     pub(crate) fn unconfirmed(&self) -> u64 {
@@ -203,7 +217,7 @@ pub(crate) mod connect {
     use crate::error::{Error, ErrorKind};
     use crate::net::CancelToken;
     pub(crate) use crate::socket::connection::connect::ConnectFailure;
-    use crate::socket::protocol::socket_io::{ConnectReply, Recovery};
+    use crate::socket::protocol::socket_io::Recovery;
     use crate::socket::target::Target;
     use crate::socket::transport::choice::TransportMemory;
 
@@ -215,9 +229,9 @@ pub(crate) mod connect {
         pub(crate) recovered: bool,
     }
 
-    /// A connection that was opened in advance. These scenarios have none.
+    /// A connection that was opened in advance. The checker decides what has become of it.
     #[derive(Debug)]
-    pub(crate) enum Opened {}
+    pub(crate) struct Opened(Connection);
 
     impl Opened {
         pub(crate) fn open(
@@ -225,23 +239,26 @@ pub(crate) mod connect {
             _memory: &TransportMemory,
             _cancel: &CancelToken,
         ) -> crate::error::Result<Self> {
-            Err(Error::new(ErrorKind::Connect, "not in these scenarios"))
+            let server = Server::current();
+            let number = server.accept_early();
+            Ok(Opened(Connection::new(server, number)))
         }
 
         pub(crate) fn is_fresh(&self) -> bool {
-            match *self {}
+            below(3) > 0
         }
 
-        pub(crate) fn hang_on(&self, _cancel: &CancelToken) {
-            match *self {}
+        pub(crate) fn hang_on(&self, cancel: &CancelToken) {
+            // The session cancels only when it closes. No other thread has the session yet.
+            assert!(!cancel.is_cancelled(), "a session closes before it is connected");
         }
 
         pub(crate) fn is_polling(&self) -> bool {
-            match *self {}
+            self.0.is_polling()
         }
 
         pub(crate) fn discard(self) {
-            match self {}
+            self.0.cut();
         }
 
         pub(crate) fn join(
@@ -250,7 +267,13 @@ pub(crate) mod connect {
             _auth: &str,
             _recovery: Option<&Recovery>,
         ) -> Result<Connected, ConnectFailure> {
-            match self {}
+            if below(3) == 0 {
+                self.0.cut();
+                return Err(ConnectFailure::Refused(Error::new(ErrorKind::Unauthorized, "who are you?")));
+            }
+            // Events may come together with the answer to CONNECT.
+            let early = vec![Packet::Event("[\"event\",0]".to_owned()).into_inbound().expect("an event")];
+            Ok(self.0.connected(early))
         }
     }
 
@@ -266,8 +289,6 @@ pub(crate) mod connect {
         }
         let server = Server::current();
         let number = server.accept()?;
-        let handshake = Handshake::parse(r#"{"sid":"model"}"#).expect("a good open packet");
-        let connection = Connection { server, number, arrivals: Arrivals::default(), handshake };
-        Ok(Connected { connection, early: Vec::new(), reply: ConnectReply::default(), recovered: false })
+        Ok(Connection::new(server, number).connected(Vec::new()))
     }
 }

@@ -8,8 +8,8 @@ use super::connection::Connection;
 use super::scene::{Scene, Thread, spawn, take};
 use super::server::Server;
 use crate::deadline;
-use crate::socket::session::Waited;
 use crate::socket::session::attend::{self, Attended, Kept, attend};
+use crate::socket::session::consumer::Waited;
 use crate::socket::session::keeper::Keeper;
 use crate::socket::session::reader::SessionCore;
 
@@ -47,6 +47,7 @@ impl Keeps {
         let mut kept = Kept::new(self.number);
         let (mut watched, mut seen) = (None, 0);
         let mut workers = Vec::new();
+        let mut own_threads = Vec::new();
         loop {
             self.woken.store(false, Ordering::SeqCst);
             let worker = Arc::clone(core);
@@ -60,7 +61,10 @@ impl Keeps {
                     workers.push(spawn(move || attend::send_due(&worker)));
                     None
                 }
-                Attended::OwnThread => unreachable!("these connections do not block"),
+                Attended::OwnThread => {
+                    own_threads.push(attend::own_thread(core).expect("a thread"));
+                    continue;
+                }
                 Attended::Watch(connection) => {
                     (watched, seen) = (Some(connection), 0);
                     continue;
@@ -83,7 +87,7 @@ impl Keeps {
         }
         self.gone.store(true, Ordering::SeqCst);
         self.set(&self.ready);
-        workers.into_iter().for_each(|worker: Thread| worker.join().unwrap());
+        workers.into_iter().chain(own_threads).for_each(|worker: Thread| worker.join().unwrap());
     }
 
     /// Waits for packets. Like a poller, it reports each arrival once.

@@ -1,12 +1,13 @@
 //! The scenarios.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::scene::{Time, check, forever, spawn, take};
 use super::server::{Packet, Setup};
 use crate::deadline;
-use crate::socket::session::Waited;
+use crate::socket::session::consumer::Waited;
 use crate::sync::modelled::{FOREVER, below};
 
 #[test]
@@ -91,6 +92,63 @@ fn a_stop_ends_all_waits_and_what_was_sent_is_still_confirmed() {
 }
 
 #[test]
+fn with_a_stop_the_background_thread_reads_when_nothing_comes() {
+    let setup = Setup { stoppable: true, ..Setup::default() };
+    check(Time::Moves, setup, |scene| {
+        let mut threads = vec![scene.consumer(), scene.asks(7, true)];
+        if below(2) == 0 {
+            threads.extend(scene.keep(1));
+        }
+        let repeating = scene.session.repeat("typing", &1, &0, Duration::from_secs(1)).unwrap();
+        for number in 1..=3 {
+            assert!(scene.server.send_event(number));
+            scene.seen.until(|log| log.events.last() == Some(&number));
+        }
+        scene.asks(8, false).join().unwrap();
+        if below(2) == 0 {
+            scene.server.break_connection();
+            scene.seen.until(|log| log.restored >= 1);
+        }
+        scene.sends(9, true).join().unwrap();
+        drop(repeating);
+        scene.session.stop_waits();
+        scene.seen.until(|log| log.ended >= 1);
+        scene.close(threads);
+        scene.is_in_order();
+    });
+}
+
+#[test]
+fn with_long_polling_events_answers_and_nudges_reach_all() {
+    let setup = Setup { polling: true, ..Setup::default() };
+    check(Time::Moves, setup, |scene| {
+        let source = Arc::new(AtomicBool::new(false));
+        let mut threads = vec![scene.looks_elsewhere(Arc::clone(&source)), scene.asks(7, true)];
+        if below(2) == 0 {
+            threads.extend(scene.keep(1));
+        }
+        for number in 1..=2 {
+            assert!(scene.server.send_event(number));
+            scene.seen.until(|log| log.events.last() == Some(&number));
+        }
+        // Nothing comes from the server any more.
+        scene.session.nudge_reader();
+        source.store(true, Ordering::SeqCst);
+        scene.session.nudge_all();
+        scene.seen.until(|log| log.nudges == 1);
+        scene.asks(8, false).join().unwrap();
+        if below(2) == 0 {
+            scene.server.break_connection();
+            scene.seen.until(|log| log.restored >= 1);
+            assert!(scene.server.send_event(100));
+            scene.seen.until(|log| log.events.last() == Some(&100));
+        }
+        scene.close(threads);
+        scene.is_in_order();
+    });
+}
+
+#[test]
 fn close_does_not_wait_for_a_server_that_says_nothing_nor_for_a_dial() {
     let setup = Setup {
         answers: false,
@@ -155,6 +213,67 @@ fn a_nudge_reaches_a_consumer_whoever_reads() {
         scene.session.nudge_reader();
         scene.seen.until(|log| log.nudges == 2);
         scene.close(threads);
+    });
+}
+
+#[test]
+fn nudging_all_reaches_every_consumer() {
+    check(Time::StandsStill, Setup::default(), |scene| {
+        let sources: Vec<_> = (0..3).map(|_| Arc::new(AtomicBool::new(false))).collect();
+        let mut threads: Vec<_> =
+            sources.iter().map(|source| scene.looks_elsewhere(Arc::clone(source))).collect();
+        if below(2) == 0 {
+            threads.push(scene.asks(7, true));
+        }
+        if below(2) == 0 {
+            scene.server.send_event(1);
+        }
+        for round in 1..=2 {
+            sources.iter().for_each(|source| source.store(true, Ordering::SeqCst));
+            scene.session.nudge_all();
+            scene.seen.until(|log| log.nudges == 3 * round);
+        }
+        scene.close(threads);
+        assert_eq!(scene.seen.log.lock().ended, 3);
+    });
+}
+
+#[test]
+fn a_connection_that_was_opened_in_advance_is_used_or_replaced() {
+    check(Time::Moves, Setup { opened: true, ..Setup::default() }, |scene| {
+        let threads = vec![scene.consumer()];
+        let others = [scene.asks(7, false), scene.sends(9, false)];
+        assert!(scene.server.send_event(1));
+        scene.seen.until(|log| log.events.last() == Some(&1));
+        others.into_iter().for_each(|other| other.join().unwrap());
+        // The one in advance, or the next one if that is too old or refused.
+        assert!(scene.server.lock().wires.len() <= 2);
+        scene.close(threads);
+        scene.is_in_order();
+    });
+}
+
+#[test]
+fn a_full_queue_drops_the_oldest_events_and_nobody_is_left_waiting() {
+    let setup = Setup { queue: 3, ..Setup::default() };
+    check(Time::Moves, setup, |scene| {
+        let mut threads = Vec::new();
+        // A request makes its thread read, while no consumer takes the events.
+        let asked = scene.asks(7, false);
+        (1..=4).for_each(|number| assert!(scene.server.send_event(number)));
+        if below(2) == 0 {
+            threads.extend(scene.keep(1));
+        } else {
+            threads.extend([scene.consumer(), scene.consumer()]);
+        }
+        (5..=9).for_each(|number| assert!(scene.server.send_event(number)));
+        scene.asks(8, false).join().unwrap();
+        asked.join().unwrap();
+        scene.seen.until(|log| log.events.len() as u64 + log.missed == 9);
+        assert!(scene.server.send_event(10));
+        scene.seen.until(|log| log.events.last() == Some(&10));
+        scene.close(threads);
+        scene.is_in_order();
     });
 }
 

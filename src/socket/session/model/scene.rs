@@ -1,6 +1,7 @@
 //! The code that the scenarios share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
@@ -12,12 +13,14 @@ use crate::deadline;
 use crate::error::{ErrorKind, Result};
 use crate::net::settings::ProxyChoice;
 use crate::net::{ApiUrl, CancelToken};
+use crate::socket::session::connection::connect::Opened;
+use crate::socket::session::consumer::Waited;
 use crate::socket::session::policy::Policy;
 use crate::socket::session::queue::Item;
 use crate::socket::session::sender::ConnectionHandle;
-use crate::socket::session::{Host, Limits, Session, Waited};
+use crate::socket::session::{Host, Limits, Session};
 use crate::socket::target::Target;
-use crate::socket::transport::choice::Transport;
+use crate::socket::transport::choice::{Transport, TransportMemory};
 use crate::sync::modelled::{Clock, FOREVER};
 use crate::sync::{Condvar, JoinHandle, Mutex};
 
@@ -107,6 +110,8 @@ pub(super) struct Seen {
 #[derive(Debug, Default)]
 pub(super) struct Log {
     pub(super) events: Vec<u64>,
+    /// The number of events that were dropped, because the queue was full.
+    pub(super) missed: u64,
     /// Counts the reconnects after which the rooms were restored.
     pub(super) restored: usize,
     pub(super) nudges: usize,
@@ -134,11 +139,13 @@ pub(super) fn spawn(work: impl FnOnce() + Send + 'static) -> Thread {
 impl Scene {
     fn open(target: Target, setup: Setup) -> Self {
         let server = Server::start(setup);
-        let limits = Limits { events: 1000, bytes: 1 << 20 };
+        let limits = Limits { events: setup.queue, bytes: 1 << 20 };
         let (host, policy) = (Arc::new(Rejoins), Policy::default());
         let stop = CancelToken::default();
         let stop = setup.stoppable.then_some(&stop);
-        let session = Session::open("", target, host, limits, policy, stop, None).unwrap();
+        let cancel = CancelToken::default();
+        let opened = setup.opened.then(|| Opened::open(&target, &TransportMemory::default(), &cancel));
+        let session = Session::open("", target, host, limits, policy, stop, opened).unwrap();
         Scene { server, session: Arc::new(session), seen: Arc::default() }
     }
 
@@ -150,6 +157,24 @@ impl Scene {
                 match session.wait_for_items(None, &|| false) {
                     Waited::Items => take(&session, &seen),
                     Waited::Nothing => seen.add(|log| log.nudges += 1),
+                    Waited::Ended => return seen.add(|log| log.ended += 1),
+                }
+            }
+        })
+    }
+
+    /// Starts a thread that waits until another source has something for it.
+    pub(super) fn looks_elsewhere(&self, source: Arc<AtomicBool>) -> Thread {
+        let (session, seen) = (Arc::clone(&self.session), Arc::clone(&self.seen));
+        spawn(move || {
+            loop {
+                match session.wait_for_items(None, &|| source.load(Ordering::SeqCst)) {
+                    Waited::Items => take(&session, &seen),
+                    Waited::Nothing => {
+                        if source.swap(false, Ordering::SeqCst) {
+                            seen.add(|log| log.nudges += 1);
+                        }
+                    }
                     Waited::Ended => return seen.add(|log| log.ended += 1),
                 }
             }
@@ -218,6 +243,7 @@ pub(super) fn take(session: &Session, seen: &Seen) {
                     log.events.push(event.args().parse().unwrap())
                 }
                 Item::Restored => log.restored += 1,
+                Item::Lagged { missed } => log.missed += missed,
                 _ => {}
             }
         }

@@ -20,6 +20,12 @@ pub(super) struct Setup {
     pub(super) answers: bool,
     /// The session can be [stopped](crate::socket::session::Session::stop_waits).
     pub(super) stoppable: bool,
+    /// The connections use long-polling: a nudge does not reach a thread that reads.
+    pub(super) polling: bool,
+    /// Another thread has opened the first connection in advance.
+    pub(super) opened: bool,
+    /// The most events that wait for a consumer.
+    pub(super) queue: usize,
     pub(super) answers_goodbye: bool,
     /// How many dials after the first may fail.
     pub(super) failing_dials: usize,
@@ -32,6 +38,9 @@ impl Default for Setup {
         Setup {
             answers: true,
             stoppable: false,
+            polling: false,
+            opened: false,
+            queue: 1000,
             answers_goodbye: true,
             failing_dials: 0,
             dial: Duration::ZERO,
@@ -149,6 +158,13 @@ impl Server {
     pub(super) fn got(&self, frame: &str) -> usize {
         let world = self.lock();
         world.wires.iter().flat_map(|wire| &wire.received).filter(|other| *other == frame).count()
+    }
+
+    /// Accepts a connection that is opened in advance.
+    pub(super) fn accept_early(&self) -> usize {
+        let mut world = self.lock();
+        world.wires.push(Wire::default());
+        world.wires.len() - 1
     }
 
     /// Accepts a new connection, or refuses it.

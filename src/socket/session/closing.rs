@@ -1,0 +1,175 @@
+//! How a session ends: by a stop, by `close`, or because it is dropped.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::socket::session::Session;
+use crate::socket::session::connection::Connection;
+use crate::socket::session::log_queue::note;
+use crate::socket::session::reader::Waiter;
+use crate::socket::session::state::{Phase, SessionState};
+
+/// How long `close` waits for the server's goodbye after all events are confirmed.
+const CLOSE_HANDSHAKE: Duration = Duration::from_secs(1);
+/// The time limit for closing a session that is dropped.
+const DROP_TIMEOUT: Duration = Duration::from_millis(500);
+
+impl Session {
+    /// Ends all waits for events, answers and connections, now and in the future. Threads that sleep return at once, a
+    /// thread that reads returns after 50 ms at most.
+    /// Data that can be sent at once is still sent, until the session is [closed](Session::close).
+    pub(crate) fn stop_waits(&self) {
+        if self.shared.check_process().is_err() {
+            return;
+        }
+        let mut state = self.shared.lock();
+        state.stopped = true;
+        self.shared.tell_all(&mut state);
+    }
+
+    /// Whether the session is over, closing or stopped.
+    pub(crate) fn is_over(&self) -> bool {
+        if self.is_foreign() {
+            return true;
+        }
+        let state = self.shared.lock();
+        state.is_closed() || state.stopped
+    }
+
+    /// Waits until the session [is over, closing or stopped](Session::is_over), at most until `until`. Returns
+    /// whether this happened.
+    pub(crate) fn wait_end(&self, until: Instant) -> bool {
+        let ends = |state: &mut SessionState| (state.is_closed() || state.stopped).then_some(());
+        self.is_foreign() || self.shared.wait(Waiter::Other, Some(until), ends).is_some()
+    }
+
+    /// Waits until the session is over, including the goodbye, at most until `until`. Returns whether this happened.
+    pub(crate) fn wait_over(&self, until: Instant) -> bool {
+        let over = |state: &mut SessionState| matches!(state.phase, Phase::Closed).then_some(());
+        self.is_foreign() || self.shared.wait(Waiter::Other, Some(until), over).is_some()
+    }
+
+    /// Says goodbye and ends the session, within `timeout`. Waits for the server's answer, which shows that the server has
+    /// received everything that was sent before.
+    ///
+    /// # Errors
+    /// `MaybeSent` with the number of events that may not have arrived. Instead, the error that had ended the session
+    /// before, if no consumer has taken that error.
+    pub(crate) fn close(&self, timeout: Duration) -> Result<()> {
+        self.shared.check_process()?;
+        let deadline = deadline::after(timeout);
+        let already = self.closed.swap(true, Ordering::AcqRel);
+        let connection = {
+            let mut state = self.shared.lock();
+            let connection = match &state.phase {
+                Phase::Up(connection) | Phase::Restoring(connection) => Some(Arc::clone(connection)),
+                Phase::Closing(_) | Phase::Down | Phase::Closed => None,
+            };
+            match &connection {
+                Some(connection) => state.phase = Phase::Closing(Arc::clone(connection)),
+                None if matches!(state.phase, Phase::Down) => state.phase = Phase::Closed,
+                None => {}
+            }
+            let pending = state.scheduled.pending();
+            if pending > 0 {
+                note!(self.shared.log, Warn, "{pending} events that waited for the connection are given up");
+            }
+            self.shared.tell_all(&mut state);
+            connection
+        };
+        let mut unconfirmed = 0;
+        if let Some(connection) = &connection {
+            connection.say_goodbye(deadline);
+            self.await_goodbye(connection, deadline);
+            connection.cut();
+            unconfirmed = connection.unconfirmed();
+        }
+        if !already || connection.is_some() {
+            let mut state = self.shared.lock();
+            state.phase = Phase::Closed;
+            self.shared.tell_all(&mut state);
+        }
+        drop(connection);
+        self.shared.cancel.cancel();
+        self.join_background(deadline);
+        if let Some(error) = self.shared.lock().failure.take() {
+            return Err(error);
+        }
+        if unconfirmed > 0 {
+            return Err(Error::new(
+                ErrorKind::MaybeSent,
+                format!(
+                    "the agent was closed, but the server has not confirmed that it took the last {unconfirmed} \
+                     messages sent: they may or may not have arrived"
+                ),
+            ));
+        }
+        if !already {
+            note!(self.shared.log, Info, "closed");
+        }
+        Ok(())
+    }
+
+    /// Waits for the server to answer the goodbye and to end the connection.
+    fn await_goodbye(&self, connection: &Connection, deadline: Instant) {
+        let over = |state: &mut SessionState| matches!(state.phase, Phase::Closed).then_some(());
+        let over_or_confirmed = |state: &mut SessionState| match connection.unconfirmed() {
+            0 => Some(()),
+            _ => over(state),
+        };
+        self.shared.wait(Waiter::Other, Some(deadline), over_or_confirmed);
+        // All events are confirmed, or the deadline has passed. The closing handshake gets only a little more time.
+        let patience = deadline.min(deadline::after(CLOSE_HANDSHAKE));
+        self.shared.wait(Waiter::Other, Some(patience), over);
+    }
+
+    /// Waits for the background thread until `deadline`. A thread that hangs in a dial ends at the deadline of the
+    /// dial.
+    fn join_background(&self, deadline: Instant) {
+        let gone = |state: &mut SessionState| state.background_gone.then_some(());
+        if self.shared.wait(Waiter::Other, Some(deadline), gone).is_some() {
+            let background = self.background.lock().take();
+            if let Some(background) = background {
+                let _ = background.join();
+            }
+        }
+    }
+
+    /// Ends the session like a drop: says goodbye with a short time limit. Further calls do nothing.
+    pub(crate) fn end(&self) {
+        if self.ended.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if self.shared.check_process().is_err() {
+            // The connection belongs to the parent process: closing it here would end it there. The locks are not
+            // touched, because a thread that exists only in the parent may hold them.
+            return;
+        }
+        if std::thread::panicking() {
+            // Does not wait during a panic: cuts the connection.
+            let mut state = self.shared.lock();
+            if let Some(connection) = state.connection() {
+                connection.cut();
+            }
+            state.phase = Phase::Closed;
+            self.shared.tell_all(&mut state);
+            drop(state);
+            self.shared.cancel.cancel();
+        } else {
+            if let Err(error) = self.close(DROP_TIMEOUT) {
+                note!(self.shared.log, Warn, "{error}");
+            }
+            // A program that ends does not wait for the log thread, so this thread writes the records.
+            self.shared.log.flush();
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

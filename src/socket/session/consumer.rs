@@ -1,0 +1,156 @@
+//! How consumers take the items of a session, and how other threads wake them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use crate::error::Error;
+use crate::socket::session::Session;
+use crate::socket::session::queue::Item;
+use crate::socket::session::reader::{SessionCore, Waiter};
+use crate::socket::session::state::{Phase, SessionState};
+
+/// The result of [`Session::wait_for_items`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// There is an item to take.
+    Items,
+    /// No item came in time, or another source has something: see [`Session::nudge`].
+    Nothing,
+    /// The session is over, and all items are taken.
+    Ended,
+}
+
+impl Session {
+    /// Takes the next item that [`wait_for_items`](Session::wait_for_items) has made ready.
+    pub(crate) fn take(&self) -> Option<Item> {
+        self.shared.ready.take()
+    }
+
+    /// Waits for an item to [`take`](Session::take), at most until `until`. If `has_some` returns true, another source has
+    /// something for the consumer, and the result is [`Waited::Nothing`].
+    pub(crate) fn wait_for_items(&self, until: Option<Instant>, has_some: &dyn Fn() -> bool) -> Waited {
+        if !self.shared.ready.is_empty() {
+            return Waited::Items;
+        }
+        if self.shared.check_process().is_err() {
+            return Waited::Ended;
+        }
+        let wish = |state: &mut SessionState| {
+            if self.shared.ready.refill(&mut state.queue) {
+                return Some(Waited::Items);
+            }
+            // The items of other sources come before the end of the session.
+            if has_some() || std::mem::take(&mut state.nudged) {
+                return Some(Waited::Nothing);
+            }
+            (matches!(state.phase, Phase::Closed) || state.stopped).then_some(Waited::Ended)
+        };
+        self.shared.wait(Waiter::Consumer, until, wish).unwrap_or(Waited::Nothing)
+    }
+
+    /// Whether something is there to take at once.
+    pub(crate) fn has_items(&self) -> bool {
+        self.shared.check_process().is_ok() && self.shared.ready.refill(&mut self.shared.lock().queue)
+    }
+
+    /// Why the session has ended, if not by [`close`](Session::close). Comes once.
+    pub(crate) fn take_failure(&self) -> Option<Error> {
+        if let Err(error) = self.shared.check_process() {
+            let told = self.closed.swap(true, Ordering::AcqRel);
+            return (!told).then_some(error);
+        }
+        self.shared.lock().failure.take()
+    }
+
+    /// A handle that wakes the consumers from another thread.
+    pub(crate) fn waker(&self) -> Waker {
+        Waker(Arc::clone(&self.shared))
+    }
+
+    /// Tells the consumers that another source has something for them: one waiting consumer returns early with
+    /// [`Waited::Nothing`].
+    pub(crate) fn nudge(&self) {
+        self.shared.nudge();
+    }
+
+    /// Like [`nudge`](Session::nudge), but also reaches a consumer that is blocked in `read`.
+    pub(crate) fn nudge_reader(&self) {
+        self.shared.nudge_reader();
+    }
+
+    /// Wakes all consumers, so that they check their other sources: see [`wait_for_items`](Session::wait_for_items).
+    pub(crate) fn nudge_all(&self) {
+        self.shared.nudge_all();
+    }
+}
+
+impl SessionCore {
+    /// See [`Session::nudge`](crate::socket::session::Session::nudge).
+    pub(crate) fn nudge(&self) {
+        let mut state = self.lock();
+        state.nudged = true;
+        state.tell_keeper_of_items();
+        drop(state);
+        self.consumers.notify_one();
+    }
+
+    /// Like [`nudge`](SessionCore::nudge), but also wakes the only consumer if it is blocked in `read`.
+    pub(crate) fn nudge_reader(&self) {
+        let reading = {
+            let mut state = self.lock();
+            state.nudged = true;
+            state.tell_keeper_of_items();
+            self.consumers.notify_one();
+            state.connection().filter(|_| state.reading && state.consumers == 0).cloned()
+        };
+        if let Some(connection) = reading {
+            connection.nudge();
+        }
+    }
+
+    /// Wakes all consumers, also one that is blocked in `read`.
+    pub(crate) fn nudge_all(&self) {
+        let reading = {
+            let state = self.lock();
+            state.tell_keeper_of_items();
+            self.consumers.notify_all();
+            state.connection().filter(|_| state.reading).cloned()
+        };
+        if let Some(connection) = reading {
+            connection.nudge();
+        }
+    }
+}
+
+/// Wakes the consumers of a session from another thread, without keeping the session alive.
+#[derive(Debug, Clone)]
+pub(crate) struct Waker(Arc<SessionCore>);
+
+impl Waker {
+    /// As [`Session::nudge`].
+    pub(crate) fn nudge(&self) {
+        self.0.nudge();
+    }
+
+    /// As [`Session::nudge_all`].
+    pub(crate) fn nudge_all(&self) {
+        self.0.nudge_all();
+    }
+
+    /// Until the returned guard is dropped, a consumer that reads checks for a nudge at short intervals.
+    pub(crate) fn announce(&self) -> Announced {
+        self.0.lock().helpers += 1;
+        Announced(Arc::clone(&self.0))
+    }
+}
+
+/// A helper thread is preparing something for the consumers: see [`Waker::announce`].
+#[derive(Debug)]
+pub(crate) struct Announced(Arc<SessionCore>);
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        self.0.lock().helpers -= 1;
+    }
+}
