@@ -36,6 +36,9 @@ pub(super) struct RoomMemory {
     /// The watermark must not move, because a message after it could not be read.
     #[serde(default)]
     pub(super) watermark_held: bool,
+    /// The watermark must not move until the next start, because the memory does not track a question after it.
+    #[serde(skip)]
+    pub(super) has_untracked: bool,
 }
 
 impl RoomMemory {
@@ -68,7 +71,8 @@ impl RoomMemory {
         while self.acknowledged.len() > MIN_IDS
             && let Some((_, time)) = self.acknowledged.front()
         {
-            let below = !self.watermark_held && *time <= limit;
+            let is_held = self.watermark_held || self.has_untracked;
+            let below = !is_held && *time <= limit;
             if !below && self.acknowledged.len() <= MAX_IDS {
                 return;
             }

@@ -218,10 +218,9 @@ impl Memory for StoredMemory {
                 .get(&message.agency_id)
                 .is_some_and(|room_memory| room_memory.is_acknowledged(&message.id));
             if !acknowledged && state.open.len() >= MAX_OPEN && !state.open.contains_key(&message.id) {
-                // The memory does not track this question. `watermark_held` keeps the room's watermark before the question,
-                // so the question comes again after the next start.
+                // The room's watermark stays before this question, so the question comes again after the next start.
                 if let Some(room_memory) = state.rooms.get_mut(&message.agency_id) {
-                    room_memory.watermark_held = true;
+                    room_memory.has_untracked = true;
                 }
                 return;
             }
