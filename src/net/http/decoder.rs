@@ -335,7 +335,8 @@ mod tests {
                 pushed += again.len();
                 assert!(pushed < 4 << 20, "{start}{again}");
             }
-            assert!(started.elapsed() < std::time::Duration::from_secs(5), "{start}{again}: {pushed} bytes");
+            // Far more than a busy machine needs, and far less than a decoder that starts again with every byte.
+            assert!(started.elapsed() < std::time::Duration::from_secs(30), "{start}{again}: {pushed} bytes");
         }
         // Normal servers send this.
         assert_eq!(body(&format!("{}HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", hints.repeat(40))), "x");
