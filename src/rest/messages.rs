@@ -9,12 +9,10 @@ use super::Client;
 use crate::error::{Error, Result};
 use crate::model::{List, Message, MessageId, Timestamp};
 use crate::net::CancelToken;
+use crate::stack;
 
 /// The server's maximum is not documented. The JavaScript SDK sends no higher limit.
 const MAX_LIMIT: u32 = 100;
-
-/// The stack of the thread that fetches pages: small, because only this crate's code and TLS run on it.
-const STACK: usize = 512 << 10;
 
 /// The page size without a limit (docs.crustocean.chat, page "Agency messages").
 const DEFAULT_LIMIT: u32 = 50;
@@ -151,7 +149,8 @@ impl PageReader {
                 }
             }
         };
-        let builder = thread::Builder::new().name("crustocean-page".to_owned()).stack_size(STACK);
+        let builder =
+            thread::Builder::new().name("crustocean-page".to_owned()).stack_size(stack::SHORT_LIVED);
         let thread = Some(builder.spawn(read).ok()?);
         Some(PageReader { requests: Some(requests), pages, thread, cancel, is_reading: false })
     }
