@@ -26,6 +26,7 @@ mod logging;
 mod net;
 pub mod rest;
 mod socket;
+mod stack;
 mod stop;
 mod sync;
 mod token;

@@ -21,11 +21,8 @@ use crate::error::{Error, Result};
 use crate::net::{CancelToken, Http};
 use crate::rest::{AgentSession, Client};
 use crate::socket::{Limits, Opened, Session, Target, TransportMemory};
+use crate::stack;
 use crate::token::AgentToken;
-
-/// The stack size of the thread that opens the socket, in bytes. The size is small, because the thread runs only this
-/// crate's code, a few calls deep, and TLS handshakes.
-const STACK: usize = 256 << 10;
 
 /// Returns the agent's session, and the result of opening the connection meanwhile. The second value is `None` if the
 /// thread could not be started or has panicked, or if there is a proxy: wrong proxy credentials must not be tried
@@ -47,7 +44,8 @@ fn exchange_and_open(
     let open: Box<dyn FnOnce() + Send + '_> =
         Box::new(|| opened = Some(Opened::open(target, &TransportMemory::default(), &cancel)));
     let account = thread::scope(|scope| {
-        let builder = thread::Builder::new().name("crustocean-dial".to_owned()).stack_size(STACK);
+        let builder =
+            thread::Builder::new().name("crustocean-dial".to_owned()).stack_size(stack::SHORT_LIVED);
         let opening = builder.spawn_scoped(scope, open);
         let account = AgentSession::exchange(http, token).inspect_err(|_| cancel.cancel());
         // If the thread has panicked (for example, in a logger), this thread opens the connection again later.

@@ -1,11 +1,11 @@
 //! The size of a buffer for reads.
 
-pub(crate) const MIN: usize = 4 << 10;
+pub(crate) const MIN: usize = 1 << 10;
 pub(crate) const MAX: usize = 64 << 10;
 /// A large buffer shrinks after this many reads in a row that used less than a quarter of the buffer.
 const SMALL_READS: u8 = 8;
 
-/// The size of a buffer for reads: 4 KiB for little data. The size doubles up to 64 KiB under load, and shrinks
+/// The size of a buffer for reads: 1 KiB for little data. The size doubles up to 64 KiB under load, and shrinks
 /// afterwards.
 #[derive(Debug)]
 pub(crate) struct ReadSize {
@@ -43,14 +43,14 @@ mod tests {
     #[test]
     fn grows_and_shrinks() {
         let mut size = ReadSize::default();
-        let sizes: Vec<_> = (0..6)
+        let sizes: Vec<_> = (0..8)
             .map(|_| {
                 let now = size.get();
                 size.adapt(now);
                 now
             })
             .collect();
-        assert_eq!(sizes, [4096, 8192, 16384, 32768, 65536, 65536]);
+        assert_eq!(sizes, [1024, 2048, 4096, 8192, 16384, 32768, 65536, 65536]);
         for _ in 1..SMALL_READS {
             size.adapt(1);
         }

@@ -11,12 +11,10 @@ use super::Client;
 use crate::error::{Error, Result};
 use crate::model::{List, Message, MessageId, Timestamp};
 use crate::net::CancelToken;
+use crate::stack;
 
 /// The server's maximum is not documented. The JavaScript SDK sends no higher limit.
 const MAX_LIMIT: u32 = 100;
-
-/// The stack of the thread that fetches pages: small, because only this crate's code and TLS run on it.
-const STACK: usize = 512 << 10;
 
 /// A page that arrives within this time is not fetched ahead: waking the thread takes a good part of it.
 const NEARBY: Duration = Duration::from_millis(1);
@@ -172,7 +170,8 @@ impl PageReader {
                 }
             }
         };
-        let builder = thread::Builder::new().name("crustocean-page".to_owned()).stack_size(STACK);
+        let builder =
+            thread::Builder::new().name("crustocean-page".to_owned()).stack_size(stack::SHORT_LIVED);
         let thread = Some(builder.spawn(read).ok()?);
         Some(PageReader { requests: Some(requests), pages, thread, cancel, is_reading: false })
     }

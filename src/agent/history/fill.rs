@@ -18,6 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{List, Message, MessageId, Timestamp};
 use crate::rest::{Client, Walk};
 use crate::socket::{Announced, Waker, note};
+use crate::stack;
 
 /// The number of messages on the first page. Small, because the size of the room's messages is not known yet.
 const FIRST_PAGE: u32 = 25;
@@ -28,8 +29,6 @@ const MOST_KEPT: usize = 2 << 20;
 const MOST_PAGES_TO_FIND: usize = 50;
 /// The pause before a retry.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// A small stack is enough: the thread runs only this crate's code and TLS handshakes.
-const STACK: usize = 512 << 10;
 
 /// Starts a helper. The helper ends when no gap is left to fill.
 ///
@@ -39,7 +38,7 @@ pub(super) fn start(delivery: Arc<Shared>, client: Client, waker: Waker) -> io::
     let announced = waker.announce();
     let work: Box<dyn FnOnce() + Send> = Box::new(move || work(&delivery, &client, &waker, announced));
     let name = "crustocean-history".to_owned();
-    thread::Builder::new().name(name).stack_size(STACK).spawn(work).map(drop)
+    thread::Builder::new().name(name).stack_size(stack::SHORT_LIVED).spawn(work).map(drop)
 }
 
 fn work(delivery: &Shared, client: &Client, waker: &Waker, announced: Announced) {

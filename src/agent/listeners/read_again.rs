@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, List, Message, Timestamp};
 use crate::rest::{Client, Walk};
 use crate::socket::{LogQueue, Waker, note};
+use crate::stack;
 
 const PAGE: u32 = 100;
 /// The largest number of pages to read in one room.
@@ -23,8 +24,6 @@ const MOST_PAGES: usize = 200;
 const TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// A small stack is enough: the thread runs only this crate's code and TLS handshakes.
-const STACK: usize = 512 << 10;
 
 /// The data of a reading thread: the REST client, and the targets of its results.
 #[derive(Debug)]
@@ -53,7 +52,8 @@ impl Reader {
         });
         // If the thread cannot be started, dropping `work` drops `Reading`, which reports the gap.
         let name = "crustocean-history".to_owned();
-        let started: io::Result<_> = thread::Builder::new().name(name).stack_size(STACK).spawn(work);
+        let started: io::Result<_> =
+            thread::Builder::new().name(name).stack_size(stack::SHORT_LIVED).spawn(work);
         if let Err(error) = started {
             note!(reader.log, Warn, "cannot start a thread to read missed messages: {error}");
         }

@@ -15,6 +15,7 @@ use crate::deadline;
 use crate::error::{ErrorKind, Result};
 use crate::model::{AgencyId, Invitation};
 use crate::socket::note;
+use crate::stack;
 
 /// The shortest interval between two checks.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -24,8 +25,6 @@ const RETRY_DELAY: Duration = Duration::from_secs(15);
 /// The largest number of invitations that wait to be accepted. The agent finds further invitations in the list of
 /// agencies.
 const MOST_INVITATIONS: usize = 64;
-/// A small stack is enough: the thread runs only this crate's code and TLS handshakes.
-const STACK: usize = 512 << 10;
 
 /// The state of automatic joins. The agent can follow invitations, direct conversations, both or neither.
 #[derive(Debug, Default)]
@@ -253,7 +252,8 @@ impl Agent {
             agent.session().nudge();
             drop(announced);
         });
-        let thread = std::thread::Builder::new().name("crustocean-rooms".to_owned()).stack_size(STACK);
+        let thread =
+            std::thread::Builder::new().name("crustocean-rooms".to_owned()).stack_size(stack::SHORT_LIVED);
         if let Err(error) = thread.spawn(work) {
             note!(session.log(), Warn, "cannot start a thread to look for rooms: {error}");
             following.schedule(deadline::after(RETRY_DELAY));

@@ -8,13 +8,12 @@ use std::thread::{self, Scope};
 use crate::agent::history::{Delivery, Source};
 use crate::model::AgencyId;
 use crate::net::CancelToken;
+use crate::stack;
 
 /// The largest number of histories that are read at once.
 const MOST_AT_ONCE: usize = 8;
 /// The number of connections that are opened before the number of rooms is known.
 const AHEAD: usize = 4;
-/// A small stack is enough: the thread runs only this crate's code and TLS handshakes.
-const STACK: usize = 512 << 10;
 
 /// The rooms whose baselines must be read, and the threads that read them. The threads end with the scope in which
 /// they were started.
@@ -128,7 +127,8 @@ impl<'a> Baselines<'a> {
             }
             baselines.read_all();
         });
-        let builder = thread::Builder::new().name("crustocean-history".to_owned()).stack_size(STACK);
+        let builder =
+            thread::Builder::new().name("crustocean-history".to_owned()).stack_size(stack::SHORT_LIVED);
         // If the thread cannot be started, its reader is dropped, and the others read its share.
         let _ = builder.spawn_scoped(scope, work);
     }

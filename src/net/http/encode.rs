@@ -45,7 +45,7 @@ pub(crate) fn encode(
         call.force_send_body();
     }
     let mut call = call.proceed();
-    let mut head = [0; MAX_HEAD];
+    let mut head = vec![0; MAX_HEAD];
     let used = call.write(&mut head).map_err(cannot_be_sent)?;
     let call = match call.proceed().map_err(cannot_be_sent)? {
         Some(SendRequestResult::RecvResponse(call)) => Some(call),

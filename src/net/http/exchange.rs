@@ -45,7 +45,7 @@ pub(crate) fn exchange(stream: &mut Stream, request: Encoded) -> Result<Answer, 
 }
 
 fn read(stream: &mut Stream, mut decoder: Decoder) -> Result<Answer, Broken> {
-    let mut part = [0; 8192];
+    let mut part = vec![0; 8192];
     let broken = loop {
         match stream.read(&mut part) {
             Ok(0) => match decoder.end() {
