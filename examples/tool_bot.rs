@@ -71,11 +71,10 @@ fn use_tool(run: &Run, call: &Value) -> Result<String, Box<dyn Error>> {
             (std::time::UNIX_EPOCH.elapsed()?.subsec_nanos() as u64 % sides + 1).to_string()
         }
         "write_down" => {
-            // The card of a tool that is not permitted shows why.
-            let Some(permitted) = card.if_permitted(format!("Write down: {}", input["text"]))? else {
-                return Ok("permission denied".to_owned());
+            card = match card.if_permitted(format!("Write down: {}", input["text"]))? {
+                Some(card) => card,
+                None => return Ok("permission denied".to_owned()), // its card shows why
             };
-            card = permitted;
             println!("noted: {}", input["text"]);
             "written down".to_owned()
         }
