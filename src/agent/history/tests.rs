@@ -179,16 +179,16 @@ fn a_partial_history_comes_after_older_live_messages() {
         let page = vec![serde_json::from_value(at("m4", 4)).unwrap()];
         let (missed, _) = delivery.shared.classify_page(&job, page, &lookback).unwrap();
         thread::scope(|scope| {
-            let (waits, is_waiting) = mpsc::channel();
             let helper = scope.spawn(|| {
-                let waits = waits;
                 let shared = &delivery.shared;
-                waits.send(()).unwrap();
                 shared.wait_for_consumers(&job).unwrap();
                 shared.merge(&job, missed).unwrap();
                 shared.finish(&job, None);
             });
-            is_waiting.recv().unwrap();
+            // The consumer takes nothing before the helper waits.
+            while delivery.lock().waiting == 0 && !helper.is_finished() {
+                thread::yield_now();
+            }
             let mut heard = Vec::new();
             while !helper.is_finished() {
                 heard.extend(take_all(&delivery, &mut queue));
