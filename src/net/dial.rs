@@ -275,6 +275,9 @@ fn connect_one(address: SocketAddr, share: Duration, cancel: &CancelToken) -> io
         if cancel.is_cancelled() {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
+        if Arc::strong_count(&connecting) == 1 {
+            return Err(io::Error::other("the thread that connects has ended without a result"));
+        }
         result = there.wait_timeout(result, CANCEL_CHECK).unwrap_or_else(PoisonError::into_inner).0;
     }
 }

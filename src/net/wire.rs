@@ -228,7 +228,7 @@ impl Wire {
         self.saw_end
     }
 
-    /// Direct mode: whether reads and writes wait. If not, they fail with `WouldBlock`, and no deadline is set.
+    /// Direct mode: whether reads and writes wait. If not, they fail with `WouldBlock`. Removes the deadline.
     pub(crate) fn set_waiting(&mut self, waits: bool) -> io::Result<()> {
         self.deadline = None;
         self.nonblocking = !waits;
@@ -247,7 +247,9 @@ impl Wire {
     fn read_direct(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let limit = self.time_left()?;
-            set_limit(&mut self.read_limit, limit, |limit| self.socket.set_read_timeout(limit))?;
+            if !self.nonblocking {
+                set_limit(&mut self.read_limit, limit, |limit| self.socket.set_read_timeout(limit))?;
+            }
             match (&*self.socket).read(buffer) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result if self.nonblocking => return result,
@@ -661,5 +663,17 @@ mod tests {
         let reader = thread::spawn(move || buffer.read(&mut socket).map(|count| (count, socket)));
         wire.socket().unwrap().shutdown(Shutdown::Both).unwrap();
         assert_eq!(reader.join().unwrap().unwrap().0, 0);
+    }
+
+    #[test]
+    fn a_read_that_does_not_wait_has_a_deadline() {
+        let (ours, mut peer) = pair();
+        let mut wire = Wire::new(ours);
+        wire.set_waiting(false).unwrap();
+        assert_eq!(wire.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        // A peer that never stops sending must not keep the reader.
+        peer.write_all(b"x").unwrap();
+        wire.set_deadline(Some(Instant::now()));
+        assert_eq!(wire.read(&mut [0]).unwrap_err().kind(), ErrorKind::TimedOut);
     }
 }

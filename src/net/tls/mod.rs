@@ -7,9 +7,11 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use self::lower_stream::LowerStream;
 use super::wire::Wire;
+use crate::deadline;
 use crate::error::{Error, Result};
 use crate::net::settings::{Tls, TlsSettings};
 
@@ -32,6 +34,9 @@ use none as rustls;
 
 const HAS_RUSTLS: bool = cfg!(feature = "tls-rustls");
 const HAS_NATIVE: bool = cfg!(feature = "tls-native");
+
+/// How long [`Stream::is_idle`] may read what a server has sent unasked.
+const LONGEST_CHECK: Duration = Duration::from_millis(50);
 
 /// Creates TLS sessions. Cheap to clone. Clients and agents with the same settings share one connector, because the
 /// root certificates of a library take up to 2 MB.
@@ -170,9 +175,12 @@ impl Stream {
     ///
     /// A TLS 1.3 server sends session tickets after the handshake. They are read here and are no data.
     pub(crate) fn is_idle(&mut self) -> bool {
-        if self.wire_mut().set_waiting(false).is_err() {
+        let wire = self.wire_mut();
+        if wire.set_waiting(false).is_err() {
             return false;
         }
+        // A server may send tickets without end.
+        wire.set_deadline(Some(deadline::after(LONGEST_CHECK)));
         let idle = matches!(self.read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
         let wire = self.wire_mut();
         wire.set_waiting(true).is_ok() && wire.write_failure().is_none() && idle
