@@ -25,6 +25,11 @@ pub(crate) fn later(start: Instant, limit: Duration) -> Instant {
     start.checked_add(limit.min(LONGEST)).unwrap_or(start)
 }
 
+/// The earliest of the times that are set.
+pub(crate) fn earliest(times: impl IntoIterator<Item = Option<Instant>>) -> Option<Instant> {
+    times.into_iter().flatten().min()
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;

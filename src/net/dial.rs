@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use super::tls::{Stream, TlsConnector};
 use super::url::ApiUrl;
 use super::wire::Wire;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync::lock::{Condvar, Mutex};
 
 /// The time limit of each address in the first round, if a name has several addresses. Most servers answer within this
 /// time. An address that never answers (such as in a broken IPv6 network) must not use its whole share of the time
@@ -244,7 +245,7 @@ fn connect(
                 count => format!(" ({count} addresses tried)"),
             };
             let text = format!(
-                "cannot connect to {target}: {error}{tried}; is it up, and is the address (CRUSTOCEAN_API_URL, a proxy) right?"
+                "cannot connect to {target}: {error}{tried}; check that it is up, and that the address (CRUSTOCEAN_API_URL, a proxy) is right"
             );
             Err(Error::new(ErrorKind::Connect, text).with_source(error))
         }
@@ -260,14 +261,14 @@ fn connect_one(address: SocketAddr, share: Duration, cancel: &CancelToken) -> io
     let work: Box<dyn FnOnce() + Send> = Box::new(move || {
         let (result, there) = &*its_own;
         let connected = TcpStream::connect_timeout(&address, share);
-        *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected);
+        *result.lock() = Some(connected);
         there.notify_all();
     });
     if thread::Builder::new().name("crustocean-dial".to_owned()).stack_size(STACK).spawn(work).is_err() {
         return TcpStream::connect_timeout(&address, share);
     }
     let (result, there) = &*connecting;
-    let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut result = result.lock();
     loop {
         if let Some(result) = result.take() {
             return result;
@@ -278,7 +279,7 @@ fn connect_one(address: SocketAddr, share: Duration, cancel: &CancelToken) -> io
         if Arc::strong_count(&connecting) == 1 {
             return Err(io::Error::other("the thread that connects has ended without a result"));
         }
-        result = there.wait_timeout(result, CANCEL_CHECK).unwrap_or_else(PoisonError::into_inner).0;
+        result = there.wait_timeout(result, CANCEL_CHECK);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -12,6 +12,7 @@ use super::{Client, Credentials};
 use crate::error::{ErrorKind, Result};
 use crate::model::{SessionReply, User, answer};
 use crate::net::http::Http;
+use crate::sync::lock::Mutex;
 use crate::token::{AgentToken, SessionToken};
 
 /// The session lasts 7 days. A caller whose session is refused calls [`renew`](AgentSession::renew).
@@ -28,7 +29,7 @@ pub(crate) struct AgentSession {
     /// runs at a time. Lock order: `renewing` before `current`.
     renewing: Mutex<VecDeque<Instant>>,
     /// Endpoints that refused a new session, with the time of the refusal.
-    unconvinced: Mutex<Vec<(String, Instant)>>,
+    refusing_endpoints: Mutex<Vec<(String, Instant)>>,
 }
 
 struct Current {
@@ -42,9 +43,9 @@ struct Current {
 }
 
 /// How long an endpoint's refusal of a new session is remembered.
-const BELIEVED: Duration = Duration::from_secs(10 * 60);
-/// The most endpoints in `unconvinced`. A program meets few kinds of these endpoints, but their paths contain ids.
-const MOST_UNCONVINCED: usize = 256;
+const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
+/// The most endpoints in `refusing_endpoints`. A program meets few kinds of these endpoints, but their paths contain ids.
+const MOST_REFUSING: usize = 256;
 /// The most exchanges in a minute. The platform allows 10, and the program may restart.
 const MOST_EXCHANGES: usize = 5;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -65,22 +66,22 @@ impl AgentSession {
         http.secrets().remember(agent_token.expose());
         let current = Mutex::new(exchange(&http, &agent_token, false)?);
         let renewing = Mutex::new(VecDeque::from([Instant::now()]));
-        let unconvinced = Mutex::default();
-        Ok(Arc::new(AgentSession { http, agent_token, current, renewing, unconvinced }))
+        let refusing_endpoints = Mutex::default();
+        Ok(Arc::new(AgentSession { http, agent_token, current, renewing, refusing_endpoints }))
     }
 
     /// The agent's own account, as of the last exchange.
     pub(crate) fn user(&self) -> Arc<User> {
-        Arc::clone(&self.current().user)
+        Arc::clone(&self.current.lock().user)
     }
 
     pub(crate) fn token(&self) -> SessionToken {
-        self.current().token.clone()
+        self.current.lock().token.clone()
     }
 
     /// Notes that an endpoint has accepted this session.
     pub(crate) fn accept(&self, token: &SessionToken) {
-        let mut current = self.current();
+        let mut current = self.current.lock();
         if !current.accepted && current.token.expose() == token.expose() {
             current.accepted = true;
         }
@@ -92,13 +93,13 @@ impl AgentSession {
     /// # Errors
     /// The kinds of [`exchange`](Self::exchange).
     pub(crate) fn renew(&self, stale: &SessionToken) -> Result<Option<SessionToken>> {
-        let mut exchanges = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut exchanges = self.renewing.lock();
         {
-            let current = self.current();
+            let current = self.current.lock();
             if current.token.expose() != stale.expose() {
                 return Ok(Some(current.token.clone()));
             }
-            if current.after_refusal && !current.accepted && current.issued.elapsed() < BELIEVED {
+            if current.after_refusal && !current.accepted && current.issued.elapsed() < REMEMBERED_FOR {
                 return Ok(None);
             }
         }
@@ -112,28 +113,24 @@ impl AgentSession {
         // `current` is not locked during the exchange, so that other threads can read the user.
         let new = exchange(&self.http, &self.agent_token, true)?;
         let token = new.token.clone();
-        *self.current() = new;
+        *self.current.lock() = new;
         Ok(Some(token))
     }
 
     /// Remembers that this endpoint refused a new session.
     pub(crate) fn remember_refusal(&self, endpoint: &str) {
-        let mut unconvinced = self.unconvinced.lock().unwrap_or_else(PoisonError::into_inner);
-        unconvinced.retain(|(other, at)| other != endpoint && at.elapsed() < BELIEVED);
-        if unconvinced.len() == MOST_UNCONVINCED {
-            unconvinced.remove(0);
+        let mut refusing_endpoints = self.refusing_endpoints.lock();
+        refusing_endpoints.retain(|(other, at)| other != endpoint && at.elapsed() < REMEMBERED_FOR);
+        if refusing_endpoints.len() == MOST_REFUSING {
+            refusing_endpoints.remove(0);
         }
-        unconvinced.push((endpoint.to_owned(), Instant::now()));
+        refusing_endpoints.push((endpoint.to_owned(), Instant::now()));
     }
 
     /// Whether this endpoint refuses every session.
     pub(crate) fn refuses_all(&self, endpoint: &str) -> bool {
-        let unconvinced = self.unconvinced.lock().unwrap_or_else(PoisonError::into_inner);
-        unconvinced.iter().any(|(other, at)| other == endpoint && at.elapsed() < BELIEVED)
-    }
-
-    fn current(&self) -> MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        let refusing_endpoints = self.refusing_endpoints.lock();
+        refusing_endpoints.iter().any(|(other, at)| other == endpoint && at.elapsed() < REMEMBERED_FOR)
     }
 }
 
