@@ -62,7 +62,6 @@ pub(crate) struct Connection {
     cancel_token: CancelToken,
     /// With long-polling, the sending half.
     polling: Option<Polling>,
-    write_timeout: Duration,
     arrivals: Arc<Arrivals>,
     pub(crate) handshake: Handshake,
 }
@@ -110,7 +109,6 @@ impl Connection {
             alive: Condvar::new(),
             cancel_token,
             polling,
-            write_timeout: write_timeout(&handshake),
             arrivals,
             handshake,
         }

@@ -51,7 +51,7 @@ pub(super) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> 
 
 impl Connection {
     fn write_deadline(&self) -> Instant {
-        deadline::after(self.write_timeout)
+        deadline::after(write_timeout(&self.handshake))
     }
 
     fn give_up(&self, end: Disconnect) -> Disconnect {
@@ -88,7 +88,7 @@ impl Polling {
                 return Ok(false);
             }
             Err(error) => Err(error.to_string()),
-            Ok(mut stream) => match stream.wire_mut().start_feeding(connection.write_timeout) {
+            Ok(mut stream) => match stream.wire_mut().start_feeding(write_timeout(&connection.handshake)) {
                 Ok(wire) => Ok((stream, wire)),
                 Err(error) => Err(error.to_string()),
             },

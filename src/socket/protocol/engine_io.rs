@@ -33,6 +33,7 @@ pub(crate) enum EnginePacket<'a> {
     Noop,
 }
 
+#[cfg(feature = "polling")]
 pub(crate) const CLOSE: &str = "1";
 pub(crate) const PONG: &str = "3";
 /// The first character of an Engine.IO message that contains a Socket.IO packet.
