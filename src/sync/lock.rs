@@ -42,6 +42,18 @@ impl Condvar {
         self.0.wait_timeout(guard, limit).unwrap_or_else(PoisonError::into_inner).0
     }
 
+    /// As [`wait`](Condvar::wait), for `limit` at most if there is one.
+    pub(crate) fn wait_for<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        limit: Option<Duration>,
+    ) -> MutexGuard<'a, T> {
+        match limit {
+            None => self.wait(guard),
+            Some(limit) => self.wait_timeout(guard, limit),
+        }
+    }
+
     /// Waits while the condition holds, for `limit` at most.
     pub(crate) fn wait_timeout_while<'a, T>(
         &self,

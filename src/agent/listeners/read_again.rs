@@ -18,7 +18,6 @@ use crate::stack;
 const MOST_PAGES: usize = 200;
 
 /// The data of a reading thread: the REST client, and the targets of its results.
-#[derive(Debug)]
 pub(crate) struct Reader {
     pub(crate) number: u64,
     pub(crate) client: Client,
