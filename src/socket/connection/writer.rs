@@ -159,7 +159,7 @@ impl Link {
         if let Some(end) = self.write_failed() {
             return Err(end);
         }
-        written.map_err(|error| self.set_end(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())))
+        written.map_err(|error| self.set_end(Disconnect::new(reason::TRANSPORT_ERROR, error)))
     }
 
     /// Whether writes wait until the system takes the bytes. If not, the rest of the bytes is kept, and a
