@@ -8,11 +8,13 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Both sides are idle when nothing was sent for this time. Long, because on a busy machine a thread that is about to send
-/// may have to wait.
-const IDLE: Duration = Duration::from_millis(200);
+/// Both sides are idle when nothing was sent while the delivering thread slept this often. Counted in turns of a thread and
+/// not in time: on a busy machine a thread that is about to send waits for its turn, as this one does.
+const IDLE: u32 = 100;
+/// How long it sleeps each time.
+const TURN: Duration = Duration::from_millis(2);
 
 /// A relay between an agent or a client and a server.
 #[derive(Debug)]
@@ -31,7 +33,8 @@ struct State {
     /// The crossings so far. Two are a round trip.
     now: u64,
     under_way: Vec<Crossing>,
-    last_sent: Instant,
+    /// How often the delivering thread slept since something was sent.
+    turns: u32,
     open: bool,
 }
 
@@ -49,7 +52,7 @@ impl Distance {
         let target = target.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let state = State { now: 0, under_way: Vec::new(), last_sent: Instant::now(), open: true };
+        let state = State { now: 0, under_way: Vec::new(), turns: 0, open: true };
         let wire = Arc::new(Wire { state: Mutex::new(state) });
         let accepting = Arc::clone(&wire);
         thread::spawn(move || {
@@ -87,7 +90,7 @@ impl Distance {
     pub fn settle(&self) -> u64 {
         loop {
             let state = self.wire.state();
-            if state.under_way.is_empty() && state.last_sent.elapsed() > 2 * IDLE {
+            if state.under_way.is_empty() && state.turns > 2 * IDLE {
                 return state.now;
             }
             drop(state);
@@ -111,9 +114,10 @@ impl Wire {
 
     /// Delivers the bytes on the way, if both sides are idle. False at the end.
     fn deliver(&self) -> bool {
-        thread::sleep(Duration::from_millis(2));
+        thread::sleep(TURN);
         let mut state = self.state();
-        if state.last_sent.elapsed() < IDLE || state.under_way.is_empty() {
+        state.turns = state.turns.saturating_add(1);
+        if state.turns < IDLE || state.under_way.is_empty() {
             return state.open;
         }
         let next = state.under_way.iter().map(|crossing| crossing.arrives).min().unwrap_or(state.now);
@@ -122,7 +126,7 @@ impl Wire {
         let (due, later) =
             std::mem::take(&mut state.under_way).into_iter().partition(|crossing| crossing.arrives <= now);
         state.under_way = later;
-        state.last_sent = Instant::now();
+        state.turns = 0;
         let open = state.open;
         drop(state);
         let due: Vec<Crossing> = due;
@@ -144,7 +148,7 @@ fn relay(wire: &Arc<Wire>, from: &TcpStream, to: &TcpStream, opened: u64) {
             let count = from.read(&mut part).unwrap_or(0);
             let mut state = wire.state();
             let arrives = state.now.max(opened) + 1;
-            state.last_sent = Instant::now();
+            state.turns = 0;
             let to = to.try_clone().unwrap();
             state.under_way.push(Crossing { arrives, to, bytes: part[..count].to_vec() });
             if count == 0 || !state.open {
