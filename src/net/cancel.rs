@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::wire::Wire;
 use crate::deadline;
+use crate::sync::lock::{Condvar, Mutex};
 
 /// Ends dials, requests and waits from another thread. Clones are the same token. A cancelled token stays cancelled.
 ///
@@ -47,7 +48,7 @@ impl CancelToken {
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.0.lock().cancelled
+        self.0.state.lock().cancelled
     }
 
     /// Registers this wire's connection, so that `cancel` ends it.
@@ -58,7 +59,7 @@ impl CancelToken {
     /// Registers this operation, so that `cancel` ends the operation. If the token is already cancelled, ends the
     /// operation at once.
     pub(crate) fn add(&self, target: Weak<dyn Cancel>) {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         if state.cancelled {
             drop(state);
             if let Some(target) = target.upgrade() {
@@ -86,27 +87,21 @@ impl CancelToken {
     /// Sleeps for this time, or until the token is cancelled. Returns whether the token is cancelled.
     pub(crate) fn wait(&self, time: Duration) -> bool {
         let until = deadline::after(time);
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         while !state.cancelled {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            state = self.0.cancelled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.0.cancelled.wait_timeout(state, left);
         }
         state.cancelled
     }
 }
 
-impl Switch {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Cancel for Switch {
     fn cancel(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.cancelled = true;
         let targets = std::mem::take(&mut state.targets);
         self.cancelled.notify_all();
@@ -174,6 +169,6 @@ mod tests {
         for _ in 0..100 {
             drop(token.child());
         }
-        assert!(token.0.lock().targets.len() <= 1);
+        assert!(token.0.state.lock().targets.len() <= 1);
     }
 }

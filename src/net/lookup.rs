@@ -3,13 +3,14 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::cancel::CancelToken;
 use super::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync::lock::{Condvar, Mutex};
 
 /// The most addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 16;
@@ -33,7 +34,7 @@ pub(super) struct Resolver {
 
 impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Resolver").field("in_flight", &self.in_flight().len()).finish()
+        f.debug_struct("Resolver").field("in_flight", &self.in_flight.lock().len()).finish()
     }
 }
 
@@ -66,10 +67,6 @@ impl Resolver {
         Resolver { resolve: Arc::new(resolve), in_flight: Arc::default() }
     }
 
-    fn in_flight(&self) -> MutexGuard<'_, Vec<Arc<LookUp>>> {
-        locked(&self.in_flight)
-    }
-
     /// Returns at least one address.
     ///
     /// # Errors
@@ -85,7 +82,7 @@ impl Resolver {
             return Ok(vec![SocketAddr::new(ip, target.port)]);
         }
         let look_up = self.look_up(target)?;
-        let mut answer = locked(&look_up.answer);
+        let mut answer = look_up.answer.lock();
         let found = loop {
             if cancel.is_cancelled() {
                 return Err(Error::closed());
@@ -98,7 +95,7 @@ impl Resolver {
                 return Err(Error::timeout(format!("looking up the name {host} took too long")));
             }
             let slice = left.min(CANCEL_CHECK);
-            answer = look_up.answered.wait_timeout(answer, slice).unwrap_or_else(PoisonError::into_inner).0;
+            answer = look_up.answered.wait_timeout(answer, slice);
         };
         let found = found.map_err(|error| {
             let text = format!("the name {host} cannot be looked up: {error}");
@@ -112,7 +109,7 @@ impl Resolver {
 
     /// Returns the running lookup of this name, or starts a new lookup.
     fn look_up(&self, target: Endpoint<'_>) -> Result<Arc<LookUp>> {
-        let mut in_flight = self.in_flight();
+        let mut in_flight = self.in_flight.lock();
         let same = |other: &&Arc<LookUp>| {
             other.host == target.host && other.port == target.port && other.begun.elapsed() < STILL_FRESH
         };
@@ -153,7 +150,7 @@ impl Resolver {
 impl LookUp {
     /// Stores the result. Only the first result counts.
     fn settle(&self, answer: Answer) {
-        locked(&self.answer).get_or_insert(answer);
+        self.answer.lock().get_or_insert(answer);
         self.answered.notify_all();
     }
 }
@@ -166,13 +163,9 @@ struct Done {
 
 impl Drop for Done {
     fn drop(&mut self) {
-        self.resolver.in_flight().retain(|other| !Arc::ptr_eq(other, &self.look_up));
+        self.resolver.in_flight.lock().retain(|other| !Arc::ptr_eq(other, &self.look_up));
         self.look_up.settle(Err(Arc::new(io::Error::other("the look-up broke off"))));
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -189,7 +182,7 @@ mod tests {
         let counted = Arc::clone(&calls);
         let resolver = Resolver::new(move |_, _| {
             counted.fetch_add(1, Ordering::SeqCst);
-            receiver.lock().unwrap().recv().map_err(io::Error::other)
+            receiver.lock().recv().map_err(io::Error::other)
         });
         (resolver, sender, calls)
     }
@@ -244,7 +237,7 @@ mod tests {
                 assert_eq!(one.join().unwrap().unwrap(), addresses);
             }
         });
-        while !resolver.in_flight().is_empty() {
+        while !resolver.in_flight.lock().is_empty() {
             thread::yield_now();
         }
     }
@@ -261,7 +254,7 @@ mod tests {
             let error = ask(&resolver, LONG, &CancelToken::default()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Connect);
             assert!(error.to_string().contains(said), "{error}");
-            while !resolver.in_flight().is_empty() {
+            while !resolver.in_flight.lock().is_empty() {
                 thread::yield_now();
             }
         }
@@ -279,6 +272,6 @@ mod tests {
         }
         let error = ask(1000).unwrap_err();
         assert!(error.to_string().contains("hanging already"), "{error}");
-        assert_eq!(resolver.in_flight().len(), MAX_LOOKUPS);
+        assert_eq!(resolver.in_flight.lock().len(), MAX_LOOKUPS);
     }
 }

@@ -1,12 +1,14 @@
 //! Removes secrets from texts of the server, because a server may quote them in an error.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
+
+use crate::sync::lock::Mutex;
 
 /// The character that replaces a secret.
 const GONE: char = '…';
@@ -26,7 +28,7 @@ pub(crate) struct Secrets(Arc<Mutex<Vec<Zeroizing<String>>>>);
 impl Secrets {
     /// Adds a secret.
     pub(crate) fn remember(&self, secret: &str) {
-        let mut known = self.lock();
+        let mut known = self.0.lock();
         if secret.is_empty() || known.iter().any(|other| other.as_str() == secret) {
             return;
         }
@@ -44,7 +46,7 @@ impl Secrets {
 
     /// The text without the stored secrets and without the secrets in `more`.
     pub(crate) fn remove_with(&self, text: &str, more: &[Zeroizing<String>]) -> String {
-        let known = self.lock();
+        let known = self.0.lock();
         let layers = layers(text);
         let mut hidden = vec![false; text.len()];
         for secret in known.iter().chain(more) {
@@ -63,10 +65,6 @@ impl Secrets {
             was_hidden = is_hidden;
         }
         clean
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Zeroizing<String>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -301,7 +299,7 @@ mod tests {
             secrets.remember(&format!("session-{number:03}"));
         }
         secrets.remember("");
-        assert_eq!(secrets.lock().len(), MOST);
+        assert_eq!(secrets.0.lock().len(), MOST);
         assert_eq!(secrets.remove_from("the-agent-token session-099 session-000"), "… … session-000");
     }
 

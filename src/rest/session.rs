@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -12,6 +12,7 @@ use super::{Client, Credentials};
 use crate::error::{ErrorKind, Result};
 use crate::model::{SessionReply, User, answer};
 use crate::net::http::Http;
+use crate::sync::lock::Mutex;
 use crate::token::{AgentToken, SessionToken};
 
 /// The session lasts 7 days. A caller whose session is refused calls [`renew`](AgentSession::renew).
@@ -71,16 +72,16 @@ impl AgentSession {
 
     /// The agent's own account, as of the last exchange.
     pub(crate) fn user(&self) -> Arc<User> {
-        Arc::clone(&self.current().user)
+        Arc::clone(&self.current.lock().user)
     }
 
     pub(crate) fn token(&self) -> SessionToken {
-        self.current().token.clone()
+        self.current.lock().token.clone()
     }
 
     /// Notes that an endpoint has accepted this session.
     pub(crate) fn accept(&self, token: &SessionToken) {
-        let mut current = self.current();
+        let mut current = self.current.lock();
         if !current.accepted && current.token.expose() == token.expose() {
             current.accepted = true;
         }
@@ -92,9 +93,9 @@ impl AgentSession {
     /// # Errors
     /// The kinds of [`exchange`](Self::exchange).
     pub(crate) fn renew(&self, stale: &SessionToken) -> Result<Option<SessionToken>> {
-        let mut exchanges = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut exchanges = self.renewing.lock();
         {
-            let current = self.current();
+            let current = self.current.lock();
             if current.token.expose() != stale.expose() {
                 return Ok(Some(current.token.clone()));
             }
@@ -112,13 +113,13 @@ impl AgentSession {
         // `current` is not locked during the exchange, so that other threads can read the user.
         let new = exchange(&self.http, &self.agent_token, true)?;
         let token = new.token.clone();
-        *self.current() = new;
+        *self.current.lock() = new;
         Ok(Some(token))
     }
 
     /// Remembers that this endpoint refused a new session.
     pub(crate) fn remember_refusal(&self, endpoint: &str) {
-        let mut unconvinced = self.unconvinced.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unconvinced = self.unconvinced.lock();
         unconvinced.retain(|(other, at)| other != endpoint && at.elapsed() < BELIEVED);
         if unconvinced.len() == MOST_UNCONVINCED {
             unconvinced.remove(0);
@@ -128,12 +129,8 @@ impl AgentSession {
 
     /// Whether this endpoint refuses every session.
     pub(crate) fn refuses_all(&self, endpoint: &str) -> bool {
-        let unconvinced = self.unconvinced.lock().unwrap_or_else(PoisonError::into_inner);
+        let unconvinced = self.unconvinced.lock();
         unconvinced.iter().any(|(other, at)| other == endpoint && at.elapsed() < BELIEVED)
-    }
-
-    fn current(&self) -> MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

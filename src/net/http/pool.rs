@@ -1,9 +1,9 @@
 //! Idle connections that may be used again.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::net::tls::Stream;
+use crate::sync::lock::Mutex;
 
 /// A GET may use an older connection than other requests, because a GET is retried if the connection is dead.
 pub(super) const MAX_IDLE: Duration = Duration::from_secs(60);
@@ -25,7 +25,7 @@ struct Idle {
 impl Pool {
     /// Takes the connection that was used last, if it is still open and was not idle for longer than `max_idle`.
     pub(super) fn take(&self, max_idle: Duration) -> Option<Stream> {
-        let mut idle = self.lock();
+        let mut idle = self.0.lock();
         idle.retain(|idle| idle.since.elapsed() < MAX_IDLE);
         while let Some(Idle { mut stream, .. }) = idle.pop_if(|idle| idle.since.elapsed() < max_idle) {
             // The next request would take unexpected bytes for its response.
@@ -37,7 +37,7 @@ impl Pool {
     }
 
     pub(super) fn put(&self, stream: Stream) {
-        let mut idle = self.lock();
+        let mut idle = self.0.lock();
         if idle.len() >= MAX_CONNECTIONS {
             idle.remove(0);
         }
@@ -46,7 +46,7 @@ impl Pool {
 
     /// Adds a connection that no request has used yet. `take` prefers connections that were used before.
     pub(super) fn put_new(&self, stream: Stream) {
-        let mut idle = self.lock();
+        let mut idle = self.0.lock();
         if idle.len() < MAX_CONNECTIONS {
             idle.insert(0, Idle { stream, since: Instant::now() });
         }
@@ -54,11 +54,7 @@ impl Pool {
 
     /// Closes all connections.
     pub(super) fn clear(&self) {
-        self.lock().clear();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().clear();
     }
 }
 
@@ -78,7 +74,7 @@ mod tests {
         for age in ages {
             let (ours, peer) = pair();
             pool.put(Stream::Plain(Wire::new(ours)));
-            pool.lock().last_mut().unwrap().since -= Duration::from_secs(*age);
+            pool.0.lock().last_mut().unwrap().since -= Duration::from_secs(*age);
             peers.push(peer);
         }
         (pool, peers)
@@ -99,7 +95,7 @@ mod tests {
         let mut speaks = peers.pop().unwrap();
         speaks.write_all(b"HTTP/1.1 200 OK\r\n").unwrap();
         drop(peers.pop());
-        for stream in pool.lock().iter().skip(1) {
+        for stream in pool.0.lock().iter().skip(1) {
             stream.stream.wire().socket().unwrap().peek(&mut [0]).unwrap();
         }
         assert!(pool.take(MAX_IDLE).is_some());
