@@ -141,9 +141,15 @@ pub(crate) fn read_text<'de, D: Deserializer<'de>, T>(
     what: &'static str,
     read: impl FnOnce(&str) -> Result<T, &'static str>,
 ) -> Result<T, D::Error> {
-    let json = text_of(deserializer)?;
-    let text = text_or_digits(&json).ok_or_else(|| D::Error::custom(format_args!("expected {what}")))?;
-    read(&text).map_err(D::Error::custom)
+    read(&text_in(deserializer, what)?).map_err(D::Error::custom)
+}
+
+fn text_in<'de, D: Deserializer<'de>>(deserializer: D, what: &str) -> Result<Cow<'de, str>, D::Error> {
+    let text = match text_of(deserializer)? {
+        Cow::Borrowed(json) => text_or_digits(json),
+        Cow::Owned(json) => text_or_digits(&json).map(|text| Cow::Owned(text.into_owned())),
+    };
+    text.ok_or_else(|| D::Error::custom(format_args!("expected {what}")))
 }
 
 /// The text of a string, or the digits of a number; `None` for other values.
@@ -161,6 +167,12 @@ pub(crate) fn string(json: &str) -> Option<Cow<'_, str>> {
         true => from_str(json).ok().map(Cow::Owned),
         false => Some(inside.into()),
     }
+}
+
+/// The value of a number. `str::parse` would add 17 kB to a program.
+pub(crate) fn number(json: &str) -> Option<f64> {
+    let too_large = || json.starts_with(|c: char| c.is_ascii_digit()).then_some(f64::INFINITY);
+    serde_json::from_str(json).ok().or_else(too_large)
 }
 
 /// Returns the text of a string value; `None` for other values.

@@ -42,6 +42,7 @@ impl<'a> Commands<'a> {
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "listCustomCommands")]
+    #[inline]
     pub fn list(self) -> Result<List<CustomCommand>> {
         self.client.get(["custom-commands", self.agency.as_str(), "commands"])?.list("commands")
     }
@@ -68,6 +69,7 @@ impl<'a> Commands<'a> {
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such command; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "deleteCustomCommand")]
+    #[inline]
     pub fn delete(self, id: &CommandId) -> Result<()> {
         self.client.delete(self.path(id))?.done()
     }
@@ -79,6 +81,7 @@ impl<'a> Commands<'a> {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency's commands,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such command; otherwise the kinds of [every
     /// call](crate::rest#errors).
+    #[inline]
     pub fn hook_key(self, id: &CommandId) -> Result<HookKey> {
         let call = self.client.post(self.key_path(id))?;
         Ok(call.read(answer::read::<KeyReply>)?.hook_key)
@@ -90,6 +93,7 @@ impl<'a> Commands<'a> {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency's commands,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such command; otherwise the kinds of [every
     /// call](crate::rest#errors).
+    #[inline]
     pub fn revoke_hook_key(self, id: &CommandId) -> Result<()> {
         self.client.delete(self.key_path(id))?.done()
     }
@@ -193,6 +197,7 @@ impl CreateCommand<'_> {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name contains a slash, or no letter or digit; otherwise the kinds
     /// of [every call](crate::rest#errors).
+    #[inline]
     pub fn send(self) -> Result<CreatedCommand> {
         let Commands { client, agency } = self.commands;
         let call = client.post(["custom-commands", agency.as_str(), "commands"])?;
@@ -225,6 +230,7 @@ impl UpdateCommand<'_> {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name contains a slash, or no letter or digit; otherwise the kinds
     /// of [every call](crate::rest#errors).
+    #[inline]
     pub fn send(self) -> Result<CustomCommand> {
         let body = self.body.checked()?;
         self.commands.client.patch(self.commands.path(&self.id))?.body(&body)?.one("command")

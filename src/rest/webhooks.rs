@@ -42,6 +42,7 @@ impl Client {
     /// # Errors
     /// The kinds of [every call](crate::rest#errors).
     #[doc(alias = "listWebhookEventTypes")]
+    #[inline]
     pub fn webhook_event_types(&self) -> Result<List<WebhookEventType>> {
         self.get(["webhook-subscriptions", "meta", "events"])?.read(webhook::event_types)
     }
@@ -55,6 +56,7 @@ impl<'a> Webhooks<'a> {
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "listWebhookSubscriptions")]
+    #[inline]
     pub fn list(self) -> Result<List<Subscription>> {
         let call = self.client.get(["webhook-subscriptions", self.agency.as_str()])?;
         call.read(|json| answer::list(json, "subscriptions"))
@@ -85,6 +87,7 @@ impl<'a> Webhooks<'a> {
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such subscription; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "deleteWebhookSubscription")]
+    #[inline]
     pub fn delete(self, id: &SubscriptionId) -> Result<()> {
         self.client.delete(["webhook-subscriptions", self.agency.as_str(), id.as_str()])?.done()
     }
@@ -151,6 +154,7 @@ impl CreateSubscription<'_> {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
     /// call](crate::rest#errors).
+    #[inline]
     pub fn send(self) -> Result<Subscription> {
         let Webhooks { client, agency } = self.webhooks;
         let call = client.post(["webhook-subscriptions", agency.as_str()])?.body(&self.body)?;
@@ -177,6 +181,7 @@ impl UpdateSubscription<'_> {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such subscription; otherwise the kinds of [every
     /// call](crate::rest#errors).
+    #[inline]
     pub fn send(self) -> Result<Subscription> {
         let Webhooks { client, agency } = self.webhooks;
         let call = client.patch(["webhook-subscriptions", agency.as_str(), self.id.as_str()])?;

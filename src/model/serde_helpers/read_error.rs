@@ -46,6 +46,11 @@ impl Error for ReadError {
     }
 
     #[cold]
+    fn duplicate_field(field: &'static str) -> Self {
+        ReadError::new(&format!("duplicate field `{field}`"))
+    }
+
+    #[cold]
     fn invalid_type(_: Unexpected<'_>, expected: &dyn serde::de::Expected) -> Self {
         ReadError(Box::new(Why::Other(format!("expected {expected}"))))
     }
