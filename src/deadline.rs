@@ -3,6 +3,7 @@
 //! `Instant + Duration` panics if the sum is out of the clock's range. A program may set `Duration::MAX`, which means
 //! "no limit". So only this module adds limits to instants.
 
+use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 pub(crate) use crate::sync::now;
@@ -23,6 +24,18 @@ pub(crate) fn since(start: Instant) -> Duration {
 /// The moment `limit` after `start`. A limit of more than 30 years counts as 30 years.
 pub(crate) fn later(start: Instant, limit: Duration) -> Instant {
     start.checked_add(limit.min(LONGEST)).unwrap_or(start)
+}
+
+/// Takes a lock that is usually held for microseconds. `None` if it is still held at `deadline`.
+pub(crate) fn lock<T>(mutex: &Mutex<T>, deadline: Instant) -> Option<MutexGuard<'_, T>> {
+    loop {
+        match mutex.try_lock() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return None,
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ impl Agent {
         let session =
             Session::open(&name, target, Arc::new(host), limits, options.policy, cancel, connection)?;
         let inner = Arc::new(Inner {
-            delivery: Delivery::new(session.log().clone(), memory.clone()),
+            delivery: Delivery::new(session.ready(), session.log().clone(), memory.clone()),
             session,
             client,
             me,

@@ -25,6 +25,7 @@ mod room;
 mod rooms;
 pub(crate) mod run;
 pub(crate) mod send;
+mod source;
 mod stats;
 mod thinking;
 mod trace;

@@ -95,7 +95,7 @@ impl Resolver {
                 return Err(Error::timeout(format!("looking up the name {host} took too long")));
             }
             let slice = left.min(CANCEL_CHECK);
-            answer = look_up.answered.wait_timeout(answer, slice);
+            answer = look_up.answered.wait_for(answer, Some(slice));
         };
         let found = found.map_err(|error| {
             let text = format!("the name {host} cannot be looked up: {error}");

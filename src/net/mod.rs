@@ -21,4 +21,3 @@ pub(crate) use http::Http;
 pub(crate) use secrets::Secrets;
 pub(crate) use tls::Stream;
 pub(crate) use url::ApiUrl;
-pub(crate) use wire::ReadBuffer;

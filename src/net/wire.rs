@@ -1,18 +1,19 @@
 //! The lowest stream: one TCP socket, below TLS and WebSocket.
 //!
 //! The stream starts in *direct* mode: blocking I/O under one absolute deadline, for handshakes and HTTP.
-//! [`Wire::start_feeding`] changes it to *fed* mode: the thread with the reader role blocks on [`Wire::socket`] without
-//! a lock and passes the bytes to the wire, so that TLS and WebSocket never block in a read.
+//! [`Wire::start_feeding`] changes it to *fed* mode: the thread with the reader role blocks in [`WireReader::read`],
+//! without the lock that the wire is under. The wire then takes the bytes from a queue, so that TLS and WebSocket never
+//! block in a read.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::ops::Range;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::read_size::{self, ReadSize};
 
-/// The most bytes that were fed and not read. A reader that decodes the fed bytes stays far below this limit.
+/// The most bytes in a queue. A reader whose bytes are decoded after each read stays far below this limit.
 const MAX_QUEUED: usize = 1024 * 1024;
 /// A socket timeout that differs by less is not set again. This saves a system call per read.
 const SLACK: Duration = Duration::from_millis(10);
@@ -43,7 +44,24 @@ pub(crate) struct Wire {
 #[derive(Debug)]
 enum Mode {
     Direct,
-    Fed { queue: Chunk, ended: bool, write_timeout: Option<Duration> },
+    Fed { queue: Arc<Queue>, write_timeout: Duration },
+}
+
+/// The bytes that a [`WireReader`] has read and the wire has not taken.
+#[derive(Debug, Default)]
+struct Queue(Mutex<Queued>);
+
+#[derive(Debug, Default)]
+struct Queued {
+    chunk: Chunk,
+    /// The socket has ended.
+    ended: bool,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Queued> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Wire {
@@ -74,23 +92,31 @@ impl Wire {
         self.deadline = Some(self.deadline.map_or(deadline, |set| set.min(deadline)));
     }
 
-    /// Changes to fed mode: reads take the bytes that were fed, and the reader controls the socket's read timeout.
-    pub(crate) fn start_feeding(&mut self) -> io::Result<()> {
+    /// Changes to fed mode: reads take the bytes that the returned reader has read. A write may block for
+    /// `write_timeout`; see [`set_write_timeout`](Wire::set_write_timeout).
+    pub(crate) fn start_feeding(&mut self, write_timeout: Duration) -> io::Result<WireReader> {
+        let socket = self.socket()?;
         self.deadline = None;
         set_limit(&mut self.read_limit, None, |limit| self.socket.set_read_timeout(limit))?;
-        self.mode = Mode::Fed { queue: Chunk::default(), ended: false, write_timeout: None };
-        Ok(())
+        let queue = Arc::<Queue>::default();
+        self.mode = Mode::Fed { queue: Arc::clone(&queue), write_timeout };
+        self.set_write_timeout(write_timeout)?;
+        Ok(WireReader { socket: Arc::new(socket), queue, chunk: Chunk::default(), size: ReadSize::default() })
     }
 
     /// Fed mode: how long a write may block. Only this limit ends a write to a peer that does not read. Heartbeats are
     /// not answered during a blocked write, so keep the limit well below the peer's timeout.
     pub(crate) fn set_write_timeout(&mut self, limit: Duration) -> io::Result<()> {
         let limit = limit.max(SHORTEST);
-        set_limit(&mut self.write_limit, Some(limit), |limit| self.socket.set_write_timeout(limit))?;
+        self.limit_write(Some(limit))?;
         if let Mode::Fed { write_timeout, .. } = &mut self.mode {
-            *write_timeout = Some(limit);
+            *write_timeout = limit;
         }
         Ok(())
+    }
+
+    fn limit_write(&mut self, limit: Option<Duration>) -> io::Result<()> {
+        set_limit(&mut self.write_limit, limit, |limit| self.socket.set_write_timeout(limit))
     }
 
     /// Fed mode: whether writes wait until the system takes the bytes. If a write does not wait, the rest of the bytes
@@ -107,12 +133,7 @@ impl Wire {
     /// Fed mode: writes the kept bytes, and waits.
     pub(crate) fn flush_overflow(&mut self) -> io::Result<()> {
         let bytes = std::mem::take(&mut self.overflow);
-        let mut rest = bytes.as_slice();
-        while !rest.is_empty() {
-            let count = self.write_once(rest)?;
-            rest = rest.get(count..).unwrap_or_default();
-        }
-        Ok(())
+        self.write_all(&bytes)
     }
 
     /// Writes what the system takes at once, and keeps the rest.
@@ -122,7 +143,7 @@ impl Wire {
         }
         let mut rest = bytes;
         if self.overflow.is_empty() {
-            set_limit(&mut self.write_limit, Some(SHORTEST), |limit| self.socket.set_write_timeout(limit))?;
+            self.limit_write(Some(SHORTEST))?;
             match (&*self.socket).write(bytes) {
                 Ok(count) => {
                     self.written += count as u64;
@@ -140,7 +161,7 @@ impl Wire {
         Ok(bytes.len())
     }
 
-    /// Another handle of the same socket, for reading without a lock and for `shutdown`.
+    /// Another handle of the same socket.
     pub(crate) fn socket(&self) -> io::Result<TcpStream> {
         self.socket.try_clone()
     }
@@ -149,65 +170,28 @@ impl Wire {
         Arc::downgrade(&self.socket)
     }
 
-    /// Fed mode: adds bytes that came from the socket.
-    ///
-    /// # Errors
-    /// `OutOfMemory` if far more bytes were fed than read.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.mode {
-            Mode::Fed { queue, .. } => queue.append(bytes),
-            Mode::Direct => Err(io::Error::other("fed before start_feeding")),
-        }
-    }
-
-    /// Fed mode: takes the bytes in the buffer, without a copy if all earlier bytes were read. The buffer is empty
-    /// afterwards.
-    ///
-    /// # Errors
-    /// `OutOfMemory` if far more bytes were fed than read.
-    pub(crate) fn feed_from(&mut self, buffer: &mut ReadBuffer) -> io::Result<()> {
-        match &mut self.mode {
-            Mode::Fed { queue, .. } if queue.is_empty() => {
-                std::mem::swap(queue, &mut buffer.chunk);
-                buffer.chunk.clear();
-                Ok(())
-            }
-            _ => {
-                self.feed(buffer.chunk.unread())?;
-                buffer.chunk.clear();
-                Ok(())
-            }
-        }
-    }
-
     /// Fed mode: takes all fed bytes without a copy and leaves `spare` in their place. Returns the bytes and their
     /// range, which is empty if there are none. Returns `None` in direct mode, because only a read can find bytes
     /// there.
     pub(crate) fn take_fed(&mut self, spare: impl FnOnce() -> Vec<u8>) -> Option<(Vec<u8>, Range<usize>)> {
-        let Mode::Fed { queue, .. } = &mut self.mode else { return None };
-        if queue.is_empty() {
+        let Mode::Fed { queue, .. } = &self.mode else { return None };
+        let chunk = &mut queue.lock().chunk;
+        if chunk.is_empty() {
             return Some((Vec::new(), 0..0));
         }
-        let range = queue.start..queue.end;
-        let bytes = std::mem::replace(&mut queue.bytes, spare());
-        queue.clear();
+        let range = chunk.start..chunk.end;
+        let bytes = std::mem::replace(&mut chunk.bytes, spare());
+        chunk.clear();
         Some((bytes, range))
     }
 
     /// Fed mode: frees the memory of the queue if the queue is empty.
     #[cfg(any(feature = "agents", crustocean_model))]
     pub(crate) fn release_queue(&mut self) {
-        if let Mode::Fed { queue, .. } = &mut self.mode
-            && queue.is_empty()
-        {
-            *queue = Chunk::default();
-        }
-    }
-
-    /// Fed mode: notes that the socket has ended. Reads return `Ok(0)` after the fed bytes.
-    pub(crate) fn end(&mut self) {
-        if let Mode::Fed { ended, .. } = &mut self.mode {
-            *ended = true;
+        let Mode::Fed { queue, .. } = &self.mode else { return };
+        let chunk = &mut queue.lock().chunk;
+        if chunk.is_empty() {
+            *chunk = Chunk::default();
         }
     }
 
@@ -262,17 +246,13 @@ impl Wire {
         if let Some(kind) = self.write_failure {
             return Err(kind.into());
         }
-        // Fed mode: when this write began, and its time limit.
-        let limited = match &self.mode {
-            Mode::Direct => None,
-            Mode::Fed { write_timeout, .. } => write_timeout.map(|limit| (Instant::now(), limit)),
-        };
+        let started = Instant::now();
         loop {
             let limit = match &self.mode {
                 Mode::Direct => self.time_left()?,
-                Mode::Fed { write_timeout, .. } => *write_timeout,
+                Mode::Fed { write_timeout, .. } => Some(*write_timeout),
             };
-            set_limit(&mut self.write_limit, limit, |limit| self.socket.set_write_timeout(limit))?;
+            self.limit_write(limit)?;
             match (&*self.socket).write(bytes) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => {
@@ -280,9 +260,9 @@ impl Wire {
                     self.written += count as u64;
                     // The system took some bytes until the timeout. If the rest got a new timeout, a slow peer could
                     // block the writer and its lock forever.
-                    if let Some((started, limit)) = limited
+                    if let Mode::Fed { write_timeout, .. } = &self.mode
                         && count < bytes.len()
-                        && started.elapsed() >= limit
+                        && started.elapsed() >= *write_timeout
                     {
                         self.write_failure = Some(ErrorKind::TimedOut);
                     }
@@ -298,12 +278,15 @@ impl Read for Wire {
         if buffer.is_empty() {
             return Ok(0);
         }
-        let count = match &mut self.mode {
+        let count = match &self.mode {
             Mode::Direct => self.read_direct(buffer)?,
-            Mode::Fed { queue, ended, .. } => match queue.take(buffer) {
-                0 if !*ended => return Err(ErrorKind::WouldBlock.into()),
-                count => count,
-            },
+            Mode::Fed { queue, .. } => {
+                let mut queued = queue.lock();
+                match queued.chunk.take(buffer) {
+                    0 if !queued.ended => return Err(ErrorKind::WouldBlock.into()),
+                    count => count,
+                }
+            }
         };
         self.saw_end |= count == 0;
         Ok(count)
@@ -417,53 +400,66 @@ impl Chunk {
     }
 }
 
-/// The buffer that the reader fills without a lock, before it [feeds](Wire::feed_from) the wire. It grows under load
-/// and shrinks afterwards.
+/// The half of a wire in fed mode that reads from the socket. Its buffer grows under load and shrinks afterwards.
 #[derive(Debug)]
-pub(crate) struct ReadBuffer {
+pub(crate) struct WireReader {
+    socket: Arc<TcpStream>,
+    queue: Arc<Queue>,
+    /// Changes its place with the empty chunk in the queue, so that no byte is copied.
     chunk: Chunk,
     size: ReadSize,
 }
 
-impl ReadBuffer {
-    pub(crate) fn new() -> Self {
-        ReadBuffer { chunk: Chunk::default(), size: ReadSize::default() }
+impl WireReader {
+    pub(crate) fn socket(&self) -> &Arc<TcpStream> {
+        &self.socket
     }
 
-    /// Reads once, and repeats the read only after a signal. Drops earlier bytes that were not fed.
-    pub(crate) fn read(&mut self, socket: &mut impl Read) -> io::Result<usize> {
-        self.chunk.clear();
+    /// Reads once, and queues the bytes for the wire. Repeats the read only after a signal.
+    ///
+    /// # Errors
+    /// Those of the socket; `OutOfMemory` if the wire does not take the bytes.
+    pub(crate) fn read(&mut self) -> io::Result<usize> {
         if self.chunk.bytes.len() != self.size.get() {
             self.chunk.bytes = vec![0; self.size.get()];
         }
         let count = loop {
-            match socket.read(&mut self.chunk.bytes) {
+            match (&*self.socket).read(&mut self.chunk.bytes) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => break result?,
             }
         };
-        self.chunk.end = count;
         self.size.adapt(count);
+        if count == 0 {
+            self.end();
+            return Ok(0);
+        }
+        self.chunk.end = count;
+        let mut queued = self.queue.lock();
+        if queued.chunk.is_empty() {
+            std::mem::swap(&mut queued.chunk, &mut self.chunk);
+        } else {
+            queued.chunk.append(self.chunk.unread())?;
+        }
+        self.chunk.clear();
         Ok(count)
     }
 
-    /// Whether the last read filled the buffer, so that the socket may have more bytes. Call this before the bytes are
-    /// fed.
-    #[cfg(any(feature = "agents", crustocean_model))]
-    pub(crate) fn is_full(&self) -> bool {
-        self.chunk.end >= self.chunk.bytes.len()
+    /// Ends the wire's reads: they return `Ok(0)` after the queued bytes.
+    pub(crate) fn end(&self) {
+        self.queue.lock().ended = true;
     }
 
-    /// Frees the memory of the buffer. Bytes that were not fed are lost.
+    /// The most bytes that the next read returns.
+    #[cfg(any(feature = "agents", crustocean_model))]
+    pub(crate) fn buffer_size(&self) -> usize {
+        self.size.get()
+    }
+
+    /// Frees the memory of the buffer.
     #[cfg(any(feature = "agents", crustocean_model))]
     pub(crate) fn release(&mut self) {
         self.chunk = Chunk::default();
-    }
-
-    /// Bytes that were read and not fed yet.
-    #[cfg(test)]
-    pub(crate) fn filled(&self) -> &[u8] {
-        self.chunk.unread()
     }
 }
 
@@ -480,11 +476,16 @@ mod tests {
         result.err().map_or(ErrorKind::Other, |error| error.kind())
     }
 
-    fn fed() -> (Wire, TcpStream) {
+    fn fed() -> (Wire, WireReader, TcpStream) {
         let (ours, peer) = pair();
         let mut wire = Wire::new(ours);
-        wire.start_feeding().unwrap();
-        (wire, peer)
+        let reader = wire.start_feeding(Duration::from_secs(5)).unwrap();
+        (wire, reader, peer)
+    }
+
+    /// Queues bytes as if they were read from the socket.
+    fn feed(reader: &WireReader, bytes: &[u8]) -> io::Result<()> {
+        reader.queue.lock().chunk.append(bytes)
     }
 
     /// Writes until a write fails.
@@ -539,14 +540,14 @@ mod tests {
 
     #[test]
     fn fed_bytes_come_out_in_order() {
-        let (mut wire, _peer) = fed();
+        let (mut wire, reader, _peer) = fed();
         let mut buffer = [0; 3];
         assert_eq!(kind(wire.read(&mut buffer)), ErrorKind::WouldBlock);
-        wire.feed(b"abcd").unwrap();
-        wire.feed(b"e").unwrap();
+        feed(&reader, b"abcd").unwrap();
+        feed(&reader, b"e").unwrap();
         assert_eq!((wire.read(&mut buffer).unwrap(), &buffer), (3, b"abc"));
-        wire.feed(b"fg").unwrap();
-        wire.end();
+        feed(&reader, b"fg").unwrap();
+        reader.end();
         let mut rest = Vec::new();
         wire.read_to_end(&mut rest).unwrap();
         assert_eq!(rest, b"defg");
@@ -556,11 +557,11 @@ mod tests {
 
     #[test]
     fn fed_bytes_are_taken_without_a_copy() {
-        let (mut wire, _peer) = fed();
+        let (mut wire, reader, _peer) = fed();
         let take =
             |wire: &mut Wire| wire.take_fed(|| vec![7; 10]).map(|(bytes, range)| bytes[range].to_vec());
         assert_eq!(take(&mut wire), Some(Vec::new()), "nothing is there yet");
-        wire.feed(b"abc").unwrap();
+        feed(&reader, b"abc").unwrap();
         wire.read_exact(&mut [0]).unwrap();
         assert_eq!(take(&mut wire).unwrap(), b"bc");
         assert_eq!(kind(wire.read(&mut [0])), ErrorKind::WouldBlock);
@@ -569,19 +570,19 @@ mod tests {
 
     #[test]
     fn a_buffer_is_handed_over_without_a_copy() {
-        let (mut wire, _peer) = fed();
-        let mut buffer = ReadBuffer::new();
-        buffer.read(&mut b"hello".as_slice()).unwrap();
-        assert_eq!(buffer.filled(), b"hello");
-        let before = buffer.chunk.bytes.as_ptr();
-        wire.feed_from(&mut buffer).unwrap();
-        assert!(buffer.filled().is_empty());
-        let Mode::Fed { queue, .. } = &wire.mode else { panic!() };
-        assert_eq!(queue.bytes.as_ptr(), before);
-        // The buffer still has bytes, so new bytes are appended.
-        buffer.read(&mut b" world".as_slice()).unwrap();
-        wire.feed_from(&mut buffer).unwrap();
-        wire.end();
+        let (mut wire, mut reader, mut peer) = fed();
+        peer.write_all(b"hello").unwrap();
+        reader.chunk.bytes = vec![0; reader.size.get()];
+        let before = reader.chunk.bytes.as_ptr();
+        assert_eq!(reader.read().unwrap(), 5);
+        assert!(reader.chunk.is_empty());
+        assert_eq!(reader.queue.lock().chunk.bytes.as_ptr(), before);
+        // The queue still has bytes, so new bytes are appended.
+        peer.write_all(b" world").unwrap();
+        assert_eq!(reader.read().unwrap(), 6);
+        assert!(reader.chunk.is_empty());
+        drop(peer);
+        assert_eq!(reader.read().unwrap(), 0);
         let mut all = String::new();
         wire.read_to_string(&mut all).unwrap();
         assert_eq!(all, "hello world");
@@ -589,12 +590,12 @@ mod tests {
 
     #[test]
     fn the_queue_is_bounded_and_gives_memory_back() {
-        let (mut wire, _peer) = fed();
+        let (mut wire, reader, _peer) = fed();
         let block = vec![7; MAX_QUEUED / 4];
         for _ in 0..4 {
-            wire.feed(&block).unwrap();
+            feed(&reader, &block).unwrap();
         }
-        assert!(wire.feed(b"x").is_err());
+        assert!(feed(&reader, b"x").is_err());
         let mut buffer = vec![0; 100_000];
         let mut total = 0;
         while let Ok(count) = wire.read(&mut buffer) {
@@ -602,14 +603,13 @@ mod tests {
             total += count;
         }
         assert_eq!(total, MAX_QUEUED);
-        let Mode::Fed { queue, .. } = &wire.mode else { panic!() };
-        assert!(queue.bytes.capacity() <= read_size::MAX);
-        wire.feed(&block).unwrap();
+        assert!(reader.queue.lock().chunk.bytes.capacity() <= read_size::MAX);
+        feed(&reader, &block).unwrap();
     }
 
     #[test]
     fn a_write_nobody_reads_fails_and_is_remembered() {
-        let (mut wire, mut peer) = fed();
+        let (mut wire, reader, mut peer) = fed();
         wire.set_write_timeout(Duration::from_millis(200)).unwrap();
         let started = Instant::now();
         assert_eq!(fill(&mut wire), ErrorKind::TimedOut);
@@ -621,13 +621,13 @@ mod tests {
         assert_eq!(kind(wire.write(b"x")), ErrorKind::TimedOut);
         assert!(started.elapsed() < Duration::from_millis(150));
         // Reads still work.
-        wire.feed(b"x").unwrap();
+        feed(&reader, b"x").unwrap();
         assert_eq!(wire.read(&mut [0]).unwrap(), 1);
     }
 
     #[test]
     fn a_peer_that_drips_cannot_hold_the_writer() {
-        let (mut wire, mut peer) = fed();
+        let (mut wire, _reader, mut peer) = fed();
         wire.set_write_timeout(Duration::from_millis(300)).unwrap();
         let (stop, stopped) = mpsc::channel::<()>();
         let drip = thread::spawn(move || {
@@ -647,22 +647,19 @@ mod tests {
 
     #[test]
     fn a_reader_without_a_lock_feeds_the_wire() {
-        let (mut wire, mut peer) = fed();
-        let mut socket = wire.socket().unwrap();
-        let mut buffer = ReadBuffer::new();
+        let (mut wire, mut reader, mut peer) = fed();
         peer.write_all(b"hi").unwrap();
-        buffer.read(&mut socket).unwrap();
-        wire.feed_from(&mut buffer).unwrap();
+        assert_eq!(reader.read().unwrap(), 2);
         let mut text = [0; 2];
         wire.read_exact(&mut text).unwrap();
         assert_eq!(&text, b"hi");
         wire.write_all(b"ho").unwrap();
         peer.read_exact(&mut text).unwrap();
         assert_eq!((&text, wire.written()), (b"ho", 2));
-        // Shutting down the clone ends a blocked read.
-        let reader = thread::spawn(move || buffer.read(&mut socket).map(|count| (count, socket)));
+        // Shutting down the socket ends a blocked read.
+        let blocked = thread::spawn(move || reader.read());
         wire.socket().unwrap().shutdown(Shutdown::Both).unwrap();
-        assert_eq!(reader.join().unwrap().unwrap().0, 0);
+        assert_eq!(blocked.join().unwrap().unwrap(), 0);
     }
 
     #[test]

@@ -50,3 +50,17 @@ pub(crate) enum SendFailure {
     /// The packet itself is not valid. The connection is good.
     Refused(Error),
 }
+
+impl SendFailure {
+    pub(crate) fn busy(what: &str) -> Self {
+        SendFailure::Busy(Disconnect::new(reason::TRANSPORT_ERROR, what))
+    }
+
+    /// The end of the connection, if no send may fail.
+    pub(crate) fn into_end(self) -> Disconnect {
+        match self {
+            SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end) => end,
+            SendFailure::Refused(error) => Disconnect::new(reason::TRANSPORT_ERROR, error.to_string()),
+        }
+    }
+}

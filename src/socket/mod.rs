@@ -36,15 +36,16 @@ pub(crate) use protocol::event::AckArgs;
 pub use protocol::event::RawEvent;
 pub(crate) use session::backoff::pause_before_retry;
 pub(crate) use session::connection::connect::Opened;
-pub(crate) use session::consumer::{Announced, Waited, Waker};
 pub(crate) use session::log_queue::{LogQueue, note};
 pub(crate) use session::policy::Policy;
 pub use session::policy::{DisconnectPolicy, Reconnect};
-pub(crate) use session::queue::Item;
+pub(crate) use session::queue::{Item, ReadyItems};
+pub(crate) use session::reader::Waited;
 pub(crate) use session::scheduled::Repeating;
 pub(crate) use session::sender::ConnectionHandle;
 pub(crate) use session::subscriber::{Filter, Needle};
 pub(crate) use session::subscription::Heard;
+pub(crate) use session::waker::{Announced, Waker};
 pub(crate) use session::{Host, Limits, Session, SessionId, SessionSubscription};
 #[cfg(feature = "agents")]
 pub(crate) use set::{NextReady, SessionSet};

@@ -28,14 +28,16 @@ impl Condvar {
         Condvar::default()
     }
 
-    /// Releases the lock and waits for a notification. May return earlier.
-    pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-        self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// As [`wait`](Condvar::wait), for `limit` at most.
-    pub(crate) fn wait_timeout<'a, T>(&self, guard: MutexGuard<'a, T>, limit: Duration) -> MutexGuard<'a, T> {
-        self.0.wait_timeout(guard, limit).unwrap_or_else(PoisonError::into_inner).0
+    /// Releases the lock and waits for a notification, for `limit` at most. May return earlier.
+    pub(crate) fn wait_for<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        limit: Option<Duration>,
+    ) -> MutexGuard<'a, T> {
+        match limit {
+            None => self.0.wait(guard).unwrap_or_else(PoisonError::into_inner),
+            Some(limit) => self.0.wait_timeout(guard, limit).unwrap_or_else(PoisonError::into_inner).0,
+        }
     }
 
     pub(crate) fn notify_one(&self) {

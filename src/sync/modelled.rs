@@ -92,6 +92,14 @@ impl Condvar {
         self.wait_timeout(guard, FOREVER)
     }
 
+    pub(crate) fn wait_for<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        limit: Option<Duration>,
+    ) -> MutexGuard<'a, T> {
+        self.wait_timeout(guard, limit.unwrap_or(FOREVER))
+    }
+
     pub(crate) fn wait_timeout<'a, T>(&self, guard: MutexGuard<'a, T>, limit: Duration) -> MutexGuard<'a, T> {
         let wait = Arc::new(Wait { thread: shuttle::thread::current(), state: AtomicU8::new(WAITS) });
         let until = (limit < FOREVER).then(|| now() + limit);

@@ -9,6 +9,7 @@
 //! messages and edits; other events pass. [Helpers](super::fill) read the histories and pass the missed messages to
 //! the delivery. No thread holds the lock during a request or while user code runs.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
@@ -16,12 +17,12 @@ use crate::agent::event::Event;
 use crate::agent::history::cursor::HistoryPosition;
 use crate::agent::history::fill;
 use crate::agent::history::shared::Shared;
-use crate::agent::history::state::State;
+use crate::agent::history::state::{State, is_new};
 use crate::agent::memory::Memory;
 use crate::error::Error;
 use crate::model::AgencyId;
 use crate::rest::Client;
-use crate::socket::{LogQueue, Session};
+use crate::socket::{Item, LogQueue, ReadyItems, Session};
 
 /// The sources of events and of missed messages.
 pub(crate) struct Source<'a> {
@@ -33,6 +34,10 @@ pub(crate) struct Source<'a> {
 #[derive(Debug)]
 pub(crate) struct Delivery {
     pub(super) shared: Arc<Shared>,
+    /// The session's next items.
+    items: Arc<ReadyItems>,
+    /// Whether something was missed. This may include events that are not messages.
+    missed: AtomicBool,
 }
 
 impl Drop for Delivery {
@@ -42,8 +47,8 @@ impl Drop for Delivery {
 }
 
 impl Delivery {
-    pub(crate) fn new(log: LogQueue, memory: Option<Arc<dyn Memory>>) -> Self {
-        Delivery { shared: Arc::new(Shared::new(log, memory)) }
+    pub(crate) fn new(items: Arc<ReadyItems>, log: LogQueue, memory: Option<Arc<dyn Memory>>) -> Self {
+        Delivery { shared: Arc::new(Shared::new(log, memory)), items, missed: AtomicBool::new(false) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -92,15 +97,15 @@ impl Delivery {
         let mut state = self.lock();
         let session = source.session;
         let event =
-            state.next(&mut || session.take(), &mut |generation| session.report_broken_event(generation));
+            state.next(&mut || self.items.take(), &mut |generation| session.report_broken_event(generation));
         if std::mem::take(&mut state.missed) {
-            self.shared.set_missed();
+            self.missed.store(true, Ordering::Release);
         }
         // Notifies only waiting helpers, because a notification is a system call even if no thread waits.
         let notify = state.waiting > 0;
         let more = event.is_some() && !state.ready.is_empty();
         for _ in 0..state.helpers_wanted() {
-            let helper = fill::start(Arc::clone(&self.shared), source.client.clone(), source.session.waker());
+            let helper = fill::start(Arc::clone(&self.shared), source.client.clone(), session.waker());
             if let Err(error) = helper {
                 state.helpers -= 1;
                 state.give_up_jobs(&error);
@@ -112,14 +117,14 @@ impl Delivery {
         }
         if more {
             // Wakes another thread for the other events, because this thread may handle its event for minutes.
-            source.session.nudge();
+            session.nudge();
         }
         event
     }
 
     /// Whether something was missed since the last call.
     pub(crate) fn take_missed(&self) -> bool {
-        self.shared.take_missed()
+        self.missed.load(Ordering::Acquire) && self.missed.swap(false, Ordering::AcqRel)
     }
 
     /// Closes the remaining gaps. Called when the session has ended and the queue is empty.
@@ -134,6 +139,110 @@ impl Delivery {
     /// Tells the helpers to stop. Each helper stops when its current request ends.
     pub(crate) fn stop(&self) {
         self.shared.stop();
+    }
+}
+
+/// What happens to an event that comes live.
+impl State {
+    /// Returns the next event to hand out. `take` returns the next item of the queue. `next` calls `broken` for an
+    /// event that is not JSON.
+    pub(super) fn next(
+        &mut self,
+        take: &mut dyn FnMut() -> Option<Item>,
+        broken: &mut dyn FnMut(u64),
+    ) -> Option<Event> {
+        loop {
+            if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                self.expire();
+            }
+            if let Some((event, size)) = self.ready.pop_front() {
+                self.ready_bytes -= size;
+                return Some(event);
+            }
+            let Some(item) = take() else {
+                self.emptied += 1;
+                return None;
+            };
+            let event = match item {
+                Item::Event(raw) => {
+                    let (generation, size) = (raw.generation, raw.size());
+                    match Event::from_raw(raw) {
+                        Some(event) => self.deliver_or_hold(event, size),
+                        None => {
+                            // The server has sent invalid data. `broken` closes the connection.
+                            broken(generation);
+                            None
+                        }
+                    }
+                }
+                item => self.note_item(item),
+            };
+            if event.is_some() {
+                return event;
+            }
+        }
+    }
+
+    /// Handles an event in the order of arrival: returns the event, holds it in the room's gap, or drops it as known.
+    fn deliver_or_hold(&mut self, event: Event, size: usize) -> Option<Event> {
+        let room = match &event {
+            Event::Message(message) => self.rooms.get_mut(&message.agency_id),
+            Event::MessageEdited(edit) => match &edit.agency_id {
+                Some(room) => self.rooms.get_mut(room),
+                None => self.rooms.values_mut().find(|room| room.contains(edit)),
+            },
+            _ => None,
+        };
+        // The agent has not joined this room, so the room has no gap. No entry is added, because a server could
+        // invent any number of rooms.
+        let Some(room) = room else { return Some(event) };
+        let Some(gap) = &mut room.gap else { return is_new(&mut room.cursor, &event).then_some(event) };
+        if matches!(&event, Event::Message(message) if room.cursor.has_heard(&message.id)) {
+            return None;
+        }
+        let (held, bytes) = (gap.held.len(), gap.held.bytes());
+        gap.held.push(event, size);
+        self.held += gap.held.len() - held;
+        self.held_bytes += gap.held.bytes() - bytes;
+        self.drop_excess();
+        None
+    }
+
+    /// Handles an item that is not a server event.
+    fn note_item(&mut self, item: Item) -> Option<Event> {
+        self.missed |= matches!(item, Item::Restored | Item::Lagged { .. });
+        match &item {
+            Item::Connected { again: true, .. } => {
+                for room in self.all_rooms() {
+                    self.open_gap(&room, false);
+                }
+            }
+            Item::Restored => {
+                for room in self.rooms_with_gaps() {
+                    self.open_gap(&room, true);
+                }
+            }
+            Item::Lagged { .. } => {
+                for room in self.all_rooms() {
+                    let waits = self.rooms.get(&room).and_then(|room| room.gap.as_ref());
+                    // A gap that has not ended stays open: the rejoin ends it.
+                    if waits.is_none_or(|gap| gap.ended) {
+                        self.open_gap(&room, true);
+                    }
+                }
+            }
+            Item::NotRestored { what, .. } => {
+                let room = AgencyId::from(what.as_str());
+                self.release(&room);
+                self.close_room(&room);
+                if let Some(event) = Event::decode(item) {
+                    self.push(event, 0);
+                }
+                return None;
+            }
+            _ => {}
+        }
+        Event::decode(item)
     }
 }
 

@@ -1,6 +1,5 @@
 //! The state of a delivery, protected by a lock. The [helpers](super::fill) that fill gaps call the methods here.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,14 +24,12 @@ pub(super) struct Shared {
     pub(super) memory: Option<Arc<dyn Memory>>,
     /// Notified when consumers have taken events, and when the helpers must stop.
     progress: Condvar,
-    /// Whether something was missed. This may include events that are not messages.
-    missed: AtomicBool,
 }
 
 impl Shared {
     pub(super) fn new(log: LogQueue, memory: Option<Arc<dyn Memory>>) -> Self {
         let state = Mutex::new(State::new(log.clone(), memory.clone()));
-        Shared { state, log, memory, progress: Condvar::new(), missed: AtomicBool::new(false) }
+        Shared { state, log, memory, progress: Condvar::new() }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -164,16 +161,6 @@ impl Shared {
             }
             state = self.wait(state, left);
         }
-    }
-
-    /// Notes that something was missed. This may include events that are not messages.
-    pub(super) fn set_missed(&self) {
-        self.missed.store(true, Ordering::Release);
-    }
-
-    /// Whether something was missed since the last call.
-    pub(super) fn take_missed(&self) -> bool {
-        self.missed.load(Ordering::Acquire) && self.missed.swap(false, Ordering::AcqRel)
     }
 
     /// Tells waiting helpers that consumers have taken events, or that the helpers must stop.

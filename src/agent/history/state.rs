@@ -1,4 +1,5 @@
-//! The state of a [delivery](super::delivery): the ready events, the rooms' cursors and the rooms' gaps.
+//! The state of a [delivery](super::delivery): the ready events, the rooms' cursors and the rooms' gaps. Here are the
+//! gaps: they open, are filled and close.
 //!
 //! One lock protects the state. The methods send no request and call no code of the program.
 
@@ -14,7 +15,7 @@ use crate::agent::memory::Memory;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, MessageEdited};
-use crate::socket::{Item, LogQueue, note};
+use crate::socket::{LogQueue, note};
 
 /// How long reading a history may take. After this time, the held messages are released without the missed ones. Each
 /// page restarts the time.
@@ -95,72 +96,8 @@ impl State {
         }
     }
 
-    /// Returns the next event to hand out. `take` returns the next item of the queue. `next` calls `broken` for an
-    /// event that is not JSON.
-    pub(super) fn next(
-        &mut self,
-        take: &mut dyn FnMut() -> Option<Item>,
-        broken: &mut dyn FnMut(u64),
-    ) -> Option<Event> {
-        loop {
-            if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                self.expire();
-            }
-            if let Some((event, size)) = self.ready.pop_front() {
-                self.ready_bytes -= size;
-                return Some(event);
-            }
-            let Some(item) = take() else {
-                self.emptied += 1;
-                return None;
-            };
-            let event = match item {
-                Item::Event(raw) => {
-                    let (generation, size) = (raw.generation, raw.size());
-                    match Event::from_raw(raw) {
-                        Some(event) => self.deliver_or_hold(event, size),
-                        None => {
-                            // The server has sent invalid data. `broken` closes the connection.
-                            broken(generation);
-                            None
-                        }
-                    }
-                }
-                item => self.note_item(item),
-            };
-            if event.is_some() {
-                return event;
-            }
-        }
-    }
-
-    /// Handles an event in the order of arrival: returns the event, holds it in the room's gap, or drops it as known.
-    fn deliver_or_hold(&mut self, event: Event, size: usize) -> Option<Event> {
-        let room = match &event {
-            Event::Message(message) => self.rooms.get_mut(&message.agency_id),
-            Event::MessageEdited(edit) => match &edit.agency_id {
-                Some(room) => self.rooms.get_mut(room),
-                None => self.rooms.values_mut().find(|room| room.contains(edit)),
-            },
-            _ => None,
-        };
-        // The agent has not joined this room, so the room has no gap. No entry is added, because a server could
-        // invent any number of rooms.
-        let Some(room) = room else { return Some(event) };
-        let Some(gap) = &mut room.gap else { return is_new(&mut room.cursor, &event).then_some(event) };
-        if matches!(&event, Event::Message(message) if room.cursor.has_heard(&message.id)) {
-            return None;
-        }
-        let (held, bytes) = (gap.held.len(), gap.held.bytes());
-        gap.held.push(event, size);
-        self.held += gap.held.len() - held;
-        self.held_bytes += gap.held.bytes() - bytes;
-        self.drop_excess();
-        None
-    }
-
     /// Drops held messages beyond the limit. The history has these messages, so the history is read again.
-    fn drop_excess(&mut self) {
+    pub(super) fn drop_excess(&mut self) {
         while self.held > MOST_HELD || self.held_bytes > MOST_HELD_BYTES && self.held > 1 {
             let gaps = self.rooms.values_mut().filter_map(|room| room.gap.as_mut());
             let Some(largest) = gaps.max_by_key(|gap| (gap.held.bytes(), gap.held.len())) else { return };
@@ -171,44 +108,7 @@ impl State {
         }
     }
 
-    /// Handles an item that is not a server event.
-    fn note_item(&mut self, item: Item) -> Option<Event> {
-        self.missed |= matches!(item, Item::Restored | Item::Lagged { .. });
-        match &item {
-            Item::Connected { again: true, .. } => {
-                for room in self.all_rooms() {
-                    self.open_gap(&room, false);
-                }
-            }
-            Item::Restored => {
-                for room in self.rooms_with_gaps() {
-                    self.open_gap(&room, true);
-                }
-            }
-            Item::Lagged { .. } => {
-                for room in self.all_rooms() {
-                    let waits = self.rooms.get(&room).and_then(|room| room.gap.as_ref());
-                    // A gap that has not ended stays open: the rejoin ends it.
-                    if waits.is_none_or(|gap| gap.ended) {
-                        self.open_gap(&room, true);
-                    }
-                }
-            }
-            Item::NotRestored { what, .. } => {
-                let room = AgencyId::from(what.as_str());
-                self.release(&room);
-                self.close_room(&room);
-                if let Some(event) = Event::decode(item) {
-                    self.push(event, 0);
-                }
-                return None;
-            }
-            _ => {}
-        }
-        Event::decode(item)
-    }
-
-    fn all_rooms(&self) -> Vec<AgencyId> {
+    pub(super) fn all_rooms(&self) -> Vec<AgencyId> {
         self.rooms.keys().cloned().collect()
     }
 
@@ -379,7 +279,7 @@ impl State {
         self.close_gap(id, error);
     }
 
-    fn expire(&mut self) {
+    pub(super) fn expire(&mut self) {
         let now = Instant::now();
         for id in self.rooms_with_gaps() {
             let gap = self.rooms.get(&id).and_then(|room| room.gap.as_ref());
@@ -416,7 +316,7 @@ impl State {
         self.push(Event::GapNotFilled { agency_id: id.clone(), error: Arc::new(error) }, 0);
     }
 
-    fn release(&mut self, id: &AgencyId) {
+    pub(super) fn release(&mut self, id: &AgencyId) {
         let Some(room) = self.rooms.get_mut(id) else { return };
         let Some(mut gap) = room.gap.take() else { return };
         room.cursor.end_resume();
@@ -453,7 +353,7 @@ pub(super) fn cannot_be_read(count: usize) -> Error {
 }
 
 /// Notes an event that is about to be handed out. Returns `false` if the event was handed out before.
-fn is_new(cursor: &mut Cursor, event: &Event) -> bool {
+pub(super) fn is_new(cursor: &mut Cursor, event: &Event) -> bool {
     match event {
         Event::Message(message) => cursor.hear(message),
         Event::MessageEdited(edit) => {

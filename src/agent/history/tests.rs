@@ -8,7 +8,6 @@ use crate::agent::history::cursor::Cursor;
 use crate::agent::history::room::Room;
 use crate::agent::history::state::{MOST_HELD, MOST_HELD_BYTES};
 use crate::model::Message;
-use crate::socket::Item;
 use crate::socket::RawEvent;
 
 fn json(id: &str) -> serde_json::Value {
@@ -32,7 +31,7 @@ fn connected() -> Item {
 
 /// A delivery with one room. The agent listens from the start of the room's history.
 fn delivery() -> Delivery {
-    let delivery = Delivery::new(LogQueue::new("@test"), None);
+    let delivery = Delivery::new(Arc::default(), LogQueue::new("@test"), None);
     let mut cursor = Cursor::new(false);
     cursor.begin_after(&[], true);
     delivery.lock().rooms.insert("a".into(), Room::new(cursor));

@@ -26,7 +26,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The data of a reading thread: the REST client, and the targets of its results.
-#[derive(Debug)]
 pub(crate) struct Reader {
     pub(crate) number: u64,
     pub(crate) client: Client,

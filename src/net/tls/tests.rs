@@ -15,7 +15,6 @@ use crate::net::cancel::CancelToken;
 use crate::net::http::{Method, Request};
 use crate::net::testing::{Setup, TIME_LIMIT, config, read_request, reply};
 use crate::net::url::ApiUrl;
-use crate::net::wire::ReadBuffer;
 
 /// The compiled-in libraries.
 fn backends() -> Vec<Tls> {
@@ -252,15 +251,12 @@ fn tls_runs_on_fed_bytes() {
     let address = start(authority.server("localhost", |_| ()), echo);
     for tls in backends() {
         let mut stream = dial(tls, &[authority.pem()], "localhost", address).unwrap();
-        stream.wire_mut().start_feeding().unwrap();
-        stream.wire_mut().set_write_timeout(Duration::from_secs(2)).unwrap();
-        let mut socket = stream.wire_mut().socket().unwrap();
-        socket.set_read_timeout(Some(TIME_LIMIT)).unwrap();
+        let mut reader = stream.wire_mut().start_feeding(Duration::from_secs(2)).unwrap();
+        reader.socket().set_read_timeout(Some(TIME_LIMIT)).unwrap();
         assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
 
         let message: Vec<u8> = (0..300_000u32).map(|number| (number % 251) as u8).collect();
         let sent = message.clone();
-        let mut buffer = ReadBuffer::new();
         let mut received = Vec::new();
         let mut part = vec![0; 100_000];
         for block in sent.chunks(50_000) {
@@ -272,15 +268,14 @@ fn tls_runs_on_fed_bytes() {
                     Ok(count) => received.extend_from_slice(&part[..count]),
                     Err(error) => {
                         assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{tls:?}");
-                        assert!(buffer.read(&mut socket).unwrap() > 0);
-                        stream.wire_mut().feed_from(&mut buffer).unwrap();
+                        assert!(reader.read().unwrap() > 0);
                     }
                 }
             }
         }
         assert!(received == message, "{tls:?}");
         assert_eq!(stream.wire().write_failure(), None);
-        stream.wire_mut().end();
+        reader.end();
         assert_eq!(stream.read(&mut [0]).unwrap(), 0, "{tls:?}");
     }
 }
@@ -296,8 +291,7 @@ fn a_write_that_fails_below_tls_is_remembered() {
     });
     for tls in backends() {
         let mut stream = dial(tls, &[authority.pem()], "localhost", address).unwrap();
-        stream.wire_mut().start_feeding().unwrap();
-        stream.wire_mut().set_write_timeout(Duration::from_millis(200)).unwrap();
+        stream.wire_mut().start_feeding(Duration::from_millis(200)).unwrap();
         let block = vec![0; 64 * 1024];
         let started = Instant::now();
         while stream.wire().write_failure().is_none() {

@@ -1,36 +1,24 @@
-//! Opens a connection: from the host name to the reply to CONNECT.
+//! Connects: opens a connection, sends CONNECT with the credentials, and waits for the reply.
 
 use std::time::{Duration, Instant};
 
-use tungstenite::{Message, Utf8Bytes, WebSocket};
-
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::{CancelToken, Secrets, Stream};
-use crate::socket::connection::Connection;
+use crate::net::{CancelToken, Secrets};
 use crate::socket::connection::decoder::Inbound;
-use crate::socket::disconnect::Disconnect;
-use crate::socket::disconnect::SendFailure;
-use crate::socket::protocol::engine_io::{self, EnginePacket, Handshake};
+use crate::socket::connection::{Connection, open};
+use crate::socket::disconnect::{Disconnect, SendFailure};
 use crate::socket::protocol::socket_io::{self, ConnectReply, Recovery};
 use crate::socket::target::Target;
-use crate::socket::transport::choice::{Transport, TransportMemory, polling_may_cure};
-use crate::socket::transport::polling;
+use crate::socket::transport::choice::TransportMemory;
 use crate::socket::transport::refusal::{is_about_credentials, refused_connect};
-use crate::socket::transport::websocket::frame_scanner::FrameScanner;
-use crate::socket::transport::websocket::handshake::{rejected_after_upgrade, remaining, upgrade};
 
-/// The most time for a WebSocket before polling is tried.
-const WEBSOCKET_SHARE: Duration = Duration::from_secs(8);
 /// How long an opened connection may wait for its CONNECT.
 const FRESH: Duration = Duration::from_secs(5);
 /// The limit for data before the reply to CONNECT.
 const EARLY: Early = Early { items: 256, bytes: 4 << 20 };
 /// The limit if the server was asked to replay missed events: the server sends these events before the reply.
 const EARLY_REPLAY: Early = Early { items: 4096, bytes: 32 << 20 };
-/// The limit for WebSocket pings before the open packet.
-const MAX_EARLY_PINGS: usize = 100;
-
 #[derive(Clone, Copy)]
 struct Early {
     items: usize,
@@ -67,9 +55,7 @@ impl ConnectFailure {
             | ConnectFailure::Failed(error) => error,
         }
     }
-}
 
-impl ConnectFailure {
     /// Whether the failure happened before the server could answer.
     pub(crate) fn is_of_the_network(&self) -> bool {
         matches!(self, ConnectFailure::Failed(error) if matches!(error.kind(), ErrorKind::Connect | ErrorKind::Timeout))
@@ -104,8 +90,7 @@ impl Opened {
     /// # Errors
     /// Why there is no connection.
     pub(crate) fn open(target: &Target, memory: &TransportMemory, cancel: &CancelToken) -> Result<Self> {
-        let connection = open(target, memory, cancel)?;
-        Ok(Opened { connection, at: Instant::now() })
+        Ok(Opened { connection: open::open(target, memory, cancel)?, at: Instant::now() })
     }
 
     /// Whether the server still keeps this connection: a server closes connections that send no CONNECT or answer no
@@ -150,10 +135,8 @@ impl Opened {
     ) -> Result<Connected, ConnectFailure> {
         let connection = self.connection;
         connection.send(hello.into()).map_err(|failure| match failure {
-            SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end) => {
-                broke(end, &target.secrets)
-            }
             SendFailure::Refused(error) => error,
+            other => broke(other.into_end(), &target.secrets),
         })?;
         let (reply, early) = await_reply(
             &connection,
@@ -178,103 +161,6 @@ pub(crate) fn connect(
     // Encodes first: invalid credentials need no connection.
     let hello = socket_io::encode_connect(auth, recovery)?;
     Opened::open(target, memory, cancel)?.say(hello, target, recovery)
-}
-
-/// Opens a connection over any transport that works.
-fn open(target: &Target, memory: &TransportMemory, cancel: &CancelToken) -> Result<Connection> {
-    let deadline = deadline::after(target.dial_timeout);
-    match target.transport {
-        Transport::Polling => open_polling(target, deadline, cancel),
-        Transport::Auto if cfg!(feature = "polling") => open_either(target, deadline, memory, cancel),
-        Transport::Auto | Transport::WebSocket => {
-            open_websocket(target, deadline, cancel).map_err(|(error, _)| error)
-        }
-    }
-}
-
-/// Opens a WebSocket, or long-polling if no WebSocket is possible.
-fn open_either(
-    target: &Target,
-    deadline: Instant,
-    memory: &TransportMemory,
-    cancel: &CancelToken,
-) -> Result<Connection> {
-    if memory.prefers_polling() {
-        return open_polling(target, deadline, cancel).inspect_err(|error| {
-            // The server answered and refused the request.
-            if error.status().is_some() {
-                memory.forget();
-            }
-        });
-    }
-    let share = WEBSOCKET_SHARE.min(target.dial_timeout.saturating_mul(2) / 3);
-    let (error, curable) = match open_websocket(target, deadline::after(share), cancel) {
-        Ok(connection) => {
-            memory.forget();
-            return Ok(connection);
-        }
-        Err(failure) => failure,
-    };
-    if !curable || cancel.is_cancelled() {
-        return Err(error);
-    }
-    crate::logging::info!("no WebSocket can be had ({error}), trying long-polling");
-    match open_polling(target, deadline, cancel) {
-        Ok(connection) => {
-            memory.polling_works();
-            Ok(connection)
-        }
-        // This is the server's own error, which a WebSocket upgrade does not always get.
-        Err(other) if matches!(other.status(), Some(401 | 403)) => Err(other),
-        Err(other) if other.retry_after() > error.retry_after() => Err(other),
-        // Otherwise the error of the WebSocket is more useful.
-        Err(other) => {
-            crate::logging::debug!("long-polling is no way either: {other}");
-            Err(error)
-        }
-    }
-}
-
-/// Opens a WebSocket. The flag beside the error says whether polling may work.
-fn open_websocket(
-    target: &Target,
-    deadline: Instant,
-    cancel: &CancelToken,
-) -> Result<Connection, (Error, bool)> {
-    let mut stream =
-        target.dialer.dial_cancellable(&target.url, deadline, cancel).map_err(|error| (error, false))?;
-    stream.wire_mut().set_deadline(Some(deadline));
-    let judged = |error: Error| {
-        let curable = polling_may_cure(&error);
-        (error, curable)
-    };
-    let mut ws = upgrade(stream, target).map_err(judged)?;
-    let text = first_text(&mut ws).map_err(judged)?;
-    let Ok(EnginePacket::Open(json)) = engine_io::decode(&text) else {
-        return Err((Error::protocol("the server's first message is not an open packet"), false));
-    };
-    Handshake::parse(json)
-        .and_then(|handshake| Connection::new(ws, handshake))
-        .map_err(|error| (error, false))
-}
-
-fn open_polling(target: &Target, deadline: Instant, cancel: &CancelToken) -> Result<Connection> {
-    Connection::polling(polling::open(target, deadline, cancel)?)
-}
-
-fn first_text(ws: &mut WebSocket<FrameScanner<Stream>>) -> Result<Utf8Bytes> {
-    for _ in 0..MAX_EARLY_PINGS {
-        match ws.read() {
-            Ok(Message::Text(text)) => return Ok(text),
-            Ok(Message::Ping(_) | Message::Pong(_)) => {}
-            Ok(_) => break,
-            Err(_) if ws.get_ref().frames.saw_http() => {
-                return Err(Error::protocol(rejected_after_upgrade()));
-            }
-            Err(error) => return Err(no_open_packet(&error)),
-        }
-    }
-    Err(Error::protocol("the server's first message is not an open packet"))
 }
 
 /// Reads until CONNECT is answered. Answers pings meanwhile.
@@ -315,7 +201,9 @@ fn await_reply(
         if counted > limit.items || bytes > limit.bytes {
             return Err(Error::protocol("the server sends events but does not answer CONNECT").into());
         }
-        remaining(deadline, "the server did not answer the Socket.IO CONNECT in time")?;
+        if Instant::now() >= deadline {
+            return Err(Error::timeout("the server did not answer the Socket.IO CONNECT in time").into());
+        }
         end = connection.turn(Some(deadline), &mut early).err();
     }
 }
@@ -337,20 +225,14 @@ fn broke(end: Disconnect, secrets: &Secrets) -> Error {
     )
 }
 
-fn no_open_packet(error: &tungstenite::Error) -> Error {
-    match error {
-        tungstenite::Error::Io(io) if matches!(io.kind(), std::io::ErrorKind::TimedOut) => {
-            Error::timeout("the server did not send its open packet in time")
-        }
-        _ => Error::new(ErrorKind::Connect, format!("the connection broke before the open packet: {error}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use tungstenite::Message;
+
     use super::*;
     use crate::net::settings::{ProxyChoice, TlsSettings};
     use crate::net::{ApiUrl, Dialer};
+    use crate::socket::transport::choice::Transport;
 
     /// Connects to a server that sends `before` and then `reply`. Also returns the payload of CONNECT.
     fn connect_to(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::transport::websocket::frame_scanner::Traffic;
 
 /// The time limit for one message.
@@ -19,6 +20,15 @@ pub(crate) enum Dead {
     Silent,
     /// One message took too long.
     TooSlow,
+}
+
+impl From<Dead> for Disconnect {
+    fn from(dead: Dead) -> Self {
+        match dead {
+            Dead::Silent => Disconnect::new(reason::PING_TIMEOUT, "nothing whole came for too long"),
+            Dead::TooSlow => Disconnect::new(reason::TRANSPORT_ERROR, "a message took longer than a minute"),
+        }
+    }
 }
 
 /// Complete messages and control frames are signs of life. Bytes of an incomplete message count only at a minimum

@@ -1,15 +1,19 @@
 //! One live connection.
 //!
 //! Reading and writing are separate. The thread with the reader role blocks in `read` on a clone of the TCP socket,
-//! *without the decoder's lock*. It then takes this lock for a short time, passes the bytes to TLS and WebSocket, and
-//! decodes them. A sender takes the same lock, encodes, and writes on its own thread. The lock is held during a write,
-//! so writes have a time limit.
+//! *without the link's lock*. It then takes this lock for a short time, and lets TLS, WebSocket and the decoder take the
+//! bytes. A sender takes the same lock, encodes, and writes on its own thread. The lock is held during a write, so writes
+//! have a time limit.
 
 pub(crate) mod arrivals;
 pub(crate) mod connect;
 pub(crate) mod decoder;
+mod link;
 pub(crate) mod liveness;
+mod open;
+#[cfg(feature = "polling")]
 mod outbox;
+#[cfg_attr(not(feature = "polling"), path = "no_polling.rs")]
 mod polling;
 mod reader;
 #[cfg(any(feature = "agents", crustocean_model))]
@@ -17,25 +21,26 @@ pub(crate) mod step;
 mod writer;
 
 use std::io::ErrorKind as IoKind;
+#[cfg(feature = "agents")]
 use std::net::TcpStream;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tungstenite::WebSocket;
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::{CancelToken, ReadBuffer, Stream};
+use crate::net::wire::WireReader;
+use crate::net::{CancelToken, Stream};
 use crate::socket::connection::arrivals::Arrivals;
-use crate::socket::connection::decoder::PacketDecoder;
+use crate::socket::connection::link::Link;
 use crate::socket::connection::liveness::SleepDetector;
-use crate::socket::connection::outbox::Outbox;
+use crate::socket::connection::polling::Polling;
 use crate::socket::connection::reader::Reader;
 use crate::socket::disconnect::Disconnect;
 use crate::socket::protocol::engine_io::Handshake;
 use crate::socket::transport::packet_stream::PacketStream;
-use crate::socket::transport::polling::{OpenedPoll, PollSender};
 use crate::socket::transport::websocket::frame_scanner::FrameScanner;
 use crate::socket::transport::websocket::packets::WebSocketPackets;
 
@@ -50,16 +55,13 @@ pub(crate) struct Connection {
     /// The reader's socket, for the poller of a set. The poller must not wait for a thread that is blocked in a read.
     #[cfg(feature = "agents")]
     socket: Arc<TcpStream>,
-    decoder: Mutex<PacketDecoder>,
+    link: Mutex<Link>,
     /// Notified when the sign of life that senders wait for came, or when it will not come.
     alive: Condvar,
     /// Stops a blocked read or write from any thread.
     cancel_token: CancelToken,
     /// With long-polling, the sending half.
-    poll_sender: Option<PollSender>,
-    /// With long-polling, the frames that [`try_send`](Connection::try_send) has accepted.
-    outbox: Outbox,
-    write_timeout: Duration,
+    polling: Option<Polling>,
     arrivals: Arc<Arrivals>,
     pub(crate) handshake: Handshake,
 }
@@ -81,68 +83,44 @@ impl Connection {
         let gone = || broken_early(IoKind::NotConnected.into());
         let stream = ws.get_mut().get_mut().ok_or_else(gone)?;
         cancel_token.register(stream.wire());
-        let write_timeout = write_timeout(&handshake);
-        let socket = start_feeding(stream, write_timeout).map_err(broken_early)?;
+        let wire = stream.wire_mut().start_feeding(write_timeout(&handshake)).map_err(broken_early)?;
         let largest = handshake.max_payload;
         ws.set_config(|config| *config = crate::socket::transport::websocket::handshake::config(largest));
-        let packets = PacketStream::WebSocket(Box::new(WebSocketPackets::new(ws)));
-        Ok(Self::with_packets(packets, None, socket, cancel_token, handshake, SleepDetector::new(skew)))
-    }
-
-    /// Takes a long-polling session.
-    pub(crate) fn polling(opened: OpenedPoll) -> Result<Self> {
-        let OpenedPoll { mut poll, mut stream, proven, poll_sender, handshake } = opened;
-        let socket = start_feeding(&mut stream, write_timeout(&handshake)).map_err(broken_early)?;
-        poll.resume(stream, proven);
-        let cancel_token = poll.requests().cancel_token.clone();
-        let packets = PacketStream::Polling(Box::new(poll));
-        Ok(Self::with_packets(
-            packets,
-            Some(poll_sender),
-            socket,
-            cancel_token,
-            handshake,
-            SleepDetector::new(Arc::default()),
-        ))
+        let packets = Box::new(WebSocketPackets::new(ws));
+        let clock = SleepDetector::new(skew);
+        Ok(Self::with_packets(packets, None, wire, cancel_token, handshake, clock))
     }
 
     fn with_packets(
-        packets: PacketStream,
-        poll_sender: Option<PollSender>,
-        socket: TcpStream,
+        packets: Box<dyn PacketStream>,
+        polling: Option<Polling>,
+        wire: WireReader,
         cancel_token: CancelToken,
         handshake: Handshake,
         clock: SleepDetector,
     ) -> Self {
         let silence = handshake.silence();
         let arrivals = Arc::<Arrivals>::default();
-        let socket = Arc::new(socket);
         Connection {
             #[cfg(feature = "agents")]
-            socket: Arc::clone(&socket),
-            reader: Mutex::new(Reader {
-                socket,
-                buffer: ReadBuffer::new(),
-                timeout: None,
-                due: deadline::after(silence),
-            }),
-            decoder: Mutex::new(PacketDecoder::new(packets, silence, clock, Arc::clone(&arrivals))),
+            socket: Arc::clone(wire.socket()),
+            reader: Mutex::new(Reader::new(wire, deadline::after(silence))),
+            link: Mutex::new(Link::new(packets, silence, clock, Arc::clone(&arrivals))),
             alive: Condvar::new(),
             cancel_token,
-            poll_sender,
-            outbox: Outbox::default(),
-            write_timeout: write_timeout(&handshake),
+            polling,
             arrivals,
             handshake,
         }
     }
 
-    fn decoder(&self) -> MutexGuard<'_, PacketDecoder> {
-        self.decoder.lock().unwrap_or_else(PoisonError::into_inner)
+    fn link(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_deadline(&self) -> Instant {
-        deadline::after(self.write_timeout)
+    /// Long-polling: answers a ping if one came. Over a WebSocket, the decoder does so.
+    fn answer_ping(&self, link: MutexGuard<'_, Link>) -> Result<(), Disconnect> {
+        self.polling.as_ref().map_or(Ok(()), |polling| polling.answer_ping(self, link))
     }
 
     /// How many events the server may not have received.
@@ -163,20 +141,14 @@ impl Connection {
     /// Ends the connection as if the network had ended it and no reader had noticed yet.
     #[cfg(test)]
     pub(crate) fn end_unnoticed(&self) {
-        self.decoder().set_end(Disconnect::new(
+        self.link().set_end(Disconnect::new(
             crate::socket::disconnect::reason::TRANSPORT_CLOSE,
             "as the test wishes",
         ));
     }
 
-    fn give_up(&self, end: Disconnect) -> Disconnect {
-        let end = self.decoder().set_end(end);
-        self.cut();
-        end
-    }
-
     pub(crate) fn is_polling(&self) -> bool {
-        self.poll_sender.is_some()
+        self.polling.is_some()
     }
 
     /// Ends the connection at once. Blocked reads and writes return.
@@ -194,15 +166,6 @@ impl Connection {
 /// The time limit for writes; see [`WRITE_TIMEOUT`].
 fn write_timeout(handshake: &Handshake) -> Duration {
     WRITE_TIMEOUT.min(handshake.ping_timeout.max(Duration::from_secs(1)))
-}
-
-/// Makes the stream read from memory. The caller must pass the bytes of the returned socket to the stream.
-fn start_feeding(stream: &mut Stream, write_timeout: Duration) -> std::io::Result<TcpStream> {
-    let wire = stream.wire_mut();
-    let socket = wire.socket()?;
-    wire.start_feeding()?;
-    wire.set_write_timeout(write_timeout)?;
-    Ok(socket)
 }
 
 fn broken_early(error: std::io::Error) -> Error {

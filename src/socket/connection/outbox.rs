@@ -105,4 +105,15 @@ mod tests {
         assert!(outbox.push(large, &arrivals).unwrap().needs_thread, "one is always taken");
         assert!(outbox.push("4d".into(), &arrivals).is_none());
     }
+
+    #[test]
+    fn t94_a_body_is_never_too_large() {
+        let (outbox, arrivals) = (Outbox::default(), Arrivals::default());
+        for text in ["4é", "412345", "42", "4567890123"] {
+            outbox.push(text.into(), &arrivals).unwrap();
+        }
+        let bodies: Vec<String> =
+            std::iter::from_fn(|| outbox.next_body(Some(10)).map(|(body, _)| body)).collect();
+        assert_eq!(bodies, ["4é\u{1e}412345", "42", "4567890123"], "3 + 1 + 6 is exactly the limit");
+    }
 }

@@ -3,176 +3,205 @@
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
-use tungstenite::Bytes;
+use tungstenite::Utf8Bytes;
 
-use crate::socket::connection::decoder::{Inbound, PacketDecoder};
+use crate::deadline;
+use crate::error::Result;
+use crate::net::CancelToken;
+use crate::socket::connection::decoder::Inbound;
+use crate::socket::connection::link::Link;
+use crate::socket::connection::liveness::SleepDetector;
+use crate::socket::connection::outbox::Outbox;
 use crate::socket::connection::reader::Reader;
-use crate::socket::connection::{Connection, WRITE_TIMEOUT, start_feeding};
+use crate::socket::connection::writer::SERVER_IS_SLOW;
+use crate::socket::connection::{Connection, WRITE_TIMEOUT, broken_early, write_timeout};
 use crate::socket::disconnect::{Disconnect, SendFailure, reason};
 use crate::socket::protocol::{engine_io, socket_io};
-use crate::socket::transport::polling::{PollSender, SendTurn};
+use crate::socket::target::Target;
+use crate::socket::transport::packet_stream::PacketStream;
+use crate::socket::transport::polling::{self, OpenedPoll, PollSender, SendTurn};
 
 /// The shortest time limit for a dial between two polls, however soon the reader wants to return.
 const SHORT_DIAL: Duration = Duration::from_secs(3);
 /// Leaves the namespace and ends the session.
 const CLOSING_PACKETS: [&str; 2] = [socket_io::DISCONNECT_FRAME, engine_io::CLOSE];
 
+/// The sending half of a connection over long-polling.
+#[derive(Debug)]
+pub(super) struct Polling {
+    sender: PollSender,
+    /// The frames that [`post_soon`](Polling::post_soon) has accepted.
+    outbox: Outbox,
+}
+
+/// Opens a long-polling session.
+///
+/// # Errors
+/// A refusal contains the HTTP status and the server's text.
+pub(super) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> Result<Connection> {
+    let OpenedPoll { mut poll, mut stream, proven, sender, handshake } =
+        polling::open(target, deadline, cancel)?;
+    let wire = stream.wire_mut().start_feeding(write_timeout(&handshake)).map_err(broken_early)?;
+    poll.resume(stream, proven);
+    let cancel_token = sender.cancel_token().clone();
+    let polling = Some(Polling { sender, outbox: Outbox::default() });
+    let clock = SleepDetector::new(Arc::default());
+    Ok(Connection::with_packets(Box::new(poll), polling, wire, cancel_token, handshake, clock))
+}
+
 impl Connection {
-    /// Long-polling: makes sure that there is a connection to read from. Returns `false` if this takes longer than
-    /// the caller can wait; the next reader tries again.
-    pub(super) fn connect_poll(
+    fn write_deadline(&self) -> Instant {
+        deadline::after(write_timeout(&self.handshake))
+    }
+
+    fn give_up(&self, end: Disconnect) -> Disconnect {
+        let end = self.link().set_end(end);
+        self.cut();
+        end
+    }
+}
+
+impl Polling {
+    /// Makes sure that there is a connection to read from. Returns `false` if this takes longer than the caller can
+    /// wait; the next reader tries again.
+    pub(super) fn connect(
         &self,
+        connection: &Connection,
         reader: &mut Reader,
         until: Option<Instant>,
         into: &mut Vec<Inbound>,
     ) -> Result<bool, Disconnect> {
-        let (requests, at) = {
-            let mut decoder = self.decoder();
-            let Some(poll) = decoder.poll_mut() else { return Ok(true) };
-            let Some(at) = poll.wants_connection() else { return Ok(true) };
-            (Arc::clone(poll.requests()), at)
-        };
+        let Some(at) = connection.link().stream.wants_connection() else { return Ok(true) };
         // A short pause between two polls.
         std::thread::sleep(at.saturating_duration_since(Instant::now()));
         let now = Instant::now();
         let limit = now + WRITE_TIMEOUT;
         let deadline = until.map_or(limit, |until| until.max(now + SHORT_DIAL).min(limit));
-        let dialled = requests.dial(deadline, &requests.cancel_token);
-        let mut decoder = self.decoder();
-        if let Some(end) = decoder.end() {
+        let dialled = self.sender.dial(deadline);
+        let mut link = connection.link();
+        if let Some(end) = link.end() {
             return Err(end);
         }
-        let fail = |decoder: &mut PacketDecoder, detail: String| {
-            Err(decoder.set_end(Disconnect::new(reason::TRANSPORT_ERROR, detail)))
-        };
-        match dialled {
-            Ok(mut stream) => match start_feeding(&mut stream, self.write_timeout) {
-                Ok(socket) => {
-                    reader.socket = Arc::new(socket);
-                    reader.timeout = None;
-                    if let Some(poll) = decoder.poll_mut() {
-                        poll.resume(stream, false);
-                    }
-                    decoder.decode(into).map_err(|end| decoder.set_end(end))?;
-                }
-                Err(error) => return fail(&mut decoder, error.to_string()),
-            },
+        let opened = match dialled {
             Err(error) if error.is_timeout() && until.is_some() => {
-                decoder.check(Instant::now()).map_err(|end| decoder.set_end(end))?;
+                link.check(Instant::now()).map_err(|end| link.set_end(end))?;
                 return Ok(false);
             }
-            Err(error) => return fail(&mut decoder, error.to_string()),
-        }
+            Err(error) => Err(error.to_string()),
+            Ok(mut stream) => match stream.wire_mut().start_feeding(write_timeout(&connection.handshake)) {
+                Ok(wire) => Ok((stream, wire)),
+                Err(error) => Err(error.to_string()),
+            },
+        };
+        let (stream, wire) =
+            opened.map_err(|why| link.set_end(Disconnect::new(reason::TRANSPORT_ERROR, why)))?;
+        *reader = Reader::new(wire, reader.due);
+        link.stream.resume(stream, false);
+        link.decode(into).map_err(|end| link.set_end(end))?;
         Ok(true)
     }
 
-    /// Long-polling: answers a ping if one came. Releases the lock before that.
-    pub(super) fn answer_ping(&self, mut decoder: MutexGuard<'_, PacketDecoder>) -> Result<(), Disconnect> {
-        let Some(poll_sender) = &self.poll_sender else { return Ok(()) };
-        if !decoder.take_pong() {
+    /// Answers a ping if one came. Releases the lock before that.
+    pub(super) fn answer_ping(
+        &self,
+        connection: &Connection,
+        mut link: MutexGuard<'_, Link>,
+    ) -> Result<(), Disconnect> {
+        if !link.take_pong() {
             return Ok(());
         }
-        drop(decoder);
-        let mut turn = poll_sender.turn();
-        match poll_sender.post(&mut turn, engine_io::PONG, self.write_deadline()) {
-            Ok(()) => Ok(()),
-            Err(SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end)) => {
-                Err(self.decoder().set_end(end))
-            }
-            Err(SendFailure::Refused(error)) => {
-                Err(self.decoder().set_end(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())))
-            }
-        }
+        drop(link);
+        let mut turn = self.sender.turn();
+        let posted = self.sender.post(&mut turn, engine_io::PONG, connection.write_deadline());
+        posted.map_err(|failure| connection.link().set_end(failure.into_end()))
     }
 
-    /// Posts the frames of the outbox on a short-lived thread.
-    pub(super) fn post_soon(self: &Arc<Self>) {
-        let connection = Arc::clone(self);
-        let work: Box<dyn FnOnce() + Send> = Box::new(move || {
-            let Some(poll_sender) = &connection.poll_sender else { return };
-            loop {
-                let mut turn = poll_sender.turn();
-                let deadline = connection.write_deadline();
-                if connection.post_waiting(poll_sender, &mut turn, deadline).is_err()
-                    || connection.outbox.end_thread()
-                {
-                    return;
+    /// Accepts a frame, and lets a short-lived thread post it.
+    pub(super) fn post_soon(
+        &self,
+        connection: &Arc<Connection>,
+        link: MutexGuard<'_, Link>,
+        frame: Utf8Bytes,
+    ) -> Result<u64, SendFailure> {
+        // Pushes under the lock, so that a later goodbye posts this frame first.
+        let taken = self.outbox.push(frame, &connection.arrivals);
+        drop(link);
+        let taken = taken.ok_or_else(|| SendFailure::busy(SERVER_IS_SLOW))?;
+        if taken.needs_thread {
+            let posts = Arc::clone(connection);
+            connection.start_flush(Box::new(move || {
+                if let Some(polling) = &posts.polling {
+                    polling.empty_outbox(&posts);
                 }
+            }));
+        }
+        Ok(taken.number)
+    }
+
+    fn empty_outbox(&self, connection: &Connection) {
+        loop {
+            let mut turn = self.sender.turn();
+            let posted = self.post_waiting(connection, &mut turn, connection.write_deadline());
+            if posted.is_err() || self.outbox.end_thread() {
+                return;
             }
-        });
-        if std::thread::Builder::new().name("crustocean-flush".to_owned()).spawn(work).is_err() {
-            self.cut();
         }
     }
 
     /// Posts the frames of the outbox. A failure ends the connection, because these frames were already reported as
     /// sent.
-    pub(super) fn post_waiting(
+    fn post_waiting(
         &self,
-        poll_sender: &PollSender,
+        connection: &Connection,
         turn: &mut SendTurn,
         deadline: Instant,
     ) -> Result<(), Disconnect> {
-        while let Some((body, last)) = self.outbox.next_body(self.handshake.max_payload) {
-            poll_sender.post(turn, &body, deadline).map_err(|failure| {
-                self.give_up(match failure {
-                    SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end) => end,
-                    SendFailure::Refused(error) => {
-                        Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())
-                    }
-                })
-            })?;
-            self.arrivals.confirm(last);
+        while let Some((body, last)) = self.outbox.next_body(connection.handshake.max_payload) {
+            let posted = self.sender.post(turn, &body, deadline);
+            posted.map_err(|failure| connection.give_up(failure.into_end()))?;
+            connection.arrivals.confirm(last);
         }
         Ok(())
     }
 
-    /// Sends a header and its attachments over long-polling, in as few requests as the server accepts.
-    pub(super) fn post_packet(
-        &self,
-        poll_sender: &PollSender,
-        header: &str,
-        attachments: &[Bytes],
-    ) -> Result<u64, SendFailure> {
-        let bodies = poll_sender.bodies(header, attachments, self.handshake.max_payload)?;
-        let mut turn = poll_sender.turn();
-        if let Some(end) = self.decoder().over() {
+    /// Posts a frame, after those of the outbox. Returns its number.
+    pub(super) fn post_frame(&self, connection: &Connection, frame: &str) -> Result<u64, SendFailure> {
+        let mut turn = self.sender.turn();
+        if let Some(end) = connection.link().over() {
             return Err(SendFailure::NotSent(end));
         }
         let number = loop {
-            self.post_waiting(poll_sender, &mut turn, self.write_deadline()).map_err(SendFailure::NotSent)?;
-            if let Some(number) = self.outbox.number_if_empty(&self.arrivals) {
+            self.post_waiting(connection, &mut turn, connection.write_deadline())
+                .map_err(SendFailure::NotSent)?;
+            if let Some(number) = self.outbox.number_if_empty(&connection.arrivals) {
                 break number;
             }
         };
-        let mut begun = false;
-        for body in &bodies {
-            poll_sender.post(&mut turn, body, self.write_deadline()).map_err(|failure| match failure {
-                SendFailure::Refused(error) => {
-                    self.arrivals.confirm(number);
-                    SendFailure::Refused(error)
-                }
-                SendFailure::NotSent(end) if !begun => SendFailure::NotSent(self.give_up(end)),
-                SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end) => {
-                    SendFailure::MaybeSent(self.give_up(end))
-                }
-            })?;
-            begun = true;
-        }
+        let posted = self.sender.post(&mut turn, frame, connection.write_deadline());
+        posted.map_err(|failure| match failure {
+            SendFailure::Refused(error) => {
+                connection.arrivals.confirm(number);
+                SendFailure::Refused(error)
+            }
+            SendFailure::NotSent(end) => SendFailure::NotSent(connection.give_up(end)),
+            SendFailure::MaybeSent(end) | SendFailure::Busy(end) => {
+                SendFailure::MaybeSent(connection.give_up(end))
+            }
+        })?;
         // The response to the request confirms it.
-        self.arrivals.confirm(number);
+        connection.arrivals.confirm(number);
         Ok(number)
     }
 
     /// Posts what waits, then the goodbye, and ends the connection.
-    pub(super) fn post_goodbye(&self, poll_sender: &PollSender, deadline: Instant) {
-        if let Some(mut turn) = poll_sender.turn_until(deadline)
-            && self.post_waiting(poll_sender, &mut turn, deadline).is_ok()
+    pub(super) fn post_goodbye(&self, connection: &Connection, deadline: Instant) {
+        if let Some(mut turn) = self.sender.turn_until(deadline)
+            && self.post_waiting(connection, &mut turn, deadline).is_ok()
         {
             // Posts the packets one by one, because the official server checks the second packet before it has
             // handled the first. Any response shows that the server has received the packet.
-            let _ = CLOSING_PACKETS.iter().try_for_each(|body| poll_sender.post(&mut turn, body, deadline));
+            let _ = CLOSING_PACKETS.iter().try_for_each(|body| self.sender.post(&mut turn, body, deadline));
         }
-        self.give_up(Disconnect::new(reason::CLIENT_DISCONNECT, ""));
+        connection.give_up(Disconnect::new(reason::CLIENT_DISCONNECT, ""));
     }
 }

@@ -28,35 +28,36 @@ impl Connection {
     /// read a pong. `reads`: the socket is known to have bytes. Must not be called with long-polling, where it would block.
     pub(crate) fn step(self: &Arc<Self>, reads: bool, into: &mut Vec<Inbound>) -> Result<Step, Disconnect> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut decoder = match self.decoder.try_lock() {
-            Ok(decoder) => decoder,
+        let mut link = match self.link.try_lock() {
+            Ok(link) => link,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Ok(Step::Busy),
         };
-        if let Some(end) = decoder.end() {
+        if let Some(end) = link.end() {
             return Err(end);
         }
-        let is_waited_for = decoder.is_waited_for();
-        decoder.set_patient(false);
-        let (outcome, may_have_more) = if decoder.has_more() {
-            (decoder.decode(into).and_then(|()| decoder.check(Instant::now())), reads)
+        let is_waited_for = link.is_waited_for();
+        link.set_patient(false);
+        let (outcome, may_have_more) = if link.has_more() {
+            (link.decode(into).and_then(|()| link.check(Instant::now())), reads)
         } else {
+            let full = reader.wire.buffer_size();
             let read = if reads { reader.read(Some(Instant::now())) } else { Err(IoKind::WouldBlock.into()) };
-            let is_full = reader.buffer.is_full();
-            (reader.take(read, &mut decoder, into), reads && is_full)
+            let is_full = read.as_ref().is_ok_and(|count| *count >= full);
+            (reader.take(read, &mut link, into), is_full)
         };
-        decoder.set_patient(true);
+        link.set_patient(true);
         if is_waited_for {
             self.alive.notify_all();
         }
-        let check_at = outcome.map_err(|end| decoder.set_end(end))?;
+        let check_at = outcome.map_err(|end| link.set_end(end))?;
         reader.due = check_at;
-        if decoder.has_overflow() {
+        if link.has_overflow() {
             self.flush_soon();
         }
         // Without this, a thousand connections that mostly wait would keep three buffers each.
-        decoder.release_buffers();
-        reader.buffer.release();
-        Ok(Step::Done { check_at, has_more: decoder.has_more(), may_have_more })
+        link.stream.release_buffers();
+        reader.wire.release();
+        Ok(Step::Done { check_at, has_more: link.has_more(), may_have_more })
     }
 }

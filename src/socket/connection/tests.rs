@@ -1,11 +1,12 @@
 //! Tests of one connection, without a session. The test acts as the server.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::Ordering;
 use std::thread;
+use std::time::Instant;
 
+use tungstenite::Message;
 use tungstenite::protocol::Role;
-use tungstenite::{Bytes, Message};
 
 use super::*;
 use crate::net::wire::Wire;
@@ -173,51 +174,43 @@ fn b39_attachments_get_a_minute() {
     let (events, end) = read(&connection, Duration::from_millis(300));
     assert!(events.is_empty() && end.is_none());
     let now = Instant::now();
-    let in_seconds = |seconds| connection.decoder().check(now + Duration::from_secs(seconds));
+    let in_seconds = |seconds| connection.link().check(now + Duration::from_secs(seconds));
     assert!(in_seconds(59).unwrap() < now + Duration::from_secs(61), "and it is looked at in time");
     assert_eq!(in_seconds(61).unwrap_err().reason, "parse error");
 }
 
 #[test]
-fn t82_a_header_and_its_attachments_stay_together() {
+fn t82_frames_of_several_threads_stay_whole_and_in_order() {
     let (connection, mut peer, _) = pair();
     thread::scope(|scope| {
-        for n in 0..8 {
+        for thread in 0..8 {
             let connection = &connection;
             scope.spawn(move || {
-                for _ in 0..25 {
-                    let attachments = [Bytes::from(vec![n; 10]), Bytes::from(vec![n; 20])];
-                    connection.send_packet(format!("452-[{n}]").into(), &attachments).unwrap();
-                    connection.send("4x".into()).unwrap();
+                for number in 0..25 {
+                    connection.send(format!("4{thread} {number} {}", "x".repeat(1500)).into()).unwrap();
                 }
             });
         }
-        let mut packets = 0;
-        while packets < 200 {
-            let Message::Text(header) = peer.read().unwrap() else {
-                panic!("an attachment without a header")
-            };
-            if let Some(n) = header.strip_prefix("452-[") {
-                let n: u8 = n.trim_end_matches(']').parse().unwrap();
-                for size in [10, 20] {
-                    assert_eq!(peer.read().unwrap(), Message::binary(vec![n; size]));
-                }
-                packets += 1;
-            }
+        let mut next = [0; 8];
+        for _ in 0..200 {
+            let text = peer.read().unwrap().into_text().unwrap();
+            let mut words = text.strip_prefix('4').unwrap().split(' ');
+            let thread: usize = words.next().unwrap().parse().unwrap();
+            assert_eq!(words.next().unwrap().parse(), Ok(next[thread]));
+            assert_eq!(words.next().unwrap(), "x".repeat(1500));
+            next[thread] += 1;
         }
     });
 }
 
 #[test]
-fn r135_each_attachment_has_to_fit() {
+fn r135_a_frame_has_to_fit() {
     let (connection, mut peer, _) = pair();
-    for (header, attachment) in [(2001, 1), (10, 2001)] {
-        let attachments = [Bytes::from(vec![0; attachment])];
-        let failure = connection.send_packet("x".repeat(header).into(), &attachments).unwrap_err();
-        assert!(matches!(failure, SendFailure::Refused(_)), "{failure:?}");
+    let connection = Arc::new(connection);
+    for failure in [connection.send("x".repeat(2001).into()), connection.try_send("x".repeat(2001).into())] {
+        assert!(matches!(failure, Err(SendFailure::Refused(_))), "{failure:?}");
     }
-    // Nothing was sent. A header and its attachments together may be larger than the limit.
-    connection.send_packet("x".repeat(2000).into(), &[Bytes::from(vec![0; 2000])]).unwrap();
-    assert_eq!(peer.read().unwrap().len(), 2000);
+    // Nothing was sent.
+    connection.send("x".repeat(2000).into()).unwrap();
     assert_eq!(peer.read().unwrap().len(), 2000);
 }

@@ -1,15 +1,16 @@
-//! How threads send over a connection: each on its own thread, under the decoder's lock.
+//! How threads send over a connection: each on its own thread, under the link's lock.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tungstenite::{Bytes, Message, Utf8Bytes};
+use tungstenite::{Message, Utf8Bytes};
 
 use crate::deadline;
 use crate::error::Error;
 use crate::socket::connection::Connection;
-use crate::socket::connection::decoder::{PacketDecoder, unanswered_probe};
+use crate::socket::connection::link::{Link, unanswered_probe};
 use crate::socket::disconnect::{Disconnect, SendFailure, reason};
+use crate::socket::protocol::socket_io;
 
 /// How long a send that does not wait may take to get the lock, which is usually held for microseconds.
 const LOCK_LIMIT: Duration = Duration::from_millis(20);
@@ -17,86 +18,76 @@ const LOCK_LIMIT: Duration = Duration::from_millis(20);
 impl Connection {
     /// Writes a frame on the caller's thread. Returns its number.
     pub(crate) fn send(&self, frame: Utf8Bytes) -> Result<u64, SendFailure> {
-        self.send_packet(frame, &[])
+        self.check_size(frame.len())?;
+        if let Some(polling) = &self.polling {
+            return polling.post_frame(self, &frame);
+        }
+        let mut link = self.awake();
+        if let Some(end) = link.over() {
+            return Err(SendFailure::NotSent(end));
+        }
+        self.write(&mut link, frame)
     }
 
     /// Writes a frame if this is possible without waiting for the server, for another sender, or for a sign of life
     /// after a sleep. With long-polling a short-lived thread posts it.
     pub(crate) fn try_send(self: &Arc<Self>, frame: Utf8Bytes) -> Result<u64, SendFailure> {
         self.check_size(frame.len())?;
-        let busy = |what: &str| SendFailure::Busy(Disconnect::new(reason::TRANSPORT_ERROR, what));
-        let Some(mut decoder) = self.lock_until(deadline::after(LOCK_LIMIT)) else {
-            return Err(busy("another message is being sent"));
+        let Some(mut link) = deadline::lock(&self.link, deadline::after(LOCK_LIMIT)) else {
+            return Err(SendFailure::busy("another message is being sent"));
         };
-        if let Some(end) = decoder.over() {
+        if let Some(end) = link.over() {
             return Err(SendFailure::NotSent(end));
         }
-        if self.poll_sender.is_some() {
-            // Pushes under the lock, so that a later goodbye posts this frame first.
-            let taken = self.outbox.push(frame, &self.arrivals);
-            drop(decoder);
-            let taken = taken.ok_or_else(|| busy("the server does not read as fast as messages are sent"))?;
-            if taken.needs_thread {
-                self.post_soon();
-            }
-            return Ok(taken.number);
+        if let Some(polling) = &self.polling {
+            return polling.post_soon(self, link, frame);
         }
-        if decoder.probe_without_waiting().is_some() {
-            return Err(busy(
+        link.set_patient(false);
+        let probe = link.probe_after_sleep();
+        link.set_patient(true);
+        if probe.is_some() {
+            return Err(SendFailure::busy(
                 "the computer was asleep, and the server has not shown yet that it is still there",
             ));
         }
-        if decoder.has_overflow() {
-            return Err(busy("the server does not read as fast as messages are sent"));
+        if link.has_overflow() {
+            return Err(SendFailure::busy(SERVER_IS_SLOW));
         }
-        let before = decoder.written();
-        let rest = decoder.write_without_waiting(Message::Text(frame)).map_err(|end| {
-            self.cut();
-            if decoder.written() == before { SendFailure::NotSent(end) } else { SendFailure::MaybeSent(end) }
-        })?;
-        if rest {
+        link.set_patient(false);
+        let sent = self.write(&mut link, frame);
+        link.set_patient(true);
+        if sent.is_ok() && link.has_overflow() {
             self.flush_soon();
         }
+        sent
+    }
+
+    /// Returns the number of the frame.
+    fn write(&self, link: &mut Link, frame: Utf8Bytes) -> Result<u64, SendFailure> {
+        let before = link.written();
+        link.write(Message::Text(frame)).map_err(|end| {
+            self.cut();
+            if link.written() == before { SendFailure::NotSent(end) } else { SendFailure::MaybeSent(end) }
+        })?;
         Ok(self.arrivals.sent_one())
     }
 
     /// Sends the rest of a message on a short-lived thread.
     pub(super) fn flush_soon(self: &Arc<Self>) {
         let connection = Arc::clone(self);
-        let work: Box<dyn FnOnce() + Send> = Box::new(move || {
-            if connection.decoder().flush().is_err() {
+        self.start_flush(Box::new(move || {
+            if connection.link().flush().is_err() {
                 connection.cut();
             }
-        });
-        if std::thread::Builder::new().name("crustocean-flush".to_owned()).spawn(work).is_err() {
-            // Half a message was sent, and no thread could be started to send the rest.
-            self.cut();
-        }
+        }));
     }
 
-    /// Writes a header and its attachments without other frames between them.
-    pub(super) fn send_packet(&self, header: Utf8Bytes, attachments: &[Bytes]) -> Result<u64, SendFailure> {
-        self.check_size(header.len())?;
-        attachments.iter().try_for_each(|bytes| self.check_size(bytes.len()))?;
-        if let Some(poll_sender) = &self.poll_sender {
-            return self.post_packet(poll_sender, &header, attachments);
-        }
-        let mut decoder = self.awake();
-        if let Some(end) = decoder.over() {
-            return Err(SendFailure::NotSent(end));
-        }
-        let before = decoder.written();
-        let mut result = decoder.write(Message::Text(header));
-        for bytes in attachments {
-            if result.is_ok() {
-                result = decoder.write(Message::Binary(bytes.clone()));
-            }
-        }
-        result.map_err(|end| {
+    /// Runs the work on a short-lived thread. If no thread can be started, ends the connection, because the data was
+    /// already reported as sent.
+    pub(super) fn start_flush(&self, work: Box<dyn FnOnce() + Send>) {
+        if std::thread::Builder::new().name("crustocean-flush".to_owned()).spawn(work).is_err() {
             self.cut();
-            if decoder.written() == before { SendFailure::NotSent(end) } else { SendFailure::MaybeSent(end) }
-        })?;
-        Ok(self.arrivals.sent_one())
+        }
     }
 
     /// The server would close the connection for a larger message.
@@ -110,56 +101,105 @@ impl Connection {
         }
     }
 
-    /// Returns the locked decoder. If the machine was suspended, waits for a sign of life first.
-    fn awake(&self) -> MutexGuard<'_, PacketDecoder> {
-        let mut decoder = self.decoder();
-        while let Some(deadline) = decoder.probe_after_sleep() {
+    /// Returns the locked link. If the machine was suspended, waits for a sign of life first.
+    fn awake(&self) -> MutexGuard<'_, Link> {
+        let mut link = self.link();
+        while let Some(deadline) = link.probe_after_sleep() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                decoder.set_end(unanswered_probe());
+                link.set_end(unanswered_probe());
                 self.cut();
                 self.alive.notify_all();
                 break;
             }
-            decoder = self.alive.wait_timeout(decoder, left).unwrap_or_else(PoisonError::into_inner).0;
+            link = self.alive.wait_timeout(link, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        decoder
+        link
     }
 
     /// Sends a ping, so that a blocked read returns. Not possible with polling.
     pub(crate) fn nudge(&self) {
-        let mut decoder = self.decoder();
-        if self.poll_sender.is_none() && decoder.over().is_none() {
-            decoder.ping();
+        let mut link = self.link();
+        if !self.is_polling() && link.over().is_none() {
+            link.ping();
         }
     }
 
     /// Leaves the namespace and starts the closing handshake. The reader sees the end.
     pub(crate) fn say_goodbye(&self, deadline: Instant) {
         // A write is stuck, so a clean close is not possible.
-        let Some(mut decoder) = self.lock_until(deadline) else { return self.cut() };
-        if !decoder.say_goodbye(deadline) {
+        let Some(mut link) = deadline::lock(&self.link, deadline) else { return self.cut() };
+        if link.over().is_some() {
             return;
         }
-        if decoder.end().is_some() {
+        link.say_goodbye(deadline);
+        if link.end().is_some() {
             // The write failed. Cutting the connection wakes the reader.
             return self.cut();
         }
-        drop(decoder);
-        if let Some(poll_sender) = &self.poll_sender {
-            self.post_goodbye(poll_sender, deadline);
+        drop(link);
+        if let Some(polling) = &self.polling {
+            polling.post_goodbye(self, deadline);
+        }
+    }
+}
+
+/// Why a send that does not wait is refused.
+pub(super) const SERVER_IS_SLOW: &str = "the server does not read as fast as messages are sent";
+
+impl Link {
+    /// How many bytes the operating system has taken.
+    fn written(&mut self) -> u64 {
+        self.stream.wire_mut().map_or(0, |wire| wire.written())
+    }
+
+    /// Writes a message.
+    pub(super) fn write(&mut self, message: Message) -> Result<(), Disconnect> {
+        let written = self.stream.write(message);
+        if let Some(end) = self.write_failed() {
+            return Err(end);
+        }
+        written.map_err(|error| self.set_end(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())))
+    }
+
+    /// Whether writes wait until the system takes the bytes. If not, the rest of the bytes is kept, and a
+    /// [`flush`](Link::flush) is needed.
+    pub(super) fn set_patient(&mut self, patient: bool) {
+        if let Some(wire) = self.stream.wire_mut() {
+            wire.set_patient(patient);
         }
     }
 
-    fn lock_until(&self, deadline: Instant) -> Option<MutexGuard<'_, PacketDecoder>> {
-        loop {
-            match self.decoder.try_lock() {
-                Ok(decoder) => return Some(decoder),
-                Err(std::sync::TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-                Err(std::sync::TryLockError::WouldBlock) if Instant::now() >= deadline => return None,
-                // The lock is held for microseconds, unless a write is stuck.
-                Err(std::sync::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
-            }
+    pub(super) fn has_overflow(&mut self) -> bool {
+        self.stream.wire_mut().is_some_and(|wire| wire.has_overflow())
+    }
+
+    /// Writes the kept bytes.
+    fn flush(&mut self) -> Result<(), Disconnect> {
+        let flushed = self.stream.wire_mut().map_or(Ok(()), |wire| wire.flush_overflow());
+        flushed.map_err(|error| {
+            self.set_end(Disconnect::new(reason::TRANSPORT_ERROR, format!("writing failed: {error}")))
+        })
+    }
+
+    /// Sends a ping, whose answer also confirms earlier events. The reader sees any failure.
+    pub(super) fn ping(&mut self) {
+        let number = self.arrivals.sent().to_string();
+        let _ = self.write(Message::Ping(number.into()));
+    }
+
+    /// Leaves the namespace and starts the closing handshake. With polling, only notes that the namespace is left.
+    fn say_goodbye(&mut self, deadline: Instant) {
+        if let Some(wire) = self.stream.wire_mut() {
+            // The goodbye may use all the time that is left.
+            let _ = wire.set_write_timeout(deadline.saturating_duration_since(Instant::now()));
         }
+        if self.arrivals.unconfirmed() > 0 {
+            // A server that closes after the next packet has thereby answered this ping.
+            self.ping();
+        }
+        let _ = self.write(Message::text(socket_io::DISCONNECT_FRAME));
+        self.stream.close();
+        self.closing = true;
     }
 }

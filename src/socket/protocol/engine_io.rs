@@ -33,6 +33,7 @@ pub(crate) enum EnginePacket<'a> {
     Noop,
 }
 
+#[cfg(feature = "polling")]
 pub(crate) const CLOSE: &str = "1";
 pub(crate) const PONG: &str = "3";
 /// The first character of an Engine.IO message that contains a Socket.IO packet.
@@ -78,59 +79,39 @@ impl Handshake {
     /// # Errors
     /// `Protocol` if the text is not a JSON object with a session id.
     pub(crate) fn parse(json: &str) -> Result<Self> {
-        let open = Open::parse(json)?;
-        // The id is secret and not needed over WebSocket, so it is not stored.
-        if open.sid.is_empty() {
+        // The id is secret and not needed over WebSocket.
+        Self::parse_with_id(json).map(|(handshake, _)| handshake)
+    }
+
+    /// Also returns the session id, for polling requests. It is a secret. Each number is read separately, so that one
+    /// invalid number does not end the session.
+    ///
+    /// # Errors
+    /// As [`parse`](Handshake::parse).
+    pub(crate) fn parse_with_id(json: &str) -> Result<(Self, Zeroizing<String>)> {
+        let text = "the server's open packet is not a JSON object with a session id";
+        let no_id = |error: serde_json::Error| Error::protocol(text).with_source(error);
+        let keys = ["sid", "pingInterval", "pingTimeout", "maxPayload"];
+        let [sid, ping_interval, ping_timeout, max_payload] = json::pick(json, keys).map_err(no_id)?;
+        let sid = sid.ok_or_else(|| no_id(serde::de::Error::missing_field("sid")))?;
+        let sid = Zeroizing::new(json::from_str::<String>(sid.get()).map_err(no_id)?);
+        if sid.is_empty() {
             return Err(Error::protocol("the server's open packet has an empty session id"));
         }
-        let max_payload = open.max_payload.and_then(|raw| raw.get().parse::<u64>().ok());
-        Ok(Handshake {
-            ping_interval: millis(open.ping_interval, DEFAULT_PING_INTERVAL),
-            ping_timeout: millis(open.ping_timeout, DEFAULT_PING_TIMEOUT),
+        let max_payload = max_payload.and_then(|raw| raw.get().parse::<u64>().ok());
+        let handshake = Handshake {
+            ping_interval: millis(ping_interval, DEFAULT_PING_INTERVAL),
+            ping_timeout: millis(ping_timeout, DEFAULT_PING_TIMEOUT),
             max_payload: max_payload
                 .filter(|bytes| *bytes > 0)
                 .map(|bytes| usize::try_from(bytes.max(SMALLEST_PAYLOAD)).unwrap_or(usize::MAX)),
-        })
+        };
+        Ok((handshake, sid))
     }
 
     /// After this much silence, the connection is dead.
     pub(crate) fn silence(&self) -> Duration {
         self.ping_interval + self.ping_timeout
-    }
-}
-
-/// The session id of an open packet, for polling requests. It is a secret.
-///
-/// # Errors
-/// `Protocol` if the text is not a JSON object with a session id.
-#[cfg(feature = "polling")]
-pub(crate) fn session_id(json: &str) -> Result<Zeroizing<String>> {
-    Handshake::parse(json)?;
-    Ok(Open::parse(json)?.sid)
-}
-
-/// The open packet. Each number is read separately, so that one invalid number does not end the session.
-struct Open<'a> {
-    sid: Zeroizing<String>,
-    ping_interval: Option<&'a RawValue>,
-    ping_timeout: Option<&'a RawValue>,
-    max_payload: Option<&'a RawValue>,
-}
-
-impl<'a> Open<'a> {
-    fn parse(json: &'a str) -> Result<Self> {
-        Open::read(json).map_err(|error| {
-            Error::protocol("the server's open packet is not a JSON object with a session id")
-                .with_source(error)
-        })
-    }
-
-    fn read(json: &'a str) -> serde_json::Result<Self> {
-        let [sid, ping_interval, ping_timeout, max_payload] =
-            json::pick(json, ["sid", "pingInterval", "pingTimeout", "maxPayload"])?;
-        let sid = sid.ok_or_else(|| serde::de::Error::missing_field("sid"))?;
-        let sid = Zeroizing::new(json::from_str(sid.get())?);
-        Ok(Open { sid, ping_interval, ping_timeout, max_payload })
     }
 }
 

@@ -288,18 +288,18 @@ impl BinaryPacket {
         }
     }
 
-    /// Adds an attachment. Returns `true` for the last one.
+    /// Adds an attachment.
     ///
     /// # Errors
     /// `Protocol` if the attachments are too large together.
-    pub(crate) fn push(&mut self, bytes: Bytes) -> Result<bool> {
+    pub(crate) fn push(&mut self, bytes: Bytes) -> Result<()> {
         self.bytes += bytes.len();
         if self.bytes > MAX_ATTACHMENT_BYTES {
             return Err(Error::protocol("the attachments of one packet exceed 16 MiB"));
         }
         // For a dropped packet only the number of attachments matters.
         self.got.push(if self.foreign { Bytes::new() } else { bytes });
-        Ok(self.is_complete())
+        Ok(())
     }
 
     pub(crate) fn is_complete(&self) -> bool {
@@ -547,7 +547,8 @@ mod tests {
         let frame = Utf8Bytes::from(r#"461-15[{"_placeholder":true,"num":0}]"#);
         let packet = socket_io::decode(frame.get(1..).unwrap()).unwrap();
         let mut partial = BinaryPacket::new(&frame, &packet, false);
-        assert!(partial.push(Bytes::from_static(b"x")).unwrap());
+        partial.push(Bytes::from_static(b"x")).unwrap();
+        assert!(partial.is_complete());
         assert!(matches!(partial.finish().unwrap(), Complete::Ack(15, _)));
         for (json, first) in
             [("", "null"), ("[]", "null"), ("[1,2]", "1"), (r#"[" \ud83d",1e999]"#, "\" \u{fffd}\"")]

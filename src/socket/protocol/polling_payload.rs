@@ -51,72 +51,6 @@ fn decode_part(part: &str) -> Result<PayloadPart<'_>> {
     Ok(PayloadPart::Text(part))
 }
 
-/// Whether a packet was added to a [`PayloadBuilder`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fit {
-    Taken,
-    /// Not added: send this body first, and add the packet to the next one.
-    Full,
-    /// Not possible: the server would refuse the packet.
-    TooLarge,
-}
-
-/// A body that is being built, never larger than the server accepts.
-#[derive(Debug)]
-pub(crate) struct PayloadBuilder {
-    text: String,
-    max: usize,
-}
-
-impl PayloadBuilder {
-    /// `max_payload` is the value in [`Handshake`](engine_io::Handshake).
-    pub(crate) fn new(max_payload: Option<usize>) -> Self {
-        PayloadBuilder { text: String::new(), max: max_payload.unwrap_or(usize::MAX) }
-    }
-
-    /// Adds a text packet.
-    pub(crate) fn push_text(&mut self, packet: &str) -> Fit {
-        let fit = self.fit(packet.len());
-        if fit == Fit::Taken {
-            self.separate();
-            self.text.push_str(packet);
-        }
-        fit
-    }
-
-    /// Adds a binary message.
-    pub(crate) fn push_binary(&mut self, bytes: &[u8]) -> Fit {
-        let fit = self.fit(bytes.len().div_ceil(3).saturating_mul(4).saturating_add(1));
-        if fit == Fit::Taken {
-            self.separate();
-            self.text.push(BINARY);
-            BASE64.encode_string(bytes, &mut self.text);
-        }
-        fit
-    }
-
-    fn fit(&self, size: usize) -> Fit {
-        let separator = usize::from(!self.text.is_empty());
-        if size > self.max {
-            Fit::TooLarge
-        } else if self.text.len() + separator + size > self.max {
-            Fit::Full
-        } else {
-            Fit::Taken
-        }
-    }
-
-    fn separate(&mut self) {
-        if !self.text.is_empty() {
-            self.text.push(SEPARATOR);
-        }
-    }
-
-    pub(crate) fn into_text(self) -> String {
-        self.text
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,12 +84,6 @@ mod tests {
         let body = "0{}\x1e1\x1e2probe\x1e3probe\x1e4test\x1e6";
         let texts = ["0{}", "1", "2probe", "3probe", "4test", "6"].map(PayloadPart::Text);
         assert_eq!(parts(body).unwrap(), texts);
-        let mut written = PayloadBuilder::new(None);
-        for part in &texts {
-            let PayloadPart::Text(text) = part else { panic!() };
-            assert_eq!(written.push_text(text), Fit::Taken);
-        }
-        assert_eq!(written.into_text(), body);
     }
 
     #[test]
@@ -184,31 +112,10 @@ mod tests {
             PayloadPart::Text("2"),
         ];
         assert_eq!(parts(body).unwrap(), expected);
-        let mut written = PayloadBuilder::new(Some(body.len()));
-        assert_eq!(written.push_text("4test"), Fit::Taken);
-        assert_eq!(written.push_binary(&[1, 2, 3, 4]), Fit::Taken);
-        assert_eq!(written.push_binary(&[]), Fit::Taken);
-        assert_eq!(written.push_text("2"), Fit::Taken);
-        assert_eq!(written.into_text(), body);
     }
 
     #[test]
     fn t10_base64_that_begins_with_4_is_base64() {
         assert_eq!(parts("b4OHi").unwrap(), [PayloadPart::Binary(vec![0xe0, 0xe1, 0xe2])]);
-    }
-
-    #[test]
-    fn t94_a_body_is_never_too_large() {
-        let mut body = PayloadBuilder::new(Some(10));
-        assert_eq!(body.push_text("412345678901"), Fit::TooLarge);
-        assert_eq!(body.push_binary(&[0; 7]), Fit::TooLarge, "13 bytes as base64");
-        assert_eq!(body.push_text("4é"), Fit::Taken);
-        assert_eq!(body.push_text("412345"), Fit::Taken, "3 + 1 + 6");
-        assert_eq!(body.push_text("2"), Fit::Full);
-        let text = body.into_text();
-        assert_eq!((text.len(), text.as_str()), (10, "4é\x1e412345"));
-        let mut body = PayloadBuilder::new(Some(9));
-        assert_eq!(body.push_binary(&[0; 6]), Fit::Taken, "exactly");
-        assert_eq!(body.push_binary(&[]), Fit::Full);
     }
 }

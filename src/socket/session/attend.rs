@@ -11,8 +11,8 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::session::connection::Connection;
 use crate::socket::session::connection::step::Step;
+use crate::socket::session::core::SessionCore;
 use crate::socket::session::keeper::Keeper;
-use crate::socket::session::reader::SessionCore;
 use crate::socket::session::state::{Phase, SessionState};
 use crate::socket::session::{Session, background, connector};
 use crate::sync::{JoinHandle, MutexGuard};
@@ -126,7 +126,7 @@ fn look<'a>(
     connection: Arc<Connection>,
 ) -> (MutexGuard<'a, SessionState>, Attended) {
     let now = deadline::now();
-    let due = state.scheduled.next_due().filter(|_| matches!(state.phase, Phase::Up(_)) && !state.has_worker);
+    let due = state.next_due().filter(|_| !state.has_worker);
     if due.is_some_and(|due| due <= now) {
         state.has_worker = true;
         return (state, Attended::Send);
@@ -245,8 +245,7 @@ impl Session {
             state.read_slowly = false;
             self.shared.wake_background(&mut state);
         }
-        let is_over = matches!(state.phase, Phase::Closed) || state.stopped;
-        is_over || !state.queue.is_empty() || !self.shared.ready.is_empty()
+        state.has_ended() || !state.queue.is_empty() || !self.shared.ready.is_empty()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::session::connection::Connection;
 use crate::socket::session::connector::dial_again;
-use crate::socket::session::reader::SessionCore;
+use crate::socket::session::core::SessionCore;
 use crate::socket::session::state::{Phase, SessionState};
 use crate::sync::{Builder, JoinHandle, MutexGuard};
 
@@ -70,7 +70,7 @@ fn keep(shared: &SessionCore) -> End {
             shared.wake_background(&mut state);
             return End::HandedOver;
         }
-        let due = state.scheduled.next_due().filter(|_| matches!(state.phase, Phase::Up(_)));
+        let due = state.next_due();
         let left = due.map(|due| due.saturating_duration_since(deadline::now()));
         if left.is_some_and(|left| left.is_zero()) {
             // A waiting thread reads meanwhile: a server that cannot write may not read what is sent here.
@@ -116,7 +116,7 @@ fn sleep<'a>(
     state: MutexGuard<'a, SessionState>,
     wait: Option<Duration>,
 ) -> MutexGuard<'a, SessionState> {
-    shared.wait_for(&shared.background, state, wait)
+    shared.background.wait_for(state, wait)
 }
 
 /// The role is free and no thread waits: gives the last reader a moment to come back, and then reads.
@@ -164,7 +164,7 @@ fn read<'a>(
     mut state: MutexGuard<'a, SessionState>,
     connection: &Arc<Connection>,
 ) -> MutexGuard<'a, SessionState> {
-    let due = state.scheduled.next_due().filter(|_| matches!(state.phase, Phase::Up(_)));
+    let due = state.next_due();
     let until = match due {
         None if connection.is_polling() => Some(deadline::after(LONGEST_POLLING_READ)),
         due => due,

@@ -10,11 +10,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::session::backoff::Cause;
 use crate::socket::session::connection::connect::{ConnectFailure, Connected, Opened, connect};
+use crate::socket::session::core::SessionCore;
 use crate::socket::session::log_queue::note;
 use crate::socket::session::queue::Item;
-use crate::socket::session::reader::SessionCore;
-use crate::socket::session::sender::{ConnectionHandle, Unsent};
-use crate::socket::session::state::{Changes, Phase};
+use crate::socket::session::sender::ConnectionHandle;
+use crate::socket::session::state::Phase;
 
 impl SessionCore {
     /// Tries once to connect with the host's credentials. Uses the connection in `opened`, if there is one.
@@ -69,14 +69,12 @@ impl SessionCore {
             state.quiet = false;
             let attempt = state.tries;
             let again = state.generation > 1;
-            state.queue.push(Item::Connected { attempt, recovered, again });
+            self.push(&mut state, Item::Connected { attempt, recovered, again });
             state.pid = reply.pid;
             if !recovered {
                 state.offset = None;
             }
-            let mut filed = state.file(&mut early);
-            filed.events += 1;
-            self.tell(&mut state, filed);
+            self.store(&mut state, &mut early);
             state.generation
         };
         let line = ConnectionHandle::new(self, Arc::clone(&connection), generation);
@@ -108,8 +106,7 @@ impl SessionCore {
                 }
                 state.scheduled.all_due();
                 if generation > 1 {
-                    state.queue.push(Item::Restored);
-                    self.tell(&mut state, Changes { events: 1, ..Changes::default() });
+                    self.push(&mut state, Item::Restored);
                 }
                 self.others.notify_all();
                 self.hand_over(&mut state);
@@ -117,8 +114,7 @@ impl SessionCore {
             Err(error) => {
                 let end =
                     Disconnect::new(reason::TRANSPORT_ERROR, format!("cannot restore the session: {error}"));
-                state.lose(generation, end);
-                self.tell(&mut state, Changes { link_over: true, ..Changes::default() });
+                self.lose(&mut state, generation, end);
             }
         }
     }
@@ -127,7 +123,7 @@ impl SessionCore {
         match self.send_on(&line.connection, line.generation, &frame) {
             Ok(_) => {}
             // No connection accepts this frame.
-            Err(Unsent::Error(error)) if error.kind() == ErrorKind::Invalid => {
+            Err(error) if error.kind() == ErrorKind::Invalid => {
                 note!(self.log, Warn, "what waited for the connection cannot be sent: {error}");
             }
             Err(_) => self.lock().scheduled.put_back(frame),

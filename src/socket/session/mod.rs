@@ -31,7 +31,7 @@
 //! | `SessionCore::state` | [`SessionState`] | short operations; a wait on a condition variable releases the lock |
 //! | `ReadyItems` | the next items for consumers | short operations; taken alone or after the state's lock |
 //! | `Connection::reader` | the read half, for the thread with the role | a read, also a blocked one |
-//! | `Connection::decoder` | TLS, WebSocket, decoder; the write half | a write, which has a time limit |
+//! | `Connection::link` | TLS, WebSocket, decoder; the write half | a write, which has a time limit |
 //! | `PollSender` | long-polling: the right to send | a request and its response |
 //! | `LogQueue` | log records | short operations; taken under any lock |
 //!
@@ -57,7 +57,7 @@ mod background;
 pub(crate) mod backoff;
 mod closing;
 mod connector;
-pub(crate) mod consumer;
+pub(crate) mod core;
 mod ended;
 pub(crate) mod keeper;
 pub(crate) mod log_queue;
@@ -73,6 +73,7 @@ mod state;
 mod stats;
 pub(crate) mod subscriber;
 pub(crate) mod subscription;
+pub(crate) mod waker;
 
 #[cfg(not(crustocean_model))]
 pub(crate) use crate::socket::connection;
@@ -86,14 +87,16 @@ use std::time::{Duration, Instant};
 
 use crate::deadline;
 use crate::error::Result;
-use crate::net::{Cancel, CancelToken};
+use crate::net::CancelToken;
 use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::session::connection::connect::{ConnectFailure, Opened};
+use crate::socket::session::core::SessionCore;
 use crate::socket::session::log_queue::LogQueue;
 use crate::socket::session::policy::Policy;
-use crate::socket::session::reader::{SessionCore, Waiter};
+use crate::socket::session::queue::ReadyItems;
+use crate::socket::session::reader::Waiter;
 use crate::socket::session::sender::ConnectionHandle;
-use crate::socket::session::state::{Changes, Phase, SessionState};
+use crate::socket::session::state::{Phase, SessionState};
 use crate::socket::session::subscriber::Filter;
 use crate::socket::session::subscription::Subscription;
 use crate::socket::target::Target;
@@ -133,12 +136,6 @@ pub(crate) struct Session {
     background: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("state", &*self.shared.lock()).finish_non_exhaustive()
-    }
-}
-
 /// Identifies a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct SessionId(u64);
@@ -147,15 +144,6 @@ impl SessionId {
     fn next() -> Self {
         static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         SessionId(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
-/// Cancels the first dial.
-struct Dialling(CancelToken);
-
-impl Cancel for Dialling {
-    fn cancel(&self) {
-        self.0.cancel();
     }
 }
 
@@ -180,9 +168,9 @@ impl Session {
     ) -> Result<Self> {
         let shared = Arc::new(SessionCore::new(name, target, host, limits, policy, stop.is_some()));
         // `stop` cancels only the dial: a connected session must say goodbye before it closes.
-        let dialling: Arc<dyn Cancel> = Arc::new(Dialling(shared.cancel.clone()));
-        if let Some(stop) = stop {
-            stop.add(Arc::downgrade(&dialling));
+        let dialling = stop.map(CancelToken::child);
+        if let Some(dialling) = &dialling {
+            dialling.adopt(&shared.cancel);
         }
         let opened = match opened {
             // The opened connection is too old, because fetching the credentials took too long.
@@ -226,6 +214,11 @@ impl Session {
         &self.shared
     }
 
+    /// The items for the consumers that [`wait_for_items`](Session::wait_for_items) has made ready.
+    pub(crate) fn ready(&self) -> Arc<ReadyItems> {
+        Arc::clone(&self.shared.ready)
+    }
+
     /// Returns a handle to the current connection. Waits for a connection until `until`.
     ///
     /// # Errors
@@ -262,9 +255,8 @@ impl Session {
     /// Ends the connection, because a consumer found an event that is not valid JSON.
     pub(crate) fn report_broken_event(&self, generation: u64) {
         let mut state = self.shared.lock();
-        if state.lose(generation, Disconnect::new(reason::PARSE_ERROR, "an event is not valid JSON")) {
-            self.shared.tell(&mut state, Changes { link_over: true, ..Changes::default() });
-        }
+        let end = Disconnect::new(reason::PARSE_ERROR, "an event is not valid JSON");
+        self.shared.lose(&mut state, generation, end);
     }
 
     /// Dials again now, if the connection is down.

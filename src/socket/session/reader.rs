@@ -2,23 +2,19 @@
 //! [session](crate::socket::session) explains the scheme.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::deadline;
-use crate::error::{Error, ErrorKind, Result};
-use crate::net::CancelToken;
 use crate::socket::disconnect::{Disconnect, reason};
+use crate::socket::session::Session;
 use crate::socket::session::connection::Connection;
 use crate::socket::session::connection::decoder::Inbound;
-use crate::socket::session::log_queue::LogQueue;
-use crate::socket::session::policy::Policy;
-use crate::socket::session::queue::{EventQueue, ReadyItems};
-use crate::socket::session::state::{Changes, Phase, SessionState};
-use crate::socket::session::{Host, Limits};
-use crate::socket::target::Target;
-use crate::socket::transport::choice::TransportMemory;
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::socket::session::core::SessionCore;
+use crate::socket::session::log_queue::note;
+use crate::socket::session::queue::Item;
+use crate::socket::session::state::{Phase, SessionState};
+use crate::socket::session::subscriber::Search;
+use crate::sync::MutexGuard;
 
 /// The largest batch whose memory is kept for the next one.
 const SPARE: usize = 2048;
@@ -36,92 +32,7 @@ const SLICE: Duration = Duration::from_millis(10);
 /// background thread. Far less than a stop may take.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// What the threads of a session share.
-pub(crate) struct SessionCore {
-    pub(crate) state: Mutex<SessionState>,
-    pub(crate) ready: ReadyItems,
-    /// See [`scheduled`](crate::socket::session::scheduled).
-    pub(crate) orders: Mutex<()>,
-    pub(crate) consumers: Condvar,
-    pub(crate) others: Condvar,
-    pub(crate) background: Condvar,
-    pub(crate) host: Arc<dyn Host>,
-    pub(crate) target: Target,
-    /// Which transport works here.
-    pub(crate) memory: TransportMemory,
-    /// Cancels the current dial when the session is closed.
-    pub(crate) cancel: CancelToken,
-    /// The session can be [stopped](crate::socket::session::Session::stop_waits).
-    pub(crate) stoppable: bool,
-    /// The process that the session belongs to.
-    pub(crate) pid: u32,
-    pub(crate) log: LogQueue,
-}
-
-impl std::fmt::Debug for SessionCore {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SessionCore").finish_non_exhaustive()
-    }
-}
-
 impl SessionCore {
-    /// Every log record starts with `name`.
-    pub(crate) fn new(
-        name: &str,
-        target: Target,
-        host: Arc<dyn Host>,
-        limits: Limits,
-        policy: Policy,
-        stoppable: bool,
-    ) -> Self {
-        let log = LogQueue::new(name);
-        let state = SessionState::new(EventQueue::new(limits.events, limits.bytes), policy, log.clone());
-        SessionCore {
-            state: Mutex::new(state),
-            log,
-            ready: ReadyItems::default(),
-            orders: Mutex::new(()),
-            consumers: Condvar::new(),
-            others: Condvar::new(),
-            background: Condvar::new(),
-            host,
-            target,
-            memory: TransportMemory::default(),
-            cancel: CancelToken::default(),
-            stoppable,
-            pid: std::process::id(),
-        }
-    }
-
-    /// Checks that this process created the session. A forked child has no background thread, and two processes
-    /// cannot share a connection.
-    pub(crate) fn check_process(&self) -> Result<()> {
-        if std::process::id() == self.pid {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorKind::Closed,
-            "the agent belongs to the parent of this process: connect another one after the fork",
-        ))
-    }
-
-    pub(crate) fn lock(&self) -> MutexGuard<'_, SessionState> {
-        self.state.lock()
-    }
-
-    /// Releases the state and waits until `bell` is notified, or `limit` has passed.
-    pub(crate) fn wait_for<'a>(
-        &self,
-        bell: &Condvar,
-        state: MutexGuard<'a, SessionState>,
-        limit: Option<Duration>,
-    ) -> MutexGuard<'a, SessionState> {
-        match limit {
-            None => bell.wait(state),
-            Some(limit) => bell.wait_timeout(state, limit),
-        }
-    }
-
     /// Waits until `wish` returns a value, at most until `until`. Reads from the socket while no other thread reads.
     ///
     /// A thread blocked in `read` sees only socket traffic. Any other state change that a wish waits for must close the
@@ -221,11 +132,10 @@ impl SessionCore {
         state.reading = false;
         state.turns = state.turns.wrapping_add(1);
         if generation == state.generation {
-            let mut filed = state.file(&mut batch);
+            self.store(&mut state, &mut batch);
             if let Some(end) = end {
-                filed.link_over = state.lose(generation, end);
+                self.lose(&mut state, generation, end);
             }
-            self.tell(&mut state, filed);
             if state.is_closed() {
                 // The thread that closes the session checks which events are confirmed.
                 self.others.notify_all();
@@ -236,6 +146,52 @@ impl SessionCore {
             state.spare = batch;
         }
         state
+    }
+
+    /// Stores what a connection has received, and wakes the threads that it concerns.
+    pub(crate) fn store(&self, state: &mut SessionState, batch: &mut Vec<Inbound>) {
+        if batch.is_empty() {
+            return;
+        }
+        state.heard = state.heard.wrapping_add(batch.len() as u64);
+        state.heard_at = Some(Instant::now());
+        state.quiet = false;
+        if state.pid.is_some() {
+            // Only the last offset counts.
+            let mut offsets = batch.iter().rev().filter_map(|inbound| match inbound {
+                Inbound::Event(event) => event.offset(),
+                _ => None,
+            });
+            if let Some(offset) = offsets.next() {
+                state.offset = Some(offset.into());
+            }
+        }
+        let (mut events, mut answers) = (0, false);
+        for inbound in batch.drain(..) {
+            match inbound {
+                Inbound::Event(mut event) => {
+                    event.generation = state.generation;
+                    let mut search = Search::default();
+                    for watch in &mut state.watches {
+                        answers |= watch.offer(&event, &mut search);
+                    }
+                    state.queue.push(Item::Event(event));
+                    events += 1;
+                }
+                Inbound::Ack(id, args) => match state.acks.get_mut(&id) {
+                    Some(slot @ None) => {
+                        *slot = Some(args);
+                        answers = true;
+                    }
+                    _ => note!(self.log, Debug, "ignored an ack that nobody waits for"),
+                },
+                // After the first reply to CONNECT, another reply changes nothing.
+                Inbound::Connected(_) | Inbound::Refused(_) => {
+                    note!(self.log, Debug, "ignored a second answer to CONNECT");
+                }
+            }
+        }
+        self.tell(state, events, answers);
     }
 
     /// Removes secrets from the server's error texts, because a server may quote what the client sent.
@@ -266,60 +222,44 @@ impl SessionCore {
         };
         *count(&mut state) += 1;
         let left = until.map(|until| until.saturating_duration_since(deadline::now()));
-        let mut state = self.wait_for(bell, state, left);
+        let mut state = bell.wait_for(state, left);
         *count(&mut state) -= 1;
         state
     }
+}
 
-    /// Wakes the threads that these changes concern.
-    pub(crate) fn tell(&self, state: &mut SessionState, filed: Changes) {
-        if filed.link_over {
-            self.tell_all(state);
-            return;
-        }
-        if filed.events > 0 {
-            state.tell_keeper_of_items();
-        }
-        match filed.events.min(state.consumers) {
-            0 => {}
-            1 => self.consumers.notify_one(),
-            _ => self.consumers.notify_all(),
-        }
-        if filed.answers && state.others > 0 {
-            self.others.notify_all();
-        }
-    }
+/// The result of [`Session::wait_for_items`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// There is an item to take.
+    Items,
+    /// No item came in time, or another source has something: see [`Session::nudge`].
+    Nothing,
+    /// The session is over, and all items are taken.
+    Ended,
+}
 
-    pub(crate) fn tell_all(&self, state: &mut SessionState) {
-        state.tell_keeper_of_items();
-        self.consumers.notify_all();
-        self.others.notify_all();
-        self.wake_background(state);
-    }
-
-    /// A thread that stops waiting calls this. If the role is free, wakes one waiting thread, which then reads. If no thread
-    /// waits, or if the background thread reads for those who wait, wakes the background thread.
-    pub(crate) fn hand_over(&self, state: &mut SessionState) {
-        if state.reading || state.connection().is_none() {
-            return;
+impl Session {
+    /// Waits for an item to [take](crate::socket::session::queue::ReadyItems::take), at most until `until`. If `has_some` returns true, another source has
+    /// something for the consumer, and the result is [`Waited::Nothing`].
+    pub(crate) fn wait_for_items(&self, until: Option<Instant>, has_some: &dyn Fn() -> bool) -> Waited {
+        if !self.shared.ready.is_empty() {
+            return Waited::Items;
         }
-        let wakes_waiting = !self.background_reads(state);
-        if wakes_waiting && state.others > 0 {
-            self.others.notify_one();
-        } else if wakes_waiting && state.consumers > 0 {
-            self.consumers.notify_one();
-        } else if !state.background_awake {
-            self.wake_background(state);
+        if self.shared.check_process().is_err() {
+            return Waited::Ended;
         }
-    }
-
-    /// Wakes the background thread, and the keeper that may do its work.
-    pub(crate) fn wake_background(&self, state: &mut SessionState) {
-        state.background_awake = true;
-        self.background.notify_all();
-        if let Some(keeper) = &state.keeper {
-            keeper.wake();
-        }
+        let wish = |state: &mut SessionState| {
+            if self.shared.ready.refill(&mut state.queue) {
+                return Some(Waited::Items);
+            }
+            // The items of other sources come before the end of the session.
+            if has_some() || std::mem::take(&mut state.nudged) {
+                return Some(Waited::Nothing);
+            }
+            state.has_ended().then_some(Waited::Ended)
+        };
+        self.shared.wait(Waiter::Consumer, until, wish).unwrap_or(Waited::Nothing)
     }
 }
 

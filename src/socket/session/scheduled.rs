@@ -9,14 +9,11 @@ use std::time::Duration;
 use serde::Serialize;
 use tungstenite::Utf8Bytes;
 
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::socket::protocol::socket_io;
 use crate::socket::session::Session;
-use crate::socket::session::connection::Connection;
+use crate::socket::session::core::SessionCore;
 use crate::socket::session::log_queue::note;
-use crate::socket::session::reader::SessionCore;
-use crate::socket::session::sender::Unsent;
-use crate::socket::session::state::Phase;
 use crate::sync::MutexGuard;
 
 /// An event that is repeated until this value is dropped.
@@ -118,42 +115,26 @@ impl SessionCore {
         self.orders.lock()
     }
 
-    fn link_if_up(&self) -> Result<Option<(Arc<Connection>, u64)>> {
-        let state = self.lock();
-        match &state.phase {
-            Phase::Up(connection) => Ok(Some((Arc::clone(connection), state.generation))),
-            Phase::Restoring(_) | Phase::Down => Ok(None),
-            Phase::Closing(_) | Phase::Closed => Err(state.closed_error()),
-        }
-    }
-
     /// Sends a frame if a connection is up. A connection that is down or breaks is not an error.
     fn send_if_up(&self, frame: &Utf8Bytes) -> Result<()> {
-        let Some((connection, generation)) = self.link_if_up()? else { return Ok(()) };
-        match self.send_on(&connection, generation, frame) {
-            Err(Unsent::Error(error)) if error.kind() != ErrorKind::MaybeSent => Err(error),
-            _ => Ok(()),
-        }
+        let Some((connection, generation)) = self.lock().link_if_up()? else { return Ok(()) };
+        self.send_on(&connection, generation, frame).map(drop).or_else(unless_broken)
     }
 
     fn deliver(&self, frame: Utf8Bytes) -> Result<bool> {
         loop {
             let (connection, generation) = {
                 let mut state = self.lock();
-                match &state.phase {
-                    Phase::Up(connection) => (Arc::clone(connection), state.generation),
-                    Phase::Restoring(_) | Phase::Down => {
-                        state.scheduled.leave(frame, &self.log);
-                        return Ok(false);
-                    }
-                    Phase::Closing(_) | Phase::Closed => return Err(state.closed_error()),
-                }
+                let Some(link) = state.link_if_up()? else {
+                    state.scheduled.leave(frame, &self.log);
+                    return Ok(false);
+                };
+                link
             };
             match self.send_on(&connection, generation, &frame) {
                 Ok(_) => return Ok(true),
-                Err(Unsent::Error(error)) if error.kind() != ErrorKind::MaybeSent => return Err(error),
                 // That connection is over: the next connection gets the frame.
-                Err(_) => {}
+                Err(error) => unless_broken(error)?,
             }
         }
     }
@@ -167,5 +148,13 @@ impl SessionCore {
                 note!(self.log, Debug, "a repetition is not sent: {error}");
             }
         }
+    }
+}
+
+/// A connection that was down, or broke during the send, is no error here.
+fn unless_broken(error: Error) -> Result<()> {
+    match error.kind() {
+        ErrorKind::NotSent | ErrorKind::MaybeSent => Ok(()),
+        _ => Err(error),
     }
 }

@@ -14,15 +14,15 @@ use crate::socket::protocol::event::{AckArgs, RawEvent};
 use crate::socket::protocol::socket_io;
 use crate::socket::session::Session;
 use crate::socket::session::connection::Connection;
+use crate::socket::session::core::SessionCore;
 use crate::socket::session::queue::Item;
-use crate::socket::session::reader::{SessionCore, Waiter};
-use crate::socket::session::state::{Changes, Phase, SessionState};
+use crate::socket::session::reader::Waiter;
+use crate::socket::session::state::SessionState;
 use crate::socket::session::subscriber::{Filter, Needle};
 use crate::socket::session::subscription::Subscription;
 use crate::sync::AtomicU64;
 
 /// A handle bound to one connection, to send and to subscribe. Operations fail after a reconnect.
-#[derive(Debug)]
 pub(crate) struct ConnectionHandle<'a> {
     pub(crate) shared: &'a SessionCore,
     pub(super) connection: Arc<Connection>,
@@ -40,8 +40,7 @@ impl<'a> ConnectionHandle<'a> {
     /// `MaybeSent` or `NotSent` when the connection is over, `Invalid` when the payload cannot be sent.
     pub(crate) fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
         let frame = Utf8Bytes::from(socket_io::encode_event(name, None, payload)?);
-        let number =
-            self.shared.send_on(&self.connection, self.generation, &frame).map_err(Unsent::into_error)?;
+        let number = self.shared.send_on(&self.connection, self.generation, &frame)?;
         self.last.fetch_max(number, Ordering::Relaxed);
         Ok(())
     }
@@ -68,27 +67,7 @@ impl<'a> ConnectionHandle<'a> {
 
     /// Adds an item to the queue of the consumers.
     pub(crate) fn push(&self, item: Item) {
-        let mut state = self.shared.lock();
-        state.queue.push(item);
-        self.shared.tell(&mut state, Changes { events: 1, ..Changes::default() });
-    }
-}
-
-/// Why a send failed.
-pub(crate) enum Unsent {
-    /// The connection had ended before the write: the next connection may carry the frame.
-    NotSent,
-    Error(Error),
-}
-
-impl Unsent {
-    pub(crate) fn into_error(self) -> Error {
-        match self {
-            Unsent::NotSent => {
-                Error::new(ErrorKind::NotSent, "the connection is down: the message was not sent")
-            }
-            Unsent::Error(error) => error,
-        }
+        self.shared.push(&mut self.shared.lock(), item);
     }
 }
 
@@ -109,7 +88,10 @@ impl Session {
     /// As [`emit`](Session::emit).
     pub(crate) fn try_emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
         self.shared.check_process()?;
-        self.shared.try_send(socket_io::encode_event(name, None, payload)?.into())
+        let frame = socket_io::encode_event(name, None, payload)?.into();
+        let (connection, generation) = self.shared.link_when_up(deadline::now())?;
+        let sent = connection.try_send(frame);
+        sent.map(drop).map_err(|failure| self.shared.unsent(generation, failure))
     }
 
     /// Like [`emit`](Session::emit). Returns the generation of the connection that carried the event.
@@ -190,20 +172,17 @@ impl Session {
                 "the connection that the question came over is gone: nobody waits for the answer",
             )
         })?;
-        self.shared.send_on(&connection, generation, &frame).map(drop).map_err(Unsent::into_error)
+        self.shared.send_on(&connection, generation, &frame).map(drop)
     }
 }
 
 impl SessionCore {
     pub(crate) fn link_when_up(&self, until: Instant) -> Result<(Arc<Connection>, u64)> {
-        self.wait(Waiter::Other, Some(until), |state| match &state.phase {
-            Phase::Up(connection) => Some(Ok((Arc::clone(connection), state.generation))),
-            Phase::Closing(_) | Phase::Closed => Some(Err(state.closed_error())),
-            Phase::Restoring(_) | Phase::Down => state.stopped.then(|| Err(state.closed_error())),
-        })
-        .unwrap_or_else(|| {
-            Err(Error::new(ErrorKind::NotSent, "the connection is down: the message was not sent"))
-        })
+        let up = |state: &mut SessionState| match state.link_if_up() {
+            Ok(None) => state.stopped.then(|| Err(state.closed_error())),
+            link => link.transpose(),
+        };
+        self.wait(Waiter::Other, Some(until), up).unwrap_or_else(|| Err(not_sent()))
     }
 
     /// Sends a frame. Waits for a connection until `until`. Returns the connection, its generation, and the event's
@@ -218,35 +197,26 @@ impl SessionCore {
             match self.send_on(&connection, generation, frame) {
                 Ok(number) => return Ok((connection, generation, number)),
                 // The frame was certainly not sent: the next connection may carry it.
-                Err(Unsent::NotSent) => {}
-                Err(Unsent::Error(error)) => return Err(error),
+                Err(error) if error.kind() == ErrorKind::NotSent => {}
+                Err(error) => return Err(error),
             }
         }
     }
 
     /// Returns the number of the event on this connection.
-    pub(crate) fn send_on(
-        &self,
-        connection: &Connection,
-        generation: u64,
-        frame: &Utf8Bytes,
-    ) -> Result<u64, Unsent> {
+    ///
+    /// # Errors
+    /// `NotSent` if the connection had ended before the write: the next connection may carry the frame. `MaybeSent` if it
+    /// broke during the write, `Invalid`, `Closed`.
+    pub(crate) fn send_on(&self, connection: &Connection, generation: u64, frame: &Utf8Bytes) -> Result<u64> {
         connection.send(frame.clone()).map_err(|failure| self.unsent(generation, failure))
     }
 
-    /// Sends a frame if this is possible without waiting.
-    pub(crate) fn try_send(&self, frame: Utf8Bytes) -> Result<()> {
-        let (connection, generation) = self.link_when_up(deadline::now())?;
-        let sent = connection.try_send(frame).map_err(|failure| self.unsent(generation, failure));
-        sent.map(drop).map_err(Unsent::into_error)
-    }
-
-    fn unsent(&self, generation: u64, failure: SendFailure) -> Unsent {
+    fn unsent(&self, generation: u64, failure: SendFailure) -> Error {
         let (end, maybe) = match failure {
-            SendFailure::Refused(error) => return Unsent::Error(error),
+            SendFailure::Refused(error) => return error,
             SendFailure::Busy(end) => {
-                let text = format!("the message was not sent: {}", end.detail);
-                return Unsent::Error(Error::new(ErrorKind::NotSent, text));
+                return Error::new(ErrorKind::NotSent, format!("the message was not sent: {}", end.detail));
             }
             SendFailure::NotSent(end) => (end, false),
             SendFailure::MaybeSent(end) => (end, true),
@@ -255,13 +225,17 @@ impl SessionCore {
         let text = format!("the connection broke while the message was being sent ({})", end.detail);
         let mut state = self.lock();
         // After a goodbye, the connection stays open until the server has read all earlier events.
-        if end.reason != reason::CLIENT_DISCONNECT && state.lose(generation, end) {
-            self.tell_all(&mut state);
+        if end.reason != reason::CLIENT_DISCONNECT {
+            self.lose(&mut state, generation, end);
         }
         match maybe {
-            true => Unsent::Error(state.interrupted(&text)),
-            false if state.is_closed() => Unsent::Error(state.closed_error()),
-            false => Unsent::NotSent,
+            true => state.interrupted(&text),
+            false if state.is_closed() => state.closed_error(),
+            false => not_sent(),
         }
     }
+}
+
+fn not_sent() -> Error {
+    Error::new(ErrorKind::NotSent, "the connection is down: the message was not sent")
 }

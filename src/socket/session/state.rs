@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::deadline;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::protocol::event::AckArgs;
 use crate::socket::protocol::socket_io::Recovery;
@@ -18,7 +18,7 @@ use crate::socket::session::log_queue::{LogQueue, note};
 use crate::socket::session::policy::{DisconnectPolicy, Policy};
 use crate::socket::session::queue::{EventQueue, Item};
 use crate::socket::session::schedule::Scheduled;
-use crate::socket::session::subscriber::{Search, Subscriber};
+use crate::socket::session::subscriber::Subscriber;
 
 /// The phase of the session.
 #[derive(Debug, Clone)]
@@ -108,23 +108,6 @@ pub(crate) struct SessionState {
     pub(crate) offset: Option<Box<str>>,
     /// When the sessions of earlier connections end.
     pub(crate) ended: Ended,
-}
-
-impl std::fmt::Debug for SessionState {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SessionState")
-            .field("phase", &self.phase)
-            .field("generation", &self.generation)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Which waiting threads must be notified.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Changes {
-    pub(crate) events: usize,
-    pub(crate) answers: bool,
-    pub(crate) link_over: bool,
 }
 
 impl SessionState {
@@ -220,6 +203,28 @@ impl SessionState {
         matches!(self.phase, Phase::Closing(_) | Phase::Closed)
     }
 
+    /// Whether nothing more comes: the session is over or stopped.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Closed) || self.stopped
+    }
+
+    /// The connection over which any thread may send, and its generation. `None` if it must be waited for.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub(crate) fn link_if_up(&self) -> Result<Option<(Arc<Connection>, u64)>> {
+        match &self.phase {
+            Phase::Up(connection) => Ok(Some((Arc::clone(connection), self.generation))),
+            Phase::Restoring(_) | Phase::Down => Ok(None),
+            Phase::Closing(_) | Phase::Closed => Err(self.closed_error()),
+        }
+    }
+
+    /// When a scheduled event must be sent, if one can be sent.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.scheduled.next_due().filter(|_| matches!(self.phase, Phase::Up(_)))
+    }
+
     /// The error for an operation that starts after the end of the session.
     pub(crate) fn closed_error(&self) -> Error {
         match &self.ended_by {
@@ -242,51 +247,6 @@ impl SessionState {
     pub(crate) fn fresh_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
-    }
-
-    /// Stores all items of a batch.
-    pub(crate) fn file(&mut self, batch: &mut Vec<Inbound>) -> Changes {
-        let mut filed = Changes::default();
-        self.heard = self.heard.wrapping_add(batch.len() as u64);
-        if !batch.is_empty() {
-            self.heard_at = Some(Instant::now());
-            self.quiet = false;
-        }
-        if self.pid.is_some() {
-            // Only the last offset counts.
-            let mut events = batch.iter().rev().filter_map(|inbound| match inbound {
-                Inbound::Event(event) => event.offset(),
-                _ => None,
-            });
-            if let Some(offset) = events.next() {
-                self.offset = Some(offset.into());
-            }
-        }
-        for inbound in batch.drain(..) {
-            match inbound {
-                Inbound::Event(mut event) => {
-                    event.generation = self.generation;
-                    let mut search = Search::default();
-                    for watch in &mut self.watches {
-                        filed.answers |= watch.offer(&event, &mut search);
-                    }
-                    self.queue.push(Item::Event(event));
-                    filed.events += 1;
-                }
-                Inbound::Ack(id, args) => match self.acks.get_mut(&id) {
-                    Some(slot @ None) => {
-                        *slot = Some(args);
-                        filed.answers = true;
-                    }
-                    _ => note!(self.log, Debug, "ignored an ack that nobody waits for"),
-                },
-                // After the first reply to CONNECT, another reply changes nothing.
-                Inbound::Connected(_) | Inbound::Refused(_) => {
-                    note!(self.log, Debug, "ignored a second answer to CONNECT");
-                }
-            }
-        }
-        filed
     }
 
     /// Ends the connection of this generation and schedules a reconnect. Returns `false` if it is not the current

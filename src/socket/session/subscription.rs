@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::protocol::event::RawEvent;
-use crate::socket::session::reader::{SessionCore, Waiter};
+use crate::socket::session::core::SessionCore;
+use crate::socket::session::reader::Waiter;
 use crate::socket::session::state::{Phase, SessionState};
 use crate::socket::session::subscriber::{Filter, Needle, Subscriber};
 
@@ -18,12 +19,6 @@ pub(crate) struct Subscription<S: Deref<Target = SessionCore>> {
     generation: Option<u64>,
     /// The current or last connection when the subscription began.
     born: u64,
-}
-
-impl<S: Deref<Target = SessionCore>> std::fmt::Debug for Subscription<S> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Subscription").field("id", &self.id).finish_non_exhaustive()
-    }
 }
 
 impl<S: Deref<Target = SessionCore>> Subscription<S> {
@@ -47,24 +42,34 @@ impl<S: Deref<Target = SessionCore>> Subscription<S> {
     /// # Errors
     /// `Connect` if the connection that matters broke, `Closed`. The awaited event may have happened.
     pub(crate) fn next(&self, until: Instant) -> Result<Option<RawEvent>> {
+        let lost = |state: &SessionState| {
+            let gone = |generation| state.generation != generation || state.connection().is_none();
+            let text = "the connection broke before the answer came";
+            self.generation.is_some_and(gone).then(|| Err(Error::new(ErrorKind::Connect, text)))
+        };
+        self.wait(until, Ok, lost).transpose()
+    }
+
+    /// Waits for an event, or until `otherwise` returns a value.
+    fn wait<T>(
+        &self,
+        until: Instant,
+        caught: impl Fn(RawEvent) -> Result<T>,
+        otherwise: impl Fn(&SessionState) -> Option<Result<T>>,
+    ) -> Option<Result<T>> {
         let wish = |state: &mut SessionState| {
             let watch = state.watches.iter_mut().find(|watch| watch.id == self.id)?;
             if let Some(event) = watch.take() {
-                return Some(Ok(event));
+                return Some(caught(event));
             }
             // While the agent closes, the answer may still arrive.
-            if matches!(state.phase, Phase::Closed) || state.stopped {
+            if state.has_ended() {
                 return Some(Err(state.interrupted("the agent ended before the answer came")));
             }
-            let gone = |generation| state.generation != generation || state.connection().is_none();
-            self.generation.is_some_and(gone).then(|| Err(connection_lost()))
+            otherwise(state)
         };
-        self.shared.wait(Waiter::Other, Some(until), wish).transpose()
+        self.shared.wait(Waiter::Other, Some(until), wish)
     }
-}
-
-fn connection_lost() -> Error {
-    Error::new(ErrorKind::Connect, "the connection broke before the answer came")
 }
 
 /// The result of [`Subscription::next_or_new_connection`].
@@ -81,20 +86,11 @@ impl Subscription<Arc<SessionCore>> {
     /// # Errors
     /// `Closed`.
     pub(crate) fn next_or_new_connection(&self, generation: u64, until: Instant) -> Result<Heard> {
-        let wish = |state: &mut SessionState| {
-            let watch = state.watches.iter_mut().find(|watch| watch.id == self.id)?;
-            if let Some(event) = watch.take() {
-                return Some(Ok(Heard::Event(event)));
-            }
-            match state.phase {
-                _ if matches!(state.phase, Phase::Closed) || state.stopped => {
-                    Some(Err(state.interrupted("the agent ended before the answer came")))
-                }
-                Phase::Up(_) if state.generation != generation => Some(Ok(Heard::NewConnection)),
-                _ => None,
-            }
+        let replaced = |state: &SessionState| {
+            let is_new = matches!(state.phase, Phase::Up(_)) && state.generation != generation;
+            is_new.then_some(Ok(Heard::NewConnection))
         };
-        self.shared.wait(Waiter::Other, Some(until), wish).unwrap_or(Ok(Heard::Nothing))
+        self.wait(until, |event| Ok(Heard::Event(event)), replaced).unwrap_or(Ok(Heard::Nothing))
     }
 }
 

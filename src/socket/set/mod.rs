@@ -17,8 +17,8 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::socket::session::core::SessionCore;
 use crate::socket::session::keeper::Keeper;
-use crate::socket::session::reader::SessionCore;
 use crate::socket::session::{Session, SessionId};
 use crate::socket::set::poller::Poller;
 
@@ -80,12 +80,6 @@ pub(crate) enum NextReady {
     TimedOut,
     /// The set is closed.
     Closed,
-}
-
-impl std::fmt::Debug for SessionSet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SessionSet").finish_non_exhaustive()
-    }
 }
 
 impl SessionSet {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::deadline;
 use crate::socket::session::SessionId;
 use crate::socket::session::attend::{self, Attended, Kept};
-use crate::socket::session::reader::SessionCore;
+use crate::socket::session::core::SessionCore;
 use crate::socket::set::poller::{Poller, Watched};
 use crate::socket::set::workers::{Job, Workers};
 use crate::socket::set::{Inbox, SetCore};

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::socket::session::reader::SessionCore;
+use crate::socket::session::core::SessionCore;
 
 /// The most workers at a time. A server that does not answer occupies one worker for up to the
 /// [`handshake_timeout`](crate::agent::AgentBuilder::handshake_timeout).

@@ -2,6 +2,7 @@
 
 pub(crate) mod choice;
 pub(crate) mod packet_stream;
+#[cfg(feature = "polling")]
 pub(crate) mod polling;
 pub(crate) mod refusal;
 pub(crate) mod websocket;

@@ -1,101 +1,78 @@
 //! The stream of packets under a connection: a WebSocket, or HTTP long-polling.
 
-use std::io::ErrorKind as IoKind;
 use std::time::Instant;
 
+use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
 
+#[cfg(feature = "polling")]
+use crate::net::Stream;
 use crate::net::wire::Wire;
 use crate::socket::disconnect::Disconnect;
 use crate::socket::protocol::engine_io::Incoming;
-use crate::socket::transport::polling::PollReceiver;
 use crate::socket::transport::websocket::frame_scanner::Traffic;
-use crate::socket::transport::websocket::packets::WebSocketPackets;
 
-/// The half that is read. A WebSocket is also written through it.
-#[derive(Debug)]
-pub(crate) enum PacketStream {
-    WebSocket(Box<WebSocketPackets>),
-    Polling(Box<PollReceiver>),
-}
-
-impl PacketStream {
-    pub(crate) fn is_polling(&self) -> bool {
-        matches!(self, PacketStream::Polling(_))
+/// The half of a transport that is read. A WebSocket is also written through it. A method that only one transport needs
+/// does nothing for the other one.
+pub(crate) trait PacketStream: std::fmt::Debug + Send {
+    fn is_polling(&self) -> bool {
+        false
     }
 
-    /// The lowest stream, which gets the bytes that were read from the socket.
-    pub(crate) fn wire_mut(&mut self) -> Option<&mut Wire> {
-        match self {
-            PacketStream::WebSocket(websocket) => websocket.wire_mut(),
-            PacketStream::Polling(poll) => poll.wire_mut(),
-        }
-    }
+    /// The next packet in the buffers.
+    ///
+    /// # Errors
+    /// Why the connection ended.
+    fn next(&mut self) -> Result<Option<Incoming>, Disconnect>;
 
-    pub(crate) fn next(&mut self) -> Result<Option<Incoming>, Disconnect> {
-        match self {
-            PacketStream::WebSocket(websocket) => websocket.next(),
-            PacketStream::Polling(poll) => poll.next(Instant::now()),
-        }
-    }
+    /// The traffic since the last call, and whether a message is incomplete.
+    fn take_seen(&mut self) -> (Traffic, bool);
 
-    pub(crate) fn take_seen(&mut self) -> (Traffic, bool) {
-        match self {
-            PacketStream::WebSocket(websocket) => websocket.take_seen(),
-            PacketStream::Polling(poll) => poll.take_seen(),
-        }
-    }
+    /// The lowest stream.
+    fn wire_mut(&mut self) -> Option<&mut Wire>;
 
     /// The number of the last event that a pong has confirmed; after the closing handshake, of any event.
-    pub(crate) fn take_confirmed(&mut self) -> Option<u64> {
-        match self {
-            PacketStream::WebSocket(websocket) => websocket.take_confirmed(),
-            PacketStream::Polling(_) => None,
-        }
+    fn take_confirmed(&mut self) -> Option<u64> {
+        None
     }
 
     /// How many bytes were read in large chunks that events may share.
-    pub(crate) fn bytes_read(&self) -> u64 {
-        match self {
-            PacketStream::WebSocket(websocket) => websocket.bytes_read(),
-            PacketStream::Polling(_) => 0,
-        }
+    fn bytes_read(&self) -> u64 {
+        0
     }
 
-    /// When the pause between two polls ends.
-    pub(crate) fn due(&self) -> Option<Instant> {
-        match self {
-            PacketStream::WebSocket(_) => None,
-            PacketStream::Polling(poll) => poll.due(),
-        }
+    fn can_write(&self) -> bool {
+        true
     }
 
-    pub(crate) fn can_write(&self) -> bool {
-        match self {
-            PacketStream::WebSocket(websocket) => websocket.can_write(),
-            PacketStream::Polling(_) => true,
-        }
+    /// WebSocket: writes a message.
+    fn write(&mut self, _message: Message) -> tungstenite::Result<()> {
+        Ok(())
     }
 
-    /// A write failure that a library above the wire may have hidden. Polling checks its own writes.
-    pub(crate) fn write_failure(&self) -> Option<IoKind> {
-        match self {
-            PacketStream::WebSocket(websocket) => websocket.wire()?.write_failure(),
-            PacketStream::Polling(_) => None,
-        }
+    /// WebSocket: starts the closing handshake.
+    fn close(&mut self) {}
+
+    /// WebSocket: tells the server why the connection is closed. This may fail, and must not take long.
+    fn say_why(&mut self, _code: Option<CloseCode>) {}
+
+    /// WebSocket: frees the memory of empty buffers.
+    #[cfg(any(feature = "agents", crustocean_model))]
+    fn release_buffers(&mut self) {}
+
+    /// Long-polling: when the pause between two polls ends.
+    fn due(&self) -> Option<Instant> {
+        None
     }
 
-    pub(crate) fn written(&self) -> u64 {
-        match self {
-            PacketStream::WebSocket(websocket) => websocket.wire().map_or(0, Wire::written),
-            PacketStream::Polling(_) => 0,
-        }
+    /// Long-polling: when to poll again, if the connection for it is missing.
+    #[cfg(feature = "polling")]
+    fn wants_connection(&self) -> Option<Instant> {
+        None
     }
 
-    /// Tells the server why the connection is closed, if possible.
-    pub(crate) fn say_why(&mut self, code: Option<CloseCode>) {
-        if let PacketStream::WebSocket(websocket) = self {
-            websocket.say_why(code);
-        }
-    }
+    /// Long-polling: continues on another connection. Its wire must be in fed mode. `proven`: the connection has carried
+    /// a response before.
+    #[cfg(feature = "polling")]
+    fn resume(&mut self, _stream: Stream, _proven: bool) {}
 }

@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use crustocean_wallet::{Address, Chain, Key, TxHash, Usdc, Wallet, WalletBuilder};
 use serde_json::{Value, json};
@@ -12,6 +14,8 @@ use crate::node::{Script, package};
 
 /// The key of anvil's first account, which has ether. The key is public.
 pub const RICH: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+/// The time between two blocks of `mine_while`.
+const BLOCK_TIME: Duration = Duration::from_millis(200);
 const PACKAGE: &str = if cfg!(target_os = "macos") {
     if cfg!(target_arch = "aarch64") { "anvil-darwin-arm64" } else { "anvil-darwin-amd64" }
 } else if cfg!(target_arch = "aarch64") {
@@ -96,7 +100,7 @@ impl Anvil {
         while self.automine.load(Ordering::SeqCst)
             && self.call("eth_getTransactionReceipt", json!([hash])).is_null()
         {
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
@@ -142,6 +146,22 @@ impl Anvil {
         self.call("anvil_mine", json!([format!("{blocks:#x}")]));
     }
 
+    /// Makes empty blocks, as a real chain does, until `work` returns. A wallet reports a transaction as replaced only
+    /// when more blocks follow.
+    pub fn mine_while<T>(&self, work: impl FnOnce() -> T) -> T {
+        std::thread::scope(|scope| {
+            let (end, ended) = mpsc::channel::<()>();
+            scope.spawn(move || {
+                while ended.recv_timeout(BLOCK_TIME) == Err(RecvTimeoutError::Timeout) {
+                    self.mine(1);
+                }
+            });
+            let result = work();
+            drop(end);
+            result
+        })
+    }
+
     /// The pending transactions.
     pub fn waiting(&self) -> Vec<TxHash> {
         let block = self.call("eth_getBlockByNumber", json!(["pending", false]));
@@ -156,7 +176,7 @@ impl Anvil {
             if waiting.len() >= count {
                 return waiting;
             }
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 }

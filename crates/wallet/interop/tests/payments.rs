@@ -285,6 +285,19 @@ fn eight_threads_pay_and_every_unit_is_there() {
     assert_eq!(wallet.balances().unwrap().usdc.units(), 1_000_000_000 - sum);
 }
 
+/// Pays one USDC ten times beside another wallet with the same key. Returns how often it succeeded.
+fn pay_ten_times(wallet: &Wallet) -> u64 {
+    let results = (0..10).map(|_| wallet.send(someone(7), usdc("1")));
+    results
+        .map(|result| match result {
+            Ok(_) => 1,
+            // Both got the same nonce repeatedly, or the other's transaction took it. It is safe to try again later.
+            Err(PaymentError::NotSent(_) | PaymentError::Replaced { .. }) => 0,
+            Err(other) => panic!("{other:?}"),
+        })
+        .sum()
+}
+
 #[test]
 fn two_wallets_with_one_key_share_its_nonces() {
     let _watchdog = watchdog(LIMIT);
@@ -294,27 +307,16 @@ fn two_wallets_with_one_key_share_its_nonces() {
     anvil.mint(key.address(), usdc("100"));
     anvil.give_ether(key.address(), 1_000_000_000_000_000_000);
     // Two wallets that do not know of each other, like two processes.
-    let paid: u64 = thread::scope(|scope| {
-        let workers: Vec<_> = (0..2)
-            .map(|_| {
-                scope.spawn(|| {
-                    let key: Key = text.parse().unwrap();
-                    let wallet =
-                        Wallet::builder(Chain::BaseSepolia).rpc_url(anvil.url()).connect(key).unwrap();
-                    let mut paid = 0;
-                    for _ in 0..10 {
-                        match wallet.send(someone(7), usdc("1")) {
-                            Ok(_) => paid += 1,
-                            // Both got the same nonce repeatedly. It is safe to try again later.
-                            Err(PaymentError::NotSent(_) | PaymentError::Replaced { .. }) => {}
-                            Err(other) => panic!("{other:?}"),
-                        }
-                    }
-                    paid
-                })
-            })
-            .collect();
-        workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+    let pay = || {
+        let key: Key = text.parse().unwrap();
+        let wallet = Wallet::builder(Chain::BaseSepolia).rpc_url(anvil.url()).connect(key).unwrap();
+        pay_ten_times(&wallet)
+    };
+    let paid: u64 = anvil.mine_while(|| {
+        thread::scope(|scope| {
+            let workers = [scope.spawn(pay), scope.spawn(pay)];
+            workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+        })
     });
     assert!(paid >= 18, "{paid}");
     assert_eq!(anvil.balance(someone(7)).units(), paid * 1_000_000);
@@ -325,15 +327,7 @@ fn two_wallets_with_one_key_share_its_nonces() {
 fn child() {
     let Ok(url) = std::env::var("CRUSTOCEAN_TEST_NODE") else { return };
     let wallet = Wallet::builder(Chain::BaseSepolia).rpc_url(url).connect(Key::from_env().unwrap()).unwrap();
-    let mut paid = 0;
-    for _ in 0..10 {
-        match wallet.send(someone(7), usdc("1")) {
-            Ok(_) => paid += 1,
-            Err(PaymentError::NotSent(_) | PaymentError::Replaced { .. }) => {}
-            Err(other) => panic!("{other:?}"),
-        }
-    }
-    println!("paid {paid};");
+    println!("paid {};", pay_ten_times(&wallet));
 }
 
 #[test]
@@ -355,8 +349,9 @@ fn two_processes_with_one_key_pay_as_often_as_they_report() {
         })
         .collect();
     let mut paid = 0;
-    for process in processes {
-        let output = process.wait_with_output().unwrap();
+    let outputs: Vec<_> = anvil
+        .mine_while(|| processes.into_iter().map(|process| process.wait_with_output().unwrap()).collect());
+    for output in outputs {
         let said = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success() && !said.contains(&*key.expose()), "{said}");
         let (_, count) = said.split_once("paid ").unwrap();

@@ -9,9 +9,9 @@ use super::scene::{Scene, Thread, spawn, take};
 use super::server::Server;
 use crate::deadline;
 use crate::socket::session::attend::{self, Attended, Kept, attend};
-use crate::socket::session::consumer::Waited;
+use crate::socket::session::core::SessionCore;
 use crate::socket::session::keeper::Keeper;
-use crate::socket::session::reader::SessionCore;
+use crate::socket::session::reader::Waited;
 
 pub(super) struct Keeps {
     server: Arc<Server>,

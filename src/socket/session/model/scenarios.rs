@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::scene::{Time, check, forever, spawn, take};
 use super::server::{Packet, Setup};
 use crate::deadline;
-use crate::socket::session::consumer::Waited;
+use crate::socket::session::reader::Waited;
 use crate::sync::modelled::{FOREVER, below};
 
 #[test]

@@ -14,9 +14,9 @@ use crate::error::{ErrorKind, Result};
 use crate::net::settings::ProxyChoice;
 use crate::net::{ApiUrl, CancelToken};
 use crate::socket::session::connection::connect::Opened;
-use crate::socket::session::consumer::Waited;
 use crate::socket::session::policy::Policy;
 use crate::socket::session::queue::Item;
+use crate::socket::session::reader::Waited;
 use crate::socket::session::sender::ConnectionHandle;
 use crate::socket::session::{Host, Limits, Session};
 use crate::socket::target::Target;
@@ -237,7 +237,7 @@ impl Scene {
 /// Takes the ready items, under the lock of `seen`. An agent has a similar lock for the items that it takes.
 pub(super) fn take(session: &Session, seen: &Seen) {
     seen.add(|log| {
-        while let Some(item) = session.take() {
+        while let Some(item) = session.ready().take() {
             match item {
                 Item::Event(event) if event.name() == "event" => {
                     log.events.push(event.args().parse().unwrap())

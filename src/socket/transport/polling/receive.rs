@@ -16,10 +16,10 @@ use crate::net::http::exchange::{Broken, exchange};
 use crate::net::wire::Wire;
 use crate::net::{CancelToken, Stream};
 use crate::socket::disconnect::{Disconnect, reason};
-use crate::socket::protocol::engine_io::Incoming;
-use crate::socket::protocol::engine_io::{self, EnginePacket, Handshake};
+use crate::socket::protocol::engine_io::{self, EnginePacket, Handshake, Incoming};
 use crate::socket::protocol::polling_payload::{self, PayloadPart, SEPARATOR};
 use crate::socket::target::Target;
+use crate::socket::transport::packet_stream::PacketStream;
 use crate::socket::transport::polling::request::PollRequests;
 use crate::socket::transport::polling::send::PollSender;
 use crate::socket::transport::refusal::refused;
@@ -56,7 +56,7 @@ pub(crate) struct OpenedPoll {
     pub(crate) stream: Stream,
     /// The connection has carried a response before.
     pub(crate) proven: bool,
-    pub(crate) poll_sender: PollSender,
+    pub(crate) sender: PollSender,
     pub(crate) handshake: Handshake,
 }
 
@@ -90,14 +90,14 @@ pub(crate) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> 
     let mut payload = Payload::new(answer.body).map_err(|_| no_open())?;
     let Some(Ok(Incoming::Text(first))) = payload.next() else { return Err(no_open()) };
     let Ok(EnginePacket::Open(json)) = engine_io::decode(&first) else { return Err(no_open()) };
-    let handshake = Handshake::parse(json)?;
-    requests.set_session(&engine_io::session_id(json)?);
+    let (handshake, sid) = Handshake::parse_with_id(json)?;
+    requests.set_session(&sid);
 
     if !keep_alive {
         stream = requests.dial(deadline, cancel)?;
     }
     let requests = Arc::new(requests);
-    let poll_sender = PollSender::new(Arc::clone(&requests), requests.dial(deadline, cancel)?);
+    let sender = PollSender::new(Arc::clone(&requests), requests.dial(deadline, cancel)?);
     let now = Instant::now();
     let poll = PollReceiver {
         requests,
@@ -110,77 +110,10 @@ pub(crate) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> 
         empty_answers: 0,
         seen: Traffic::default(),
     };
-    Ok(OpenedPoll { poll, stream, proven: keep_alive, poll_sender, handshake })
+    Ok(OpenedPoll { poll, stream, proven: keep_alive, sender, handshake })
 }
 
 impl PollReceiver {
-    pub(crate) fn requests(&self) -> &Arc<PollRequests> {
-        &self.requests
-    }
-
-    pub(crate) fn wire_mut(&mut self) -> Option<&mut Wire> {
-        self.stream.as_mut().map(Stream::wire_mut)
-    }
-
-    /// When to poll again, if the connection for it is missing.
-    pub(crate) fn wants_connection(&self) -> Option<Instant> {
-        self.stream.is_none().then_some(self.next_poll)
-    }
-
-    /// Continues on another connection. Its wire must be in fed mode. `proven`: the connection has carried a response
-    /// before.
-    pub(crate) fn resume(&mut self, stream: Stream, proven: bool) {
-        self.stream = Some(stream);
-        self.decoder = None;
-        self.proven = proven;
-    }
-
-    /// The end of a pause between two polls.
-    pub(crate) fn due(&self) -> Option<Instant> {
-        (self.decoder.is_none() && self.stream.is_some()).then_some(self.next_poll)
-    }
-
-    pub(crate) fn take_seen(&mut self) -> (Traffic, bool) {
-        (std::mem::take(&mut self.seen), self.decoder.as_ref().is_some_and(Decoder::is_partial))
-    }
-
-    /// The next packet. Starts a new poll when none is left.
-    ///
-    /// # Errors
-    /// Why the connection ended.
-    pub(crate) fn next(&mut self, now: Instant) -> Result<Option<Incoming>, Disconnect> {
-        loop {
-            if let Some(payload) = &mut self.payload {
-                match payload.next() {
-                    Some(packet) => return packet.map(Some).map_err(failed),
-                    None => self.payload = None,
-                }
-            }
-            self.ask(now)?;
-            let Some(stream) = &mut self.stream else { return Ok(None) };
-            let mut part = [0; 8192];
-            match stream.read(&mut part) {
-                Ok(0) => {
-                    self.connection_ended()?;
-                }
-                Ok(count) => {
-                    let Some(decoder) = &mut self.decoder else {
-                        // These bytes belong to no request, so they must not become the response to the next poll.
-                        self.stream = None;
-                        continue;
-                    };
-                    self.seen.bytes += count;
-                    let bytes = part.get(..count).unwrap_or_default();
-                    if let Some(answer) = decoder.push(bytes).map_err(failed)? {
-                        self.accept(answer, now)?;
-                    }
-                }
-                Err(error) if error.kind() == IoKind::WouldBlock => return Ok(None),
-                Err(error) => return Err(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())),
-            }
-        }
-    }
-
     /// Sends the next poll, if it is time and there is a connection.
     fn ask(&mut self, now: Instant) -> Result<(), Disconnect> {
         if self.decoder.is_some() || now < self.next_poll {
@@ -228,6 +161,69 @@ impl PollReceiver {
         self.next_poll = if self.empty_answers < EMPTY_ANSWERS { now } else { now + PAUSE };
         self.payload = Some(payload);
         Ok(())
+    }
+}
+
+impl PacketStream for PollReceiver {
+    fn is_polling(&self) -> bool {
+        true
+    }
+
+    fn wire_mut(&mut self) -> Option<&mut Wire> {
+        self.stream.as_mut().map(Stream::wire_mut)
+    }
+
+    fn wants_connection(&self) -> Option<Instant> {
+        self.stream.is_none().then_some(self.next_poll)
+    }
+
+    fn resume(&mut self, stream: Stream, proven: bool) {
+        self.stream = Some(stream);
+        self.decoder = None;
+        self.proven = proven;
+    }
+
+    fn due(&self) -> Option<Instant> {
+        (self.decoder.is_none() && self.stream.is_some()).then_some(self.next_poll)
+    }
+
+    fn take_seen(&mut self) -> (Traffic, bool) {
+        (std::mem::take(&mut self.seen), self.decoder.as_ref().is_some_and(Decoder::is_partial))
+    }
+
+    /// Starts a new poll when no packet is left.
+    fn next(&mut self) -> Result<Option<Incoming>, Disconnect> {
+        let now = Instant::now();
+        loop {
+            if let Some(payload) = &mut self.payload {
+                match payload.next() {
+                    Some(packet) => return packet.map(Some).map_err(failed),
+                    None => self.payload = None,
+                }
+            }
+            self.ask(now)?;
+            let Some(stream) = &mut self.stream else { return Ok(None) };
+            let mut part = [0; 8192];
+            match stream.read(&mut part) {
+                Ok(0) => {
+                    self.connection_ended()?;
+                }
+                Ok(count) => {
+                    let Some(decoder) = &mut self.decoder else {
+                        // These bytes belong to no request, so they must not become the response to the next poll.
+                        self.stream = None;
+                        continue;
+                    };
+                    self.seen.bytes += count;
+                    let bytes = part.get(..count).unwrap_or_default();
+                    if let Some(answer) = decoder.push(bytes).map_err(failed)? {
+                        self.accept(answer, now)?;
+                    }
+                }
+                Err(error) if error.kind() == IoKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())),
+            }
+        }
     }
 }
 

@@ -1,17 +1,15 @@
 //! HTTP long-polling: the sending half. One POST at a time, on the sender's thread.
 
 use std::io::ErrorKind as IoKind;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tungstenite::Bytes;
-
+use crate::deadline;
 use crate::error::Error;
 use crate::net::http::answer::Answer;
 use crate::net::http::exchange::{Broken, exchange};
-use crate::net::{Secrets, Stream};
+use crate::net::{CancelToken, Secrets, Stream};
 use crate::socket::disconnect::{Disconnect, SendFailure, reason};
-use crate::socket::protocol::polling_payload::{Fit, PayloadBuilder};
 use crate::socket::transport::polling::request::PollRequests;
 use crate::socket::transport::refusal::refused;
 
@@ -37,48 +35,24 @@ impl PollSender {
         PollSender { requests, turn: Mutex::new(SendTurn { idle: Some((stream, Instant::now())) }) }
     }
 
-    /// Waits for the right to send: one POST at a time, and no other packet between a header and its attachments.
+    /// Waits for the right to send: one POST at a time.
     pub(crate) fn turn(&self) -> MutexGuard<'_, SendTurn> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Like `turn`, with a time limit.
     pub(crate) fn turn_until(&self, deadline: Instant) -> Option<MutexGuard<'_, SendTurn>> {
-        loop {
-            match self.turn.try_lock() {
-                Ok(turn) => return Some(turn),
-                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return None,
-                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
-            }
-        }
+        deadline::lock(&self.turn, deadline)
     }
 
-    /// A header and its attachments, in as few bodies as the server takes.
-    ///
-    /// # Errors
-    /// `Refused`: an attachment is larger than any body may be.
-    pub(crate) fn bodies(
-        &self,
-        header: &str,
-        attachments: &[Bytes],
-        max: Option<usize>,
-    ) -> Result<Vec<String>, SendFailure> {
-        let mut bodies = Vec::new();
-        let mut body = PayloadBuilder::new(max);
-        let mut add = |push: &dyn Fn(&mut PayloadBuilder) -> Fit| loop {
-            match push(&mut body) {
-                Fit::Taken => return Ok(()),
-                Fit::Full => bodies.push(std::mem::replace(&mut body, PayloadBuilder::new(max)).into_text()),
-                Fit::TooLarge => {
-                    return Err(SendFailure::Refused(Error::invalid("an attachment is too large")));
-                }
-            }
-        };
-        add(&|body| body.push_text(header))?;
-        attachments.iter().try_for_each(|bytes| add(&|body| body.push_binary(bytes)))?;
-        bodies.push(body.into_text());
-        Ok(bodies)
+    /// Ends all connections of the session.
+    pub(crate) fn cancel_token(&self) -> &CancelToken {
+        &self.requests.cancel_token
+    }
+
+    /// Opens a connection.
+    pub(crate) fn dial(&self, deadline: Instant) -> crate::Result<Stream> {
+        self.requests.dial(deadline, self.cancel_token())
     }
 
     /// Sends a body.
@@ -125,7 +99,7 @@ impl PollSender {
         {
             return Ok((stream, true));
         }
-        Ok((self.requests.dial(deadline, &self.requests.cancel_token)?, false))
+        Ok((self.dial(deadline)?, false))
     }
 }
 

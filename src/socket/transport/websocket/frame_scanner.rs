@@ -82,10 +82,6 @@ impl<S> FrameScanner<S> {
         std::mem::replace(self, shell)
     }
 
-    pub(crate) fn get_ref(&self) -> Option<&S> {
-        self.inner.as_ref()
-    }
-
     pub(crate) fn get_mut(&mut self) -> Option<&mut S> {
         self.inner.as_mut()
     }
@@ -499,7 +495,7 @@ mod tests {
                         Err(error) => panic!("{error}"),
                     },
                 }
-                if !ws.get_ref().get_ref().unwrap().0.is_empty() {
+                if !ws.get_mut().get_mut().unwrap().0.is_empty() {
                     idle = 0;
                 }
             }

@@ -1,7 +1,7 @@
 //! The WebSocket upgrade, and the settings of tungstenite.
 
 use std::io::{Read, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -157,14 +157,6 @@ fn check_upgrade(head: &Head, key: &str) -> Result<()> {
         return Err(Error::protocol("the server turned on a WebSocket extension that was not offered"));
     }
     Ok(())
-}
-
-/// The time until `deadline`. Returns a timeout error if the deadline has passed.
-pub(crate) fn remaining(deadline: Instant, what: &'static str) -> Result<Duration> {
-    deadline
-        .checked_duration_since(Instant::now())
-        .filter(|left| !left.is_zero())
-        .ok_or_else(|| Error::timeout(what))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::net::Stream;
 use crate::net::wire::Wire;
 use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::protocol::engine_io::Incoming;
+use crate::socket::transport::packet_stream::PacketStream;
 use crate::socket::transport::refusal::snippet;
 use crate::socket::transport::websocket::frame_scanner::{FrameScanner, NextFrame, Traffic};
 use crate::socket::transport::websocket::handshake::rejected_after_upgrade;
@@ -42,56 +43,98 @@ impl WebSocketPackets {
         WebSocketPackets { ws, messages, unflushed: true, confirmed: None, closing: false }
     }
 
-    pub(crate) fn wire(&self) -> Option<&Wire> {
-        Some(self.ws.get_ref().get_ref()?.wire())
+    /// After a large message, creates the WebSocket again with small buffers, because the message owns the large buffer.
+    /// Between two messages a WebSocket has no other state, and it reads no further than requested. Returns whether
+    /// the message was large.
+    fn release_buffer(&mut self, size: usize) -> bool {
+        if size <= LARGE {
+            return false;
+        }
+        let is_idle = self.ws.can_write() && !self.ws.get_ref().frames.is_partial();
+        if is_idle && self.ws.flush().is_ok() {
+            let scanner = self.ws.get_mut().take();
+            let config = *self.ws.get_config();
+            self.ws = WebSocket::from_raw_socket(scanner, Role::Client, Some(config));
+        }
+        true
     }
 
-    pub(crate) fn wire_mut(&mut self) -> Option<&mut Wire> {
+    /// Converts tungstenite's error to the official client's terms.
+    fn broken(&mut self, error: &tungstenite::Error) -> Disconnect {
+        use tungstenite::Error as E;
+        use tungstenite::error::ProtocolError as P;
+        let frames = &self.ws.get_ref().frames;
+        if let Some(code) = frames.close()
+            && matches!(error, E::Utf8(_) | E::Protocol(P::InvalidCloseSequence))
+            && self.messages >= frames.messages()
+        {
+            // The message was a close frame, but not a valid one.
+            return closed_by_server(code, "");
+        }
+        let mut detail = error.to_string();
+        let (reason, code) = match error {
+            E::ConnectionClosed | E::AlreadyClosed | E::Protocol(P::ResetWithoutClosingHandshake) => {
+                (reason::TRANSPORT_CLOSE, None)
+            }
+            E::Io(error) if matches!(error.kind(), IoKind::ConnectionReset | IoKind::UnexpectedEof) => {
+                (reason::TRANSPORT_CLOSE, None)
+            }
+            E::Utf8(_) => (reason::PARSE_ERROR, Some(CloseCode::Invalid)),
+            E::Capacity(_) => (reason::TRANSPORT_ERROR, Some(CloseCode::Size)),
+            E::Protocol(_) if frames.saw_http() => {
+                detail = rejected_after_upgrade();
+                (reason::TRANSPORT_ERROR, Some(CloseCode::Protocol))
+            }
+            E::Protocol(_) => (reason::TRANSPORT_ERROR, Some(CloseCode::Protocol)),
+            _ => (reason::TRANSPORT_ERROR, None),
+        };
+        if code.is_some() {
+            self.say_why(code);
+        }
+        Disconnect::new(reason, detail)
+    }
+}
+
+impl PacketStream for WebSocketPackets {
+    fn wire_mut(&mut self) -> Option<&mut Wire> {
         Some(self.ws.get_mut().get_mut()?.wire_mut())
     }
 
-    /// Frees the memory of empty buffers.
     #[cfg(any(feature = "agents", crustocean_model))]
-    pub(crate) fn release_buffers(&mut self) {
+    fn release_buffers(&mut self) {
         self.ws.get_mut().release_buffer();
         if let Some(wire) = self.wire_mut() {
             wire.release_queue();
         }
     }
 
-    pub(crate) fn can_write(&self) -> bool {
+    fn can_write(&self) -> bool {
         self.ws.can_write()
     }
 
-    pub(crate) fn write(&mut self, message: Message) -> tungstenite::Result<()> {
+    fn write(&mut self, message: Message) -> tungstenite::Result<()> {
         self.ws.write(message).and_then(|()| self.ws.flush())
     }
 
-    pub(crate) fn take_confirmed(&mut self) -> Option<u64> {
+    fn take_confirmed(&mut self) -> Option<u64> {
         self.confirmed.take()
     }
 
-    /// Starts the closing handshake.
-    pub(crate) fn close(&mut self) {
+    fn close(&mut self) {
         self.closing = true;
         let frame = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::from_static("") };
         let _ = self.ws.close(Some(frame));
         let _ = self.ws.flush();
     }
 
-    /// Tells the server why the connection is closed. This may fail, and must not take long.
-    pub(crate) fn say_why(&mut self, code: Option<CloseCode>) {
+    fn say_why(&mut self, code: Option<CloseCode>) {
         if self.wire_mut().is_some_and(|wire| wire.set_write_timeout(FAREWELL).is_ok()) {
             let reason = Utf8Bytes::from_static("");
             let _ = self.ws.close(code.map(|code| CloseFrame { code, reason }));
         }
     }
 
-    /// The next packet in the buffer.
-    ///
-    /// # Errors
-    /// Why the connection ended.
-    pub(crate) fn next(&mut self) -> Result<Option<Incoming>, Disconnect> {
+    fn next(&mut self) -> Result<Option<Incoming>, Disconnect> {
         loop {
             // After a close, tungstenite decides which messages still count.
             if self.ws.can_write() {
@@ -144,65 +187,13 @@ impl WebSocketPackets {
         }
     }
 
-    /// After a large message, creates the WebSocket again with small buffers, because the message owns the large buffer.
-    /// Between two messages a WebSocket has no other state, and it reads no further than requested. Returns whether
-    /// the message was large.
-    fn release_buffer(&mut self, size: usize) -> bool {
-        if size <= LARGE {
-            return false;
-        }
-        let is_idle = self.ws.can_write() && !self.ws.get_ref().frames.is_partial();
-        if is_idle && self.ws.flush().is_ok() {
-            let scanner = self.ws.get_mut().take();
-            let config = *self.ws.get_config();
-            self.ws = WebSocket::from_raw_socket(scanner, Role::Client, Some(config));
-        }
-        true
-    }
-
-    pub(crate) fn bytes_read(&self) -> u64 {
+    fn bytes_read(&self) -> u64 {
         self.ws.get_ref().bytes_read()
     }
 
-    /// The traffic since the last call, and whether a message is incomplete.
-    pub(crate) fn take_seen(&mut self) -> (Traffic, bool) {
+    fn take_seen(&mut self) -> (Traffic, bool) {
         let frames = &mut self.ws.get_mut().frames;
         (frames.take(), frames.is_partial())
-    }
-
-    /// Converts tungstenite's error to the official client's terms.
-    fn broken(&mut self, error: &tungstenite::Error) -> Disconnect {
-        use tungstenite::Error as E;
-        use tungstenite::error::ProtocolError as P;
-        let frames = &self.ws.get_ref().frames;
-        if let Some(code) = frames.close()
-            && matches!(error, E::Utf8(_) | E::Protocol(P::InvalidCloseSequence))
-            && self.messages >= frames.messages()
-        {
-            // The message was a close frame, but not a valid one.
-            return closed_by_server(code, "");
-        }
-        let mut detail = error.to_string();
-        let (reason, code) = match error {
-            E::ConnectionClosed | E::AlreadyClosed | E::Protocol(P::ResetWithoutClosingHandshake) => {
-                (reason::TRANSPORT_CLOSE, None)
-            }
-            E::Io(error) if matches!(error.kind(), IoKind::ConnectionReset | IoKind::UnexpectedEof) => {
-                (reason::TRANSPORT_CLOSE, None)
-            }
-            E::Utf8(_) => (reason::PARSE_ERROR, Some(CloseCode::Invalid)),
-            E::Capacity(_) => (reason::TRANSPORT_ERROR, Some(CloseCode::Size)),
-            E::Protocol(_) if frames.saw_http() => {
-                detail = rejected_after_upgrade();
-                (reason::TRANSPORT_ERROR, Some(CloseCode::Protocol))
-            }
-            E::Protocol(_) => (reason::TRANSPORT_ERROR, Some(CloseCode::Protocol)),
-            _ => (reason::TRANSPORT_ERROR, None),
-        };
-        if code.is_some() {
-            self.say_why(code);
-        }
-        Disconnect::new(reason, detail)
     }
 }
 

@@ -1,54 +1,13 @@
-//! How consumers take the items of a session, and how other threads wake them.
+//! How other threads wake the consumers of a session, and what consumers ask without waiting.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use crate::error::Error;
 use crate::socket::session::Session;
-use crate::socket::session::queue::Item;
-use crate::socket::session::reader::{SessionCore, Waiter};
-use crate::socket::session::state::{Phase, SessionState};
-
-/// The result of [`Session::wait_for_items`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Waited {
-    /// There is an item to take.
-    Items,
-    /// No item came in time, or another source has something: see [`Session::nudge`].
-    Nothing,
-    /// The session is over, and all items are taken.
-    Ended,
-}
+use crate::socket::session::core::SessionCore;
 
 impl Session {
-    /// Takes the next item that [`wait_for_items`](Session::wait_for_items) has made ready.
-    pub(crate) fn take(&self) -> Option<Item> {
-        self.shared.ready.take()
-    }
-
-    /// Waits for an item to [`take`](Session::take), at most until `until`. If `has_some` returns true, another source has
-    /// something for the consumer, and the result is [`Waited::Nothing`].
-    pub(crate) fn wait_for_items(&self, until: Option<Instant>, has_some: &dyn Fn() -> bool) -> Waited {
-        if !self.shared.ready.is_empty() {
-            return Waited::Items;
-        }
-        if self.shared.check_process().is_err() {
-            return Waited::Ended;
-        }
-        let wish = |state: &mut SessionState| {
-            if self.shared.ready.refill(&mut state.queue) {
-                return Some(Waited::Items);
-            }
-            // The items of other sources come before the end of the session.
-            if has_some() || std::mem::take(&mut state.nudged) {
-                return Some(Waited::Nothing);
-            }
-            (matches!(state.phase, Phase::Closed) || state.stopped).then_some(Waited::Ended)
-        };
-        self.shared.wait(Waiter::Consumer, until, wish).unwrap_or(Waited::Nothing)
-    }
-
     /// Whether something is there to take at once.
     pub(crate) fn has_items(&self) -> bool {
         self.shared.check_process().is_ok() && self.shared.ready.refill(&mut self.shared.lock().queue)
@@ -69,7 +28,7 @@ impl Session {
     }
 
     /// Tells the consumers that another source has something for them: one waiting consumer returns early with
-    /// [`Waited::Nothing`].
+    /// [`Waited::Nothing`](crate::socket::session::reader::Waited).
     pub(crate) fn nudge(&self) {
         self.shared.nudge();
     }
@@ -124,7 +83,7 @@ impl SessionCore {
 }
 
 /// Wakes the consumers of a session from another thread, without keeping the session alive.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Waker(Arc<SessionCore>);
 
 impl Waker {
@@ -146,7 +105,6 @@ impl Waker {
 }
 
 /// A helper thread is preparing something for the consumers: see [`Waker::announce`].
-#[derive(Debug)]
 pub(crate) struct Announced(Arc<SessionCore>);
 
 impl Drop for Announced {

@@ -1,0 +1,89 @@
+//! The agent as the source of the events for its [listeners](crate::agent::listeners).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::agent::event::Event;
+use crate::agent::history::{self, size_of_message};
+use crate::agent::listeners::{Lost, Reader, Source};
+use crate::agent::{Agent, Decision, Inner};
+use crate::model::AgencyId;
+
+impl Source for Agent {
+    fn pull(&self) -> Option<Event> {
+        let Inner { session, client, delivery, memory, .. } = &*self.inner;
+        let source = history::Source { session, client };
+        loop {
+            let event = delivery.take(&source);
+            if delivery.take_missed() {
+                self.check_rooms_now();
+            }
+            let event = event?;
+            if event.room().is_some_and(|room| self.has_left(room)) {
+                continue;
+            }
+            if let (Event::Message(message), Some(memory)) = (&event, memory) {
+                memory.note_answer(message);
+                if self.is_question(message) {
+                    memory.hear(message, true);
+                }
+            }
+            if !self.holds_invitation(&event) {
+                return Some(event);
+            }
+            self.start_room_tasks();
+        }
+    }
+
+    fn has_items(&self) -> bool {
+        self.session().has_items()
+    }
+
+    fn acknowledge(&self, event: &Event) {
+        if let (Event::Message(message), Some(memory)) = (event, &self.inner.memory)
+            && !self.is_question(message)
+        {
+            memory.hear(message, false);
+        }
+    }
+
+    fn is_mention(&self, event: &Event) -> bool {
+        match event {
+            Event::Message(message) => {
+                matches!(self.decision(message), Decision::Respond | Decision::FromSystem)
+            }
+            _ => false,
+        }
+    }
+
+    fn is_command(&self, event: &Event, prefix: &str) -> bool {
+        matches!(event, Event::Message(message) if self.decide_command(message, prefix) == Decision::Respond)
+    }
+
+    fn read_again(&self, number: u64, lost: HashMap<AgencyId, Lost>) {
+        let missing = lost.into_iter().map(|(room, lost)| {
+            let (_, dm) = self.inner.delivery.position(&room);
+            (room, dm, lost)
+        });
+        let reader = Reader {
+            number,
+            client: self.client().clone(),
+            waker: self.session().waker(),
+            log: self.session().log().clone(),
+            listeners: Arc::clone(&self.inner.listeners),
+        };
+        reader.start(missing.collect());
+    }
+
+    fn size(&self, event: &Event) -> usize {
+        match event {
+            Event::Message(message) => size_of_message(message),
+            Event::MessageEdited(edit) => SMALL_EVENT + edit.content.len() + edit.metadata.raw().len(),
+            Event::Other(raw) => raw.size(),
+            _ => SMALL_EVENT,
+        }
+    }
+}
+
+/// The approximate size of a small event in memory, in bytes.
+const SMALL_EVENT: usize = 512;

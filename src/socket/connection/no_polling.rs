@@ -1,0 +1,58 @@
+//! Replaces long-polling if it is not compiled in. [`open`] always fails, so no other function here ever runs.
+
+use std::sync::{Arc, MutexGuard};
+use std::time::Instant;
+
+use tungstenite::Utf8Bytes;
+
+use crate::error::Result;
+use crate::net::CancelToken;
+use crate::socket::connection::Connection;
+use crate::socket::connection::decoder::Inbound;
+use crate::socket::connection::link::Link;
+use crate::socket::connection::reader::Reader;
+use crate::socket::disconnect::{Disconnect, SendFailure};
+use crate::socket::target::Target;
+use crate::socket::transport::choice::not_compiled_in;
+
+#[derive(Debug)]
+pub(super) enum Polling {}
+
+/// # Errors
+/// `Config`, always.
+pub(super) fn open(_: &Target, _: Instant, _: &CancelToken) -> Result<Connection> {
+    Err(not_compiled_in())
+}
+
+impl Polling {
+    pub(super) fn connect(
+        &self,
+        _: &Connection,
+        _: &mut Reader,
+        _: Option<Instant>,
+        _: &mut Vec<Inbound>,
+    ) -> Result<bool, Disconnect> {
+        match *self {}
+    }
+
+    pub(super) fn answer_ping(&self, _: &Connection, _: MutexGuard<'_, Link>) -> Result<(), Disconnect> {
+        match *self {}
+    }
+
+    pub(super) fn post_soon(
+        &self,
+        _: &Arc<Connection>,
+        _: MutexGuard<'_, Link>,
+        _: Utf8Bytes,
+    ) -> Result<u64, SendFailure> {
+        match *self {}
+    }
+
+    pub(super) fn post_frame(&self, _: &Connection, _: &str) -> Result<u64, SendFailure> {
+        match *self {}
+    }
+
+    pub(super) fn post_goodbye(&self, _: &Connection, _: Instant) {
+        match *self {}
+    }
+}

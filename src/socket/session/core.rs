@@ -1,0 +1,143 @@
+//! What the threads of a session share, and which threads a change wakes.
+
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::CancelToken;
+use crate::socket::disconnect::Disconnect;
+use crate::socket::session::log_queue::LogQueue;
+use crate::socket::session::policy::Policy;
+use crate::socket::session::queue::{EventQueue, Item, ReadyItems};
+use crate::socket::session::state::SessionState;
+use crate::socket::session::{Host, Limits};
+use crate::socket::target::Target;
+use crate::socket::transport::choice::TransportMemory;
+use crate::sync::{Condvar, Mutex, MutexGuard};
+
+/// What the threads of a session share.
+pub(crate) struct SessionCore {
+    pub(crate) state: Mutex<SessionState>,
+    pub(crate) ready: Arc<ReadyItems>,
+    /// See [`scheduled`](crate::socket::session::scheduled).
+    pub(crate) orders: Mutex<()>,
+    pub(crate) consumers: Condvar,
+    pub(crate) others: Condvar,
+    pub(crate) background: Condvar,
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) target: Target,
+    /// Which transport works here.
+    pub(crate) memory: TransportMemory,
+    /// Cancels the current dial when the session is closed.
+    pub(crate) cancel: CancelToken,
+    /// The session can be [stopped](crate::socket::session::Session::stop_waits).
+    pub(crate) stoppable: bool,
+    /// The process that the session belongs to.
+    pub(crate) pid: u32,
+    pub(crate) log: LogQueue,
+}
+
+impl SessionCore {
+    /// Every log record starts with `name`.
+    pub(crate) fn new(
+        name: &str,
+        target: Target,
+        host: Arc<dyn Host>,
+        limits: Limits,
+        policy: Policy,
+        stoppable: bool,
+    ) -> Self {
+        let log = LogQueue::new(name);
+        let state = SessionState::new(EventQueue::new(limits.events, limits.bytes), policy, log.clone());
+        SessionCore {
+            state: Mutex::new(state),
+            log,
+            ready: Arc::default(),
+            orders: Mutex::new(()),
+            consumers: Condvar::new(),
+            others: Condvar::new(),
+            background: Condvar::new(),
+            host,
+            target,
+            memory: TransportMemory::default(),
+            cancel: CancelToken::default(),
+            stoppable,
+            pid: std::process::id(),
+        }
+    }
+
+    /// Checks that this process created the session. A forked child has no background thread, and two processes
+    /// cannot share a connection.
+    pub(crate) fn check_process(&self) -> Result<()> {
+        if std::process::id() == self.pid {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Closed,
+            "the agent belongs to the parent of this process: connect another one after the fork",
+        ))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, SessionState> {
+        self.state.lock()
+    }
+
+    /// Adds an item for the consumers.
+    pub(crate) fn push(&self, state: &mut SessionState, item: Item) {
+        state.queue.push(item);
+        self.tell(state, 1, false);
+    }
+
+    /// Ends the connection of this generation. Does nothing if it is not the current connection.
+    pub(crate) fn lose(&self, state: &mut SessionState, generation: u64, end: Disconnect) {
+        if state.lose(generation, end) {
+            self.tell_all(state);
+        }
+    }
+
+    /// Wakes the threads that wait for new items, and for `answers` to something else.
+    pub(crate) fn tell(&self, state: &mut SessionState, items: usize, answers: bool) {
+        if items > 0 {
+            state.tell_keeper_of_items();
+        }
+        match items.min(state.consumers) {
+            0 => {}
+            1 => self.consumers.notify_one(),
+            _ => self.consumers.notify_all(),
+        }
+        if answers && state.others > 0 {
+            self.others.notify_all();
+        }
+    }
+
+    pub(crate) fn tell_all(&self, state: &mut SessionState) {
+        state.tell_keeper_of_items();
+        self.consumers.notify_all();
+        self.others.notify_all();
+        self.wake_background(state);
+    }
+
+    /// A thread that stops waiting calls this. If the role is free, wakes one waiting thread, which then reads. If no thread
+    /// waits, or if the background thread reads for those who wait, wakes the background thread.
+    pub(crate) fn hand_over(&self, state: &mut SessionState) {
+        if state.reading || state.connection().is_none() {
+            return;
+        }
+        let wakes_waiting = !self.background_reads(state);
+        if wakes_waiting && state.others > 0 {
+            self.others.notify_one();
+        } else if wakes_waiting && state.consumers > 0 {
+            self.consumers.notify_one();
+        } else if !state.background_awake {
+            self.wake_background(state);
+        }
+    }
+
+    /// Wakes the background thread, and the keeper that may do its work.
+    pub(crate) fn wake_background(&self, state: &mut SessionState) {
+        state.background_awake = true;
+        self.background.notify_all();
+        if let Some(keeper) = &state.keeper {
+            keeper.wake();
+        }
+    }
+}
