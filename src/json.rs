@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::value::SeqAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -134,22 +134,64 @@ impl<'j> Visitor<'j> for KeyVisitor {
     }
 }
 
-/// Reads a string value: an id, an enum, a credential. Converts a number to its digits. `what` names the value in the
-/// error.
+/// Reads a string value: an id, an enum, a credential. Converts a number to its digits.
 pub(crate) fn read_text<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     what: &'static str,
     read: impl FnOnce(&str) -> Result<T, &'static str>,
 ) -> Result<T, D::Error> {
-    read(&text_in(deserializer, what)?).map_err(D::Error::custom)
+    let text = deserializer.deserialize_any(TextVisitor { what, null: false })?;
+    read(&text).map_err(D::Error::custom)
 }
 
-fn text_in<'de, D: Deserializer<'de>>(deserializer: D, what: &str) -> Result<Cow<'de, str>, D::Error> {
-    let text = match text_of(deserializer)? {
-        Cow::Borrowed(json) => text_or_digits(json),
-        Cow::Owned(json) => text_or_digits(&json).map(|text| Cow::Owned(text.into_owned())),
-    };
-    text.ok_or_else(|| D::Error::custom(format_args!("expected {what}")))
+/// Like `read_text`, but `null` is an empty text.
+pub(crate) fn text_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
+    deserializer.deserialize_any(TextVisitor { what: "text", null: true })
+}
+
+struct TextVisitor {
+    what: &'static str,
+    null: bool,
+}
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what)
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(text.into())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Cow<'de, str>, E> {
+        Ok(text.to_owned().into())
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Cow<'de, str>, E> {
+        Ok(text.into())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Cow<'de, str>, E> {
+        Ok(number.to_string().into())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Cow<'de, str>, E> {
+        Ok(number.to_string().into())
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Cow<'de, str>, E> {
+        // Uses the form in which JSON writes the number.
+        written(&number.into())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Cow<'de, str>, E> {
+        match self.null {
+            true => Ok("".into()),
+            false => Err(E::invalid_type(Unexpected::Unit, &self)),
+        }
+    }
 }
 
 /// The text of a string, or the digits of a number; `None` for other values.

@@ -13,8 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::serde_helpers::{self, ReadError};
-use crate::json;
+use crate::json::text_or_null;
 
 /// A time in the server's notation: ISO 8601, such as `2025-02-27T12:34:56.789Z`.
 ///
@@ -278,13 +277,7 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        serde_helpers::text_of(deserializer, |json| match json {
-            "null" => Ok(Timestamp::default()),
-            json => {
-                let text = json::text_or_digits(json).ok_or_else(|| ReadError::new("expected a time"))?;
-                Ok(Timestamp::from(&*text))
-            }
-        })
+        Ok(Timestamp((&*text_or_null(deserializer)?).into()))
     }
 }
 

@@ -78,8 +78,6 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for UsualFields<A> {
         Ok(None)
     }
 
-    // As in `object`: compiled once for each type of a field.
-    #[inline(never)]
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
         self.map.next_value_seed(seed)
     }
