@@ -26,6 +26,11 @@ pub(crate) fn later(start: Instant, limit: Duration) -> Instant {
     start.checked_add(limit.min(LONGEST)).unwrap_or(start)
 }
 
+/// The earliest of the times that are set.
+pub(crate) fn earliest(times: impl IntoIterator<Item = Option<Instant>>) -> Option<Instant> {
+    times.into_iter().flatten().min()
+}
+
 /// Takes a lock that is usually held for microseconds. `None` if it is still held at `deadline`.
 pub(crate) fn lock<T>(mutex: &Mutex<T>, deadline: Instant) -> Option<MutexGuard<'_, T>> {
     loop {

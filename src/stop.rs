@@ -5,10 +5,11 @@ mod reader;
 use std::fmt;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::net::{Cancel, CancelToken};
+use crate::sync::lock::Mutex;
 pub use reader::StopReader;
 
 /// Stops agents, clients and webhook receivers from any thread: for Ctrl-C, for SIGTERM, or at the end of a test.
@@ -142,11 +143,6 @@ impl Stop {
     pub(crate) fn token(&self) -> &CancelToken {
         &self.0
     }
-
-    /// Registers an operation that `stop` ends. `stop` ignores an operation that was dropped.
-    pub(crate) fn add(&self, target: Weak<dyn Cancel>) {
-        self.0.add(target);
-    }
 }
 
 impl fmt::Debug for Stop {
@@ -156,7 +152,7 @@ impl fmt::Debug for Stop {
 }
 
 /// A registered callback of a [`Stop`]. Returned by [`Stop::on_stop`]. Dropping an `OnStop` removes the callback.
-#[must_use = "dropped, it is not called"]
+#[must_use = "if this is dropped, the function is not called"]
 pub struct OnStop {
     callback: Arc<Callback>,
 }
@@ -179,7 +175,7 @@ struct Callback(Mutex<Option<Act>>);
 
 impl Callback {
     fn take(&self) -> Option<Act> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.0.lock().take()
     }
 }
 

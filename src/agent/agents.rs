@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::agent::listeners::AlwaysWaits;
+use crate::agent::listeners::Waiting;
 use crate::agent::{Agent, Event, Events, RecvError};
 use crate::deadline;
 use crate::error::{Error, Result};
-use crate::net::Cancel;
 use crate::socket::{NextReady, SessionId, SessionSet};
-use crate::stop::Stop;
+use crate::stop::{OnStop, Stop};
+use crate::sync::lock::Mutex;
 
 /// Many agents of one program, with one loop over the events of all agents. For a program that hosts hundreds of
 /// agents.
@@ -64,25 +64,17 @@ pub struct Agents {
 }
 
 struct Inner {
-    members: RwLock<HashMap<SessionId, Arc<Member>>>,
+    members: Mutex<HashMap<SessionId, Arc<Member>>>,
     set: Arc<SessionSet>,
-    /// Ends the loops when its `Stop` is stopped. This target stays registered as long as the set lives.
-    _stop_target: Option<Arc<StopTarget>>,
+    /// Ends the loops when the `Stop` is stopped.
+    _on_stop: Option<OnStop>,
 }
 
 struct Member {
     events: Events,
     /// The time at which the loop checks this agent without a new event.
     planned: Mutex<Option<Instant>>,
-    _waits: AlwaysWaits,
-}
-
-struct StopTarget(Arc<SessionSet>);
-
-impl Cancel for StopTarget {
-    fn cancel(&self) {
-        self.0.end_waits();
-    }
+    _waiting: Waiting,
 }
 
 /// The shortest time until the loop checks an agent again without a new event.
@@ -136,13 +128,11 @@ impl Agents {
 
     fn start(stop: Option<&Stop>) -> Result<Self> {
         let set = Arc::new(SessionSet::start()?);
-        let stop_target = stop.map(|stop| {
-            let target = Arc::new(StopTarget(Arc::clone(&set)));
-            let weak: Arc<dyn Cancel> = target.clone();
-            stop.add(Arc::downgrade(&weak));
-            target
+        let on_stop = stop.map(|stop| {
+            let set = Arc::clone(&set);
+            stop.on_stop(move || set.end_waits())
         });
-        Ok(Agents { inner: Arc::new(Inner { members: RwLock::default(), set, _stop_target: stop_target }) })
+        Ok(Agents { inner: Arc::new(Inner { members: Mutex::default(), set, _on_stop: on_stop }) })
     }
 
     /// Adds a connected agent. From now on the set reads for the agent, and the set's loops yield the agent's events.
@@ -164,9 +154,10 @@ impl Agents {
     /// - [`Closed`](crate::ErrorKind::Closed): the agent has ended, or the set is closed.
     pub fn add(&self, agent: Agent) -> Result<()> {
         let (id, events) = (agent.session().id(), agent.events());
-        let member = Arc::new(Member { _waits: events.always_waits(), events, planned: Mutex::new(None) });
+        let member =
+            Arc::new(Member { _waiting: events.count_as_waiting(), events, planned: Mutex::new(None) });
         // Insert the member first, because the set may report its events at once.
-        match self.inner.write().entry(id) {
+        match self.inner.members.lock().entry(id) {
             Entry::Occupied(_) => return Err(Error::invalid("the agent is in this set already")),
             Entry::Vacant(place) => drop(place.insert(member)),
         }
@@ -196,7 +187,7 @@ impl Agents {
     /// The number of agents in the set. An agent that has ended stays in the set until a loop over
     /// [`events`](Agents::events) has seen its end.
     pub fn len(&self) -> usize {
-        self.inner.read().len()
+        self.inner.members.lock().len()
     }
 
     /// Whether the set has no agents.
@@ -206,7 +197,7 @@ impl Agents {
 
     /// Handles of all agents in the set, in no particular order.
     pub fn all(&self) -> Vec<Agent> {
-        self.inner.read().values().map(|member| member.events.agent().clone()).collect()
+        self.inner.members.lock().values().map(|member| member.events.agent().clone()).collect()
     }
 
     /// The events of all agents, each with its agent. The events of one agent come in order. The loop takes one event
@@ -241,41 +232,30 @@ impl Agents {
         let outcome = Mutex::new(Ok(()));
         self.inner.end_all(&|member| {
             if let Err(error) = member.events.agent().close_now() {
-                let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut outcome = outcome.lock();
                 if outcome.is_ok() {
                     *outcome = Err(error);
                 }
             }
         });
-        outcome.into_inner().unwrap_or_else(PoisonError::into_inner)
+        outcome.into_inner()
     }
 }
 
 impl Inner {
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<SessionId, Arc<Member>>> {
-        self.members.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<SessionId, Arc<Member>>> {
-        self.members.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn get(&self, id: SessionId) -> Option<Arc<Member>> {
-        self.read().get(&id).cloned()
-    }
-
+    /// Removes a member. The caller drops the member without the lock.
     fn take(&self, id: SessionId) -> Option<Arc<Member>> {
-        self.write().remove(&id)
+        self.members.lock().remove(&id)
     }
 
     /// Removes all agents and ends many of them at the same time, because each end takes a round trip to the server.
     fn end_all(&self, end: &(dyn Fn(Arc<Member>) + Sync)) {
-        let members = std::mem::take(&mut *self.write());
+        let members = std::mem::take(&mut *self.members.lock());
         let helpers = members.len().min(AT_ONCE).saturating_sub(1);
         let members = Mutex::new(members.into_values());
         let work = || {
             loop {
-                let member = members.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let member = members.lock().next();
                 let Some(member) = member else { return };
                 end(member);
             }
@@ -318,17 +298,12 @@ impl Drop for Inner {
 /// }
 /// # }
 /// ```
-#[must_use = "events come only to those who ask for them"]
+#[must_use = "it does nothing unless you take events from it"]
+#[derive(Debug)]
 pub struct AgentsEvents {
     agents: Agents,
     /// The agent of the last event, if that agent has a memory.
     last: Mutex<Option<Agent>>,
-}
-
-impl fmt::Debug for AgentsEvents {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AgentsEvents").field("agents", &self.agents).finish_non_exhaustive()
-    }
 }
 
 impl Clone for AgentsEvents {
@@ -373,7 +348,7 @@ impl AgentsEvents {
 
     fn recv(&self, until: Option<Instant>) -> Result<(Agent, Result<Event>), RecvError> {
         let inner = &self.agents.inner;
-        if let Some(agent) = self.last().take() {
+        if let Some(agent) = self.last.lock().take() {
             agent.acknowledge_questions();
         }
         loop {
@@ -382,14 +357,14 @@ impl AgentsEvents {
                 NextReady::TimedOut => return Err(RecvError::Timeout),
                 NextReady::Closed => return Err(RecvError::Closed),
             };
-            let Some(member) = inner.get(id) else { continue };
+            let Some(member) = inner.members.lock().get(&id).cloned() else { continue };
             let taken = member.events.try_recv();
             let agent = member.events.agent();
             match taken {
                 Ok(event) => {
                     self.look_ahead(id, &member, true);
                     if agent.inner.memory.is_some() {
-                        *self.last() = Some(agent.clone());
+                        *self.last.lock() = Some(agent.clone());
                     }
                     return Ok((agent.clone(), Ok(event)));
                 }
@@ -412,7 +387,7 @@ impl AgentsEvents {
             set.make_ready(id);
         }
         if let Some(at) = look_at {
-            let mut planned = member.planned.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut planned = member.planned.lock();
             let now = Instant::now();
             // Work that is overdue is already in progress, so the next check can wait.
             let at = at.max(deadline::later(now, SHORTEST));
@@ -421,10 +396,6 @@ impl AgentsEvents {
                 set.look_at(id, at);
             }
         }
-    }
-
-    fn last(&self) -> MutexGuard<'_, Option<Agent>> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

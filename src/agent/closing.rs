@@ -1,15 +1,15 @@
 //! How an agent ends: by `close`, or by its [`Stop`](crate::Stop).
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, ThreadId};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::agent::{Agent, Inner};
 use crate::deadline;
 use crate::error::Result;
-use crate::net::Cancel;
-use crate::stop::Stop;
+use crate::stop::{OnStop, Stop};
+use crate::sync::lock::{Condvar, Mutex};
 
 /// The progress of closing. One thread at a time closes the agent.
 #[derive(Debug, Default)]
@@ -18,8 +18,8 @@ pub(crate) struct Closing {
     changed: Condvar,
     /// Set when the `Stop` is stopped. Then no call waits any more.
     stopped: AtomicBool,
-    /// The `Stop`, and the target that is registered with it. The target lives as long as the agent.
-    switch: OnceLock<(Stop, Arc<StopTarget>)>,
+    /// The `Stop`, and the function that it calls.
+    switch: OnceLock<(Stop, OnStop)>,
 }
 
 #[derive(Debug, Default)]
@@ -30,21 +30,9 @@ struct State {
     outcome: Option<Result<()>>,
 }
 
-/// Closes the agent when its `Stop` is stopped.
-#[derive(Debug)]
-struct StopTarget(Weak<Inner>);
-
-impl Cancel for StopTarget {
-    fn cancel(&self) {
-        if let Some(inner) = self.0.upgrade() {
-            stop(inner);
-        }
-    }
-}
-
 /// Ends all waits at once. Closing takes longer and runs on its own thread, because other agents may have the same
 /// `Stop`.
-fn stop(inner: Arc<Inner>) {
+fn end_at_once(inner: Arc<Inner>) {
     if inner.session.is_foreign() || inner.closing.stopped.swap(true, Ordering::AcqRel) {
         return;
     }
@@ -56,13 +44,13 @@ fn stop(inner: Arc<Inner>) {
         closer.closing.by_this_thread(limit, || {
             if let Err(error) = closer.close_within(limit) {
                 crate::logging::warn!("{error}");
-                closer.closing.lock().outcome = Some(Err(error));
+                closer.closing.state.lock().outcome = Some(Err(error));
             }
             Ok(())
         });
     });
     // Hold the lock during the spawn, because a thread that waits for the end must see that closing has begun.
-    let begun = inner.closing.lock();
+    let begun = inner.closing.state.lock();
     let spawned = thread::Builder::new().name("crustocean-close".to_owned()).spawn(closing);
     drop(begun);
     if spawned.is_err() {
@@ -71,16 +59,11 @@ fn stop(inner: Arc<Inner>) {
 }
 
 impl Closing {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Makes the `Stop` close the agent, at once if the `Stop` is already stopped.
     pub(crate) fn close_on(&self, stop: &Stop, inner: &Arc<Inner>) {
-        let target = || Arc::new(StopTarget(Arc::downgrade(inner)));
-        let (_, target) = self.switch.get_or_init(|| (stop.clone(), target()));
-        let target: Arc<dyn Cancel> = target.clone();
-        stop.add(Arc::downgrade(&target));
+        let agent = Arc::downgrade(inner);
+        let on_stop = stop.on_stop(move || agent.upgrade().into_iter().for_each(end_at_once));
+        let _ = self.switch.set((stop.clone(), on_stop));
     }
 
     /// Whether the `Stop` has ended the agent.
@@ -96,27 +79,17 @@ impl Closing {
     /// Runs `close` unless another thread is closing the agent. If another thread is closing, waits for that thread, at
     /// most `limit`, and returns the stored result.
     fn by_this_thread(&self, limit: Duration, close: impl FnOnce() -> Result<()>) -> Option<Result<()>> {
+        let this = thread::current().id();
         {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             if state.closer.is_some() {
-                return self.wait(state, deadline::after(limit)).outcome.take();
+                let is_closing = |state: &mut State| state.closer.is_some_and(|closer| closer != this);
+                return self.changed.wait_timeout_while(state, limit, is_closing).outcome.take();
             }
-            state.closer = Some(thread::current().id());
+            state.closer = Some(this);
         }
         let _over = Over(self);
         Some(close())
-    }
-
-    /// Waits until no thread is closing the agent.
-    fn wait<'a>(&'a self, mut state: MutexGuard<'a, State>, until: Instant) -> MutexGuard<'a, State> {
-        while state.closer.is_some_and(|closer| closer != thread::current().id()) {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        state
     }
 }
 
@@ -125,7 +98,7 @@ struct Over<'a>(&'a Closing);
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
-        self.0.lock().closer = None;
+        self.0.state.lock().closer = None;
         self.0.changed.notify_all();
     }
 }
@@ -168,7 +141,7 @@ impl Agent {
             self.inner.session.wait_over(deadline::after(limit));
         }
         // Take the outcome before the `match`, because the lock guard would live as long as the `match`.
-        let outcome = closing.lock().outcome.take();
+        let outcome = closing.state.lock().outcome.take();
         match outcome {
             Some(outcome) => outcome,
             None => closing.by_this_thread(limit, || self.inner.close_within(limit)).unwrap_or(Ok(())),

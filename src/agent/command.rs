@@ -167,8 +167,8 @@ impl Command<'_> {
                 Error::protocol("the answer to the command cannot be decoded").with_source(error)
             })
         })?;
-        if let Some(id) = reply.message_id.clone().filter(|_| !self.silent) {
-            self.agent.inner.own_results.add(id);
+        if let Some(id) = reply.message_id.as_ref().filter(|_| !self.silent) {
+            self.agent.inner.own_results.lock().add(id);
         }
         if !reply.ok
             && reply.content.is_empty()

@@ -1,7 +1,7 @@
 //! The first connection. One thread exchanges the agent's token while another thread opens the socket. The two steps do
 //! not need each other before the CONNECT packet, so the waits for a distant server overlap.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use crate::Stop;
@@ -9,7 +9,6 @@ use crate::agent::closing::Closing;
 use crate::agent::history::Delivery;
 use crate::agent::listeners::Listeners;
 use crate::agent::memory::Remember;
-use crate::agent::respond::decide::RecentIds;
 use crate::agent::rooms::{Following, Rooms, RoomsHost};
 use crate::agent::run::OpenRuns;
 use crate::agent::send::confirm::MetadataSupport;
@@ -22,6 +21,7 @@ use crate::net::{CancelToken, Http};
 use crate::rest::{AgentSession, Client};
 use crate::socket::{Limits, Opened, Session, Target, TransportMemory};
 use crate::stack;
+use crate::sync::lock::Mutex;
 use crate::token::AgentToken;
 
 /// Returns the agent's session, and the result of opening the connection meanwhile. The second value is `None` if the
@@ -44,9 +44,7 @@ fn exchange_and_open(
     let open: Box<dyn FnOnce() + Send + '_> =
         Box::new(|| opened = Some(Opened::open(target, &TransportMemory::default(), &cancel)));
     let account = thread::scope(|scope| {
-        let builder =
-            thread::Builder::new().name("crustocean-dial".to_owned()).stack_size(stack::SHORT_LIVED);
-        let opening = builder.spawn_scoped(scope, open);
+        let opening = stack::short_lived("crustocean-dial").spawn_scoped(scope, open);
         let account = AgentSession::exchange(http, token).inspect_err(|_| cancel.cancel());
         // If the thread has panicked (for example, in a logger), this thread opens the connection again later.
         let _ = opening.map(|thread| thread.join());
@@ -116,8 +114,8 @@ impl Agent {
             long_send_lock: LongSendLock::default(),
             runs: OpenRuns::default(),
             thinking_indicators,
-            own_results: RecentIds::default(),
-            taken: RecentIds::default(),
+            own_results: Mutex::default(),
+            taken: Mutex::default(),
             closing: Closing::default(),
             listeners: Arc::new(Listeners::new(options.max_queued_events, options.max_queued_bytes)),
             home: OnceLock::new(),

@@ -94,8 +94,9 @@ impl<'a> ConversationReader<'a> {
     /// # Errors
     /// The kinds of [every REST call](crate::rest#errors), from the request for the history.
     pub fn turns(&self) -> Result<Vec<Turn>> {
-        let mut entries = vec![self.entry(self.to)];
-        let mut left = self.characters.saturating_sub(length(&entries));
+        let last = self.turn(self.to);
+        let mut left = self.characters.saturating_sub(last.text.chars().count());
+        let mut turns = vec![last];
         let mut reached = false;
         for message in self.room.history().iter() {
             let message = message?;
@@ -110,28 +111,28 @@ impl<'a> ConversationReader<'a> {
             if !reached || unwanted {
                 continue;
             }
-            if entries.len() >= self.messages {
+            if turns.len() >= self.messages {
                 break;
             }
-            let one = self.entry(&message);
-            let size = one.2.chars().count();
+            let turn = self.turn(&message);
+            let size = turn.text.chars().count();
             if size > left {
                 break;
             }
             left -= size;
-            entries.push(one);
+            turns.push(turn);
         }
-        entries.reverse();
-        Ok(merged(entries))
+        turns.reverse();
+        Ok(turns.chunk_by(|one, next| one.role == next.role).filter_map(merged).collect())
     }
 
-    fn entry(&self, message: &Message) -> (Role, String, String) {
+    fn turn(&self, message: &Message) -> Turn {
         let role = if message.is_own(self.room.agent()) { Role::Assistant } else { Role::User };
         let mut text = message.content.trim().to_owned();
         if self.tools && role == Role::Assistant {
             text.insert_str(0, &self.tools_of(message));
         }
-        (role, message.sender_username.clone(), text)
+        Turn { role, name: message.sender_username.clone(), text }
     }
 
     /// The tool calls of the message's run, one per line. Empty if the message has no run, or if the transcript cannot
@@ -170,10 +171,6 @@ impl Room {
     }
 }
 
-fn length(entries: &[(Role, String, String)]) -> usize {
-    entries.iter().map(|(_, _, text)| text.chars().count()).sum()
-}
-
 fn short(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.clone(),
@@ -186,24 +183,18 @@ fn short(value: &Value) -> String {
     format!("{}…", text.get(..end).unwrap_or_default())
 }
 
-fn merged(entries: Vec<(Role, String, String)>) -> Vec<Turn> {
-    let mut turns = Vec::new();
-    for group in entries.chunk_by(|one, next| one.0 == next.0) {
-        let Some((role, first, _)) = group.first() else { continue };
-        let mut names: Vec<&str> = Vec::new();
-        for (_, name, _) in group {
-            if !names.contains(&name.as_str()) {
-                names.push(name);
-            }
+/// One turn from consecutive turns of one role.
+fn merged(turns: &[Turn]) -> Option<Turn> {
+    let mut names: Vec<&str> = Vec::new();
+    for turn in turns {
+        if !names.contains(&turn.name.as_str()) {
+            names.push(&turn.name);
         }
-        let alone = names.len() == 1;
-        let line = |(_, name, text): &(Role, String, String)| match alone {
-            true => text.clone(),
-            false => format!("{name}: {text}"),
-        };
-        let text = group.iter().map(line).collect::<Vec<_>>().join("\n");
-        let name = if alone { first.clone() } else { names.join(", ") };
-        turns.push(Turn { role: *role, name, text });
     }
-    turns
+    let line = |turn: &Turn| match names.len() {
+        1 => turn.text.clone(),
+        _ => format!("{}: {}", turn.name, turn.text),
+    };
+    let text = turns.iter().map(line).collect::<Vec<_>>().join("\n");
+    Some(Turn { role: turns.first()?.role, name: names.join(", "), text })
 }

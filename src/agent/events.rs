@@ -1,15 +1,14 @@
 //! The iterator over an agent's events.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::agent::event::Event;
 #[cfg(feature = "agents")]
-use crate::agent::listeners::AlwaysWaits;
+use crate::agent::listeners::Waiting;
 use crate::agent::listeners::{Kind, Listener};
-use crate::agent::{Agent, Decision};
+use crate::agent::{Agent, Decision, RecvError};
 use crate::deadline;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::socket::{Waited, note};
 
 /// The events of an [`Agent`], in order. Returned by [`Agent::events`].
@@ -43,7 +42,7 @@ use crate::socket::{Waited, note};
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone)]
-#[must_use = "events come only to those who ask for them"]
+#[must_use = "it does nothing unless you take events from it"]
 pub struct Events {
     agent: Agent,
     listener: Listener<Agent>,
@@ -114,7 +113,7 @@ impl Events {
     fn hand_out(&self, got: Result<Event, RecvError>) -> Result<Event, RecvError> {
         if let (Ok(Event::Message(message)), Some(memory)) = (&got, &self.agent.inner.memory)
             && self.listener.kind == Kind::Events
-            && self.agent.decision(message) == Decision::Respond
+            && self.agent.decide(message) == Decision::Respond
             && !self.listener.has_mentions()
         {
             memory.hand_out(&message.id, false);
@@ -135,7 +134,7 @@ impl Events {
             }
             // A thread that reads the socket does not notice that another loop has queued an event for this loop.
             let recheck = self.listener.is_shared().then(|| deadline::after(RECHECK_INTERVAL));
-            let wake = earlier(earlier(until, agent.next_due()), recheck);
+            let wake = deadline::earliest([until, agent.next_due(), recheck]);
             let waiting = self.listener.signal.wait();
             let waited = agent.session().wait_for_items(wake, &|| self.listener.signal.has_some());
             drop(waiting);
@@ -182,8 +181,8 @@ impl Events {
     /// Registers a permanent waiter until the returned guard is dropped, so that other loops wake the set when they
     /// queue events for it. `Agents` calls this.
     #[cfg(feature = "agents")]
-    pub(crate) fn always_waits(&self) -> AlwaysWaits {
-        AlwaysWaits::new(&self.listener.signal)
+    pub(crate) fn count_as_waiting(&self) -> Waiting {
+        self.listener.signal.wait()
     }
 
     /// Takes the next event. `ended`: the agent has ended.
@@ -211,7 +210,7 @@ impl Events {
 impl Agent {
     /// The time at which a thread that waits for events must check again.
     fn next_due(&self) -> Option<Instant> {
-        [self.inner.delivery.deadline(), self.next_save()].into_iter().fold(self.next_room_check(), earlier)
+        deadline::earliest([self.inner.delivery.deadline(), self.next_save(), self.next_room_check()])
     }
 }
 
@@ -223,86 +222,9 @@ impl Iterator for Events {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.acknowledge_questions();
-        match self.hand_out(self.recv(None)) {
-            Ok(event) => Some(Ok(event)),
-            Err(RecvError::Failed(error)) => Some(Err(error)),
-            Err(RecvError::Closed | RecvError::Timeout | RecvError::Empty) => None,
-        }
-    }
-}
-
-/// The earlier of two optional times.
-pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
+        RecvError::to_item(self.hand_out(self.recv(None)))
     }
 }
 
 /// After the end, `next` always returns `None`.
 impl std::iter::FusedIterator for Events {}
-
-/// Why [`Events::recv_timeout`] or [`Events::try_recv`] returned no event.
-///
-/// ```no_run
-/// use std::time::Duration;
-/// use crustocean::agent::RecvError;
-///
-/// # fn demo(agent: &crustocean::Agent) {
-/// match agent.events().recv_timeout(Duration::from_secs(1)) {
-///     Ok(event) => println!("{event:?}"),
-///     Err(RecvError::Timeout) => println!("nothing happened"),
-///     Err(error) => println!("the agent has ended: {error}"),
-/// }
-/// # }
-/// ```
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum RecvError {
-    /// No event came in time.
-    Timeout,
-    /// No event is waiting. Only from `try_recv`.
-    Empty,
-    /// The agent was closed. No more events will come.
-    Closed,
-    /// The agent ended with this error. Returned once; later calls return [`Closed`](RecvError::Closed).
-    Failed(Error),
-}
-
-impl RecvError {
-    /// The same error for a call that did not wait.
-    pub(crate) fn at_once(self) -> Self {
-        if matches!(self, RecvError::Timeout) { RecvError::Empty } else { self }
-    }
-}
-
-impl fmt::Display for RecvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RecvError::Timeout => f.write_str("no event came in time"),
-            RecvError::Empty => f.write_str("no event is waiting"),
-            RecvError::Closed => f.write_str("the agent is closed"),
-            RecvError::Failed(error) => write!(f, "the agent has ended: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for RecvError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            RecvError::Failed(error) => std::error::Error::source(error),
-            RecvError::Timeout | RecvError::Empty | RecvError::Closed => None,
-        }
-    }
-}
-
-impl From<RecvError> for Error {
-    fn from(error: RecvError) -> Self {
-        match error {
-            RecvError::Timeout => Error::new(ErrorKind::Timeout, "no event came in time"),
-            RecvError::Empty => Error::new(ErrorKind::Timeout, "no event is waiting"),
-            RecvError::Closed => Error::closed(),
-            RecvError::Failed(error) => error,
-        }
-    }
-}

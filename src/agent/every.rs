@@ -21,7 +21,7 @@ use crate::deadline;
 /// # }
 /// ```
 #[derive(Debug)]
-#[must_use = "it ticks only for who iterates"]
+#[must_use = "it does nothing unless you iterate over it"]
 pub struct Every {
     agent: Agent,
     interval: Duration,

@@ -18,7 +18,10 @@ mod memory;
 mod notes;
 mod presence;
 mod questions;
+mod random;
 mod raw;
+mod recent_ids;
+mod recv_error;
 mod refs;
 mod respond;
 mod room;
@@ -32,7 +35,7 @@ mod trace;
 mod wait_for;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 #[cfg(feature = "agents")]
@@ -42,11 +45,12 @@ pub use builder::{AgentBuilder, DisconnectPolicy, Reconnect, Transport};
 pub use command::Command;
 pub use conversation::{ConversationReader, Role, Turn};
 pub use event::{DisconnectReason, Event};
-pub use events::{Events, RecvError};
+pub use events::Events;
 pub use every::Every;
 pub use memory::{MemoryStore, StateStore, StoreError};
 pub use presence::Presence;
 pub use raw::Raw;
+pub use recv_error::RecvError;
 pub use refs::{MessageRef, RoomRef};
 pub use respond::{Commands, Decision, ExchangeLimit, Mention, Mentions, decide, is_mentioned};
 pub use room::Room;
@@ -60,13 +64,14 @@ use crate::model::{AgencyId, Conversation, List, Message, MessageEdited, User};
 use crate::rest::Client;
 pub use crate::socket::RawEvent;
 use crate::socket::Session;
+use crate::sync::lock::Mutex;
 use crate::token::AgentToken;
 use closing::Closing;
 pub(crate) use history::fetch;
 use history::{Delivery, HistoryPosition};
 use listeners::Listeners;
 use memory::Memory;
-use respond::decide::RecentIds;
+use recent_ids::RecentIds;
 use rooms::{Following, Rooms};
 use run::OpenRuns;
 use send::confirm::MetadataSupport;
@@ -135,9 +140,9 @@ struct Inner {
     long_send_lock: LongSendLock,
     runs: OpenRuns,
     thinking_indicators: Arc<ThinkingIndicators>,
-    own_results: RecentIds,
+    own_results: Mutex<RecentIds<64>>,
     /// Answers that `ask` has returned.
-    taken: RecentIds,
+    taken: Mutex<RecentIds<64>>,
     closing: Closing,
     home: OnceLock<AgencyId>,
     /// The memory that survives a restart. `None` if the agent remembers nothing.
@@ -303,7 +308,8 @@ impl Agent {
     /// # Ok(()) }
     /// ```
     pub fn rooms(&self) -> Vec<Room> {
-        self.joined_rooms()
+        let rooms = self.inner.rooms.all_with_about().into_iter();
+        rooms.map(|(id, about)| Room::new(self.clone(), id, about)).collect()
     }
 
     /// The room of a message. Use it to read earlier messages, to run commands, or to send several messages.
@@ -315,7 +321,9 @@ impl Agent {
     /// # Ok(()) }
     /// ```
     pub fn room_of(&self, message: &Message) -> Room {
-        self.room_of_message(message)
+        let mut about = self.inner.rooms.about(&message.agency_id).unwrap_or_default();
+        about.dm |= message.dm;
+        Room::new(self.clone(), message.agency_id.clone(), about)
     }
 
     /// The room that [`send`](Agent::send) sends to: the room of [`connect_and_join`](Agent::connect_and_join), or of
@@ -371,7 +379,7 @@ impl Agent {
     /// The kinds of [every REST call](crate::rest#errors).
     #[doc(alias = "getDMs")]
     pub fn dms(&self) -> Result<List<Conversation>> {
-        self.conversations()
+        self.inner.client.dms().list()
     }
 
     /// Joins all direct-message conversations that exist now, all at once. Their messages then arrive as events.
@@ -543,7 +551,7 @@ impl Agent {
     /// ```
     #[doc(alias = "shouldRespondWithGuard")]
     pub fn decide(&self, message: &Message) -> Decision {
-        self.decision(message)
+        self.unless_handled(message, decide(&self.inner.me, message))
     }
 }
 

@@ -50,7 +50,7 @@ impl Source for Agent {
     fn is_mention(&self, event: &Event) -> bool {
         match event {
             Event::Message(message) => {
-                matches!(self.decision(message), Decision::Respond | Decision::FromSystem)
+                matches!(self.decide(message), Decision::Respond | Decision::FromSystem)
             }
             _ => false,
         }

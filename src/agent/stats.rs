@@ -46,39 +46,25 @@ impl Stats {
     /// Writes the numbers in Prometheus' text format. The names begin with `crustocean_`, and the label `agent` has the
     /// agent's username.
     pub fn to_prometheus(&self) -> String {
-        let connected = u64::from(self.connected_for.is_some());
-        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64().to_string());
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+        let connected = f64::from(u8::from(self.connected_for.is_some()));
         let rows = [
-            ("connected", "gauge", "Whether the connection is up.", Some(connected.to_string())),
-            ("connected_seconds", "gauge", "Time since the connection is up.", seconds(self.connected_for)),
-            ("last_heard_seconds", "gauge", "Time since the server was heard.", seconds(self.last_heard)),
-            (
-                "reconnects_total",
-                "counter",
-                "Connections after the first.",
-                Some(self.reconnects.to_string()),
-            ),
-            ("queued_events", "gauge", "Events that wait for a loop.", Some(self.queued_events.to_string())),
-            ("queued_bytes", "gauge", "Bytes of these events.", Some(self.queued_bytes.to_string())),
-            ("open_gaps", "gauge", "Rooms whose history is being fetched.", Some(self.open_gaps.to_string())),
-            (
-                "gaps_not_filled_total",
-                "counter",
-                "Gaps that could not be filled.",
-                Some(self.gaps_not_filled.to_string()),
-            ),
-            (
-                "dropped_events_total",
-                "counter",
-                "Events that slow loops dropped.",
-                Some(self.dropped_events.to_string()),
-            ),
-            ("rooms", "gauge", "Rooms that the agent is in.", Some(self.rooms.to_string())),
+            ("connected", "Whether the connection is up.", Some(connected)),
+            ("connected_seconds", "Time since the connection is up.", seconds(self.connected_for)),
+            ("last_heard_seconds", "Time since the server was heard.", seconds(self.last_heard)),
+            ("reconnects_total", "Connections after the first.", Some(self.reconnects as f64)),
+            ("queued_events", "Events that wait for a loop.", Some(self.queued_events as f64)),
+            ("queued_bytes", "Bytes of these events.", Some(self.queued_bytes as f64)),
+            ("open_gaps", "Rooms whose history is being fetched.", Some(self.open_gaps as f64)),
+            ("gaps_not_filled_total", "Gaps that could not be filled.", Some(self.gaps_not_filled as f64)),
+            ("dropped_events_total", "Events that slow loops dropped.", Some(self.dropped_events as f64)),
+            ("rooms", "Rooms that the agent is in.", Some(self.rooms as f64)),
         ];
         let agent = self.agent.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         let mut text = String::new();
-        for (name, kind, help, value) in rows {
+        for (name, help, value) in rows {
             let Some(value) = value else { continue };
+            let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
             let name = format!("crustocean_{name}");
             // Writing into a string does not fail.
             let _ = writeln!(

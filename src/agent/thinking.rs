@@ -1,31 +1,29 @@
 //! The indicator that an agent is thinking.
 
-use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::agent::{Agent, Room};
-use crate::error::Result;
+use crate::error::Error;
 use crate::model::{AgencyId, UserId};
 use crate::socket::Repeating;
+use crate::sync::lock::Mutex;
 
 const THINKING: &str = "agent-thinking";
 /// The interval that the platform's own bots use.
 const EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Payload<'a> {
-    #[serde(rename = "agencyId")]
     agency_id: &'a AgencyId,
     thinking: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'a str>,
-    #[serde(rename = "agentId")]
     agent_id: &'a UserId,
     username: &'a str,
-    #[serde(rename = "displayName")]
     display_name: &'a str,
 }
 
@@ -35,8 +33,7 @@ pub(crate) struct ThinkingIndicators(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// A list, because only a few rooms have an indicator at a time.
-    rooms: Vec<(AgencyId, Shown)>,
+    rooms: HashMap<AgencyId, Shown>,
     next: u64,
 }
 
@@ -47,36 +44,20 @@ struct Shown {
     repeating: Repeating,
 }
 
-impl State {
-    fn of(&mut self, room: &AgencyId) -> Option<&mut Shown> {
-        self.rooms.iter_mut().find(|(shown, _)| shown == room).map(|(_, shown)| shown)
-    }
-
-    fn remove(&mut self, room: &AgencyId) -> Option<Shown> {
-        let at = self.rooms.iter().position(|(shown, _)| shown == room)?;
-        Some(self.rooms.swap_remove(at).1)
-    }
-}
-
 impl ThinkingIndicators {
-    /// The lock is held during a send, so that the last status sent is the current one.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Ends all indicators of a room that the agent leaves.
     pub(crate) fn end(&self, room: &AgencyId) {
-        drop(self.lock().remove(room));
+        drop(self.0.lock().rooms.remove(room));
     }
 
     pub(crate) fn end_all(&self) {
-        self.lock().rooms.clear();
+        self.0.lock().rooms.clear();
     }
 
     /// Forgets a room that the server no longer lets the agent into. A send to that room would only cause an `error`
     /// event.
     pub(crate) fn lose(&self, room: &AgencyId) {
-        if let Some(shown) = self.lock().remove(room) {
+        if let Some(shown) = self.0.lock().rooms.remove(room) {
             shown.repeating.abandon();
         }
     }
@@ -91,45 +72,39 @@ impl ThinkingIndicators {
 /// drop(thinking); // the indicator disappears
 /// # }
 /// ```
-#[must_use = "the indicator goes out when this is dropped"]
+#[derive(Debug)]
+#[must_use = "the indicator disappears when this is dropped"]
 pub struct Thinking {
     agent: Agent,
     room: AgencyId,
     id: u64,
 }
 
-impl fmt::Debug for Thinking {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Thinking").field("room", &self.room).finish_non_exhaustive()
-    }
-}
-
 impl Thinking {
     /// Creates the guard for [`Room::thinking`].
     pub(crate) fn show(room: &Room, status: String) -> Self {
         let agent = room.agent().clone();
-        let mut state = agent.inner.thinking_indicators.lock();
+        let mut state = agent.inner.thinking_indicators.0.lock();
         state.next += 1;
         let id = state.next;
-        let shown = match state.of(room.id()) {
+        match state.rooms.get_mut(room.id()) {
             Some(shown) => {
-                let sent = shown.send_status(&agent, room.id(), &status);
+                shown.send_status(&agent, room.id(), &status);
                 shown.guards.push((id, status));
-                sent
             }
             None => {
                 let on = payload(&agent, room.id(), Some(&status));
                 let off = payload(&agent, room.id(), None);
-                agent.session().repeat(THINKING, &on, &off, EVERY).map(|repeating| {
-                    let guards = vec![(id, status)];
-                    state.rooms.push((room.id().clone(), Shown { guards, repeating }));
-                })
+                match agent.session().repeat(THINKING, &on, &off, EVERY) {
+                    Ok(repeating) => {
+                        let guards = vec![(id, status)];
+                        state.rooms.insert(room.id().clone(), Shown { guards, repeating });
+                    }
+                    Err(error) => log_unseen(&error),
+                }
             }
-        };
-        drop(state);
-        if let Err(error) = shown {
-            crate::logging::info!("the room does not see that the agent is thinking: {error}");
         }
+        drop(state);
         Thinking { agent, room: room.id().clone(), id }
     }
 
@@ -143,11 +118,11 @@ impl Thinking {
     /// ```
     pub fn set(&self, status: impl Into<String>) {
         let status = status.into();
-        let mut state = self.agent.inner.thinking_indicators.lock();
-        let Some(shown) = state.of(&self.room) else { return };
+        let mut state = self.agent.inner.thinking_indicators.0.lock();
+        let Some(shown) = state.rooms.get_mut(&self.room) else { return };
         let on_top = shown.guards.last().is_some_and(|(id, _)| *id == self.id);
-        if on_top && let Err(error) = shown.send_status(&self.agent, &self.room, &status) {
-            crate::logging::info!("the room does not see what the agent is thinking: {error}");
+        if on_top {
+            shown.send_status(&self.agent, &self.room, &status);
         }
         if let Some(guard) = shown.guards.iter_mut().find(|(id, _)| *id == self.id) {
             guard.1 = status;
@@ -156,9 +131,15 @@ impl Thinking {
 }
 
 impl Shown {
-    fn send_status(&self, agent: &Agent, room: &AgencyId, status: &str) -> Result<()> {
-        self.repeating.set(THINKING, &payload(agent, room, Some(status)))
+    fn send_status(&self, agent: &Agent, room: &AgencyId, status: &str) {
+        if let Err(error) = self.repeating.set(THINKING, &payload(agent, room, Some(status))) {
+            log_unseen(&error);
+        }
     }
+}
+
+fn log_unseen(error: &Error) {
+    crate::logging::info!("the room does not see what the agent is thinking: {error}");
 }
 
 impl Drop for Thinking {
@@ -166,20 +147,14 @@ impl Drop for Thinking {
         if self.agent.session().is_foreign() {
             return;
         }
-        let mut state = self.agent.inner.thinking_indicators.lock();
-        let Some(shown) = state.of(&self.room) else { return };
+        let mut state = self.agent.inner.thinking_indicators.0.lock();
+        let Some(shown) = state.rooms.get_mut(&self.room) else { return };
         let on_top = shown.guards.last().is_some_and(|(id, _)| *id == self.id);
         shown.guards.retain(|(id, _)| *id != self.id);
         match shown.guards.last() {
-            None => {
-                // Tells the room that the agent has stopped thinking.
-                drop(state.remove(&self.room));
-            }
-            Some((_, before)) if on_top => {
-                if let Err(error) = shown.send_status(&self.agent, &self.room, before) {
-                    crate::logging::info!("the room does not see what the agent is thinking: {error}");
-                }
-            }
+            // Tells the room that the agent has stopped thinking.
+            None => drop(state.rooms.remove(&self.room)),
+            Some((_, before)) if on_top => shown.send_status(&self.agent, &self.room, before),
             Some(_) => {}
         }
     }

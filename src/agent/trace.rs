@@ -1,12 +1,13 @@
 //! A record of the steps of an answer.
 
 use std::borrow::Cow;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::convert::Infallible;
 use std::time::Instant;
 
 use crate::agent::{Command, Room};
 use crate::error::Result;
 use crate::model::{CommandReply, TraceReport, TraceStatus, TraceStep};
+use crate::sync::lock::Mutex;
 
 /// Records steps (slash commands and any other work) with their durations and results. The message that carries the
 /// record shows the record as a collapsible list.
@@ -91,9 +92,7 @@ impl Trace {
     /// # Ok(()) }
     /// ```
     pub fn step<T>(&self, name: impl Into<String>, work: impl FnOnce() -> T) -> T {
-        let step = self.begin(name);
-        let value = work();
-        step.end(TraceStatus::Done);
+        let Ok(value) = self.try_step(name, || Ok::<_, Infallible>(work()));
         value
     }
 
@@ -131,7 +130,7 @@ impl Trace {
     /// # }
     /// ```
     pub fn record(&self, step: TraceStep) {
-        self.steps().push(step);
+        self.steps.lock().push(step);
     }
 
     /// Ends the record and returns it. [`Outgoing::trace`](crate::Outgoing::trace) takes it; `Outgoing::trace` also
@@ -144,20 +143,15 @@ impl Trace {
     /// # }
     /// ```
     pub fn finish(self) -> TraceReport {
-        let steps = self.steps.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut report = TraceReport::from(steps);
+        let mut report = TraceReport::from(self.steps.into_inner());
         report.duration = Some(self.began.elapsed());
         report
     }
 
     fn begin(&self, name: impl Into<String>) -> Step<'_> {
-        let mut steps = self.steps();
+        let mut steps = self.steps.lock();
         steps.push(TraceStep::new(name).status(TraceStatus::Error));
         Step { trace: self, place: steps.len() - 1, began: Instant::now() }
-    }
-
-    fn steps(&self) -> MutexGuard<'_, Vec<TraceStep>> {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -176,7 +170,7 @@ struct Step<'a> {
 
 impl Step<'_> {
     fn end(self, status: TraceStatus) {
-        if let Some(step) = self.trace.steps().get_mut(self.place) {
+        if let Some(step) = self.trace.steps.lock().get_mut(self.place) {
             step.status = Some(status);
         }
     }
@@ -185,7 +179,7 @@ impl Step<'_> {
 impl Drop for Step<'_> {
     fn drop(&mut self) {
         let took = self.began.elapsed();
-        if let Some(step) = self.trace.steps().get_mut(self.place) {
+        if let Some(step) = self.trace.steps.lock().get_mut(self.place) {
             step.duration = Some(took);
         }
     }

@@ -93,7 +93,7 @@ impl CancelToken {
             if left.is_zero() {
                 break;
             }
-            state = self.0.cancelled.wait_for(state, Some(left));
+            state = self.0.cancelled.wait_timeout(state, left);
         }
         state.cancelled
     }

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use super::tls::{Stream, TlsConnector};
 use super::url::ApiUrl;
 use super::wire::Wire;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync::lock::{Condvar, Mutex};
 
 /// The time limit of each address in the first round, if a name has several addresses. Most servers answer within this
 /// time. An address that never answers (such as in a broken IPv6 network) must not use its whole share of the time
@@ -112,9 +113,10 @@ impl Dialer {
     ) -> Result<Stream> {
         self.check(url)?;
         let target = Endpoint { host: url.host(), port: url.port() };
+        let dial = Dial { dialer: self, deadline, cancel };
         let result = match self.proxies.for_target(url)? {
-            None => self.open(target, deadline, cancel).map(Stream::Plain),
-            Some(proxy) => self.through(&proxy, target, deadline, cancel),
+            None => dial.open(target).map(Stream::Plain),
+            Some(proxy) => dial.through(&proxy, target),
         };
         let result = match result {
             Ok(stream) if url.is_secure() => self.tls.connect(url.host(), stream),
@@ -123,23 +125,27 @@ impl Dialer {
         // After a cancel, the error is `Closed`, whatever error a step returned.
         if cancel.is_cancelled() { Err(Error::closed()) } else { result }
     }
+}
 
+/// One dial: its time limit, and the token that ends it.
+#[derive(Clone, Copy)]
+struct Dial<'a> {
+    dialer: &'a Dialer,
+    deadline: Instant,
+    cancel: &'a CancelToken,
+}
+
+impl Dial<'_> {
     /// Opens a connection to the target through the proxy.
-    fn through(
-        &self,
-        proxy: &Proxy,
-        target: Endpoint<'_>,
-        deadline: Instant,
-        cancel: &CancelToken,
-    ) -> Result<Stream> {
+    fn through(self, proxy: &Proxy, target: Endpoint<'_>) -> Result<Stream> {
         if proxy.kind() != Kind::Socks5 || target.host.parse::<IpAddr>().is_ok() {
-            return self.tunnel(proxy, target, deadline, cancel).map_err(|error| proxy.blame(error));
+            return self.tunnel(proxy, target).map_err(|error| proxy.blame(error));
         }
         let mut last = None;
-        for address in self.resolve(target, deadline, cancel)?.iter().take(MAX_ADDRESSES_BY_PROXY) {
+        for address in self.resolve(target)?.iter().take(MAX_ADDRESSES_BY_PROXY) {
             let host = address.ip().to_string();
-            match self.tunnel(proxy, Endpoint { host: &host, port: target.port }, deadline, cancel) {
-                Err(error) if error.kind() == ErrorKind::Connect && !cancel.is_cancelled() => {
+            match self.tunnel(proxy, Endpoint { host: &host, port: target.port }) {
+                Err(error) if error.kind() == ErrorKind::Connect && !self.cancel.is_cancelled() => {
                     last = Some(error);
                 }
                 result => return result.map_err(|error| proxy.blame(error)),
@@ -148,16 +154,10 @@ impl Dialer {
         Err(last.map_or_else(Error::closed, |error| proxy.blame(error)))
     }
 
-    fn tunnel(
-        &self,
-        proxy: &Proxy,
-        target: Endpoint<'_>,
-        deadline: Instant,
-        cancel: &CancelToken,
-    ) -> Result<Stream> {
-        let wire = self.open(proxy.endpoint(), deadline, cancel)?;
+    fn tunnel(self, proxy: &Proxy, target: Endpoint<'_>) -> Result<Stream> {
+        let wire = self.open(proxy.endpoint())?;
         let mut stream = match proxy.kind() {
-            Kind::Https => self.proxy_tls.connect(proxy.endpoint().host, Stream::Plain(wire))?,
+            Kind::Https => self.dialer.proxy_tls.connect(proxy.endpoint().host, Stream::Plain(wire))?,
             Kind::Http | Kind::Socks5 | Kind::Socks5h => Stream::Plain(wire),
         };
         proxy.open_tunnel(&mut stream, target)?;
@@ -165,19 +165,103 @@ impl Dialer {
         Ok(stream)
     }
 
-    /// Opens a TCP connection with `deadline`.
-    fn open(&self, target: Endpoint<'_>, deadline: Instant, cancel: &CancelToken) -> Result<Wire> {
-        let addresses = self.resolve(target, deadline, cancel)?;
-        connect(target, &addresses, deadline, cancel)
+    /// Opens a TCP connection. Its wire has the deadline of the dial.
+    fn open(self, target: Endpoint<'_>) -> Result<Wire> {
+        let socket = self.connect(target, &self.resolve(target)?)?;
+        // Most packets are small. If the system refuses the option, packets are only a little slower.
+        if let Err(error) = socket.set_nodelay(true) {
+            crate::logging::debug!("TCP_NODELAY cannot be set: {error}");
+        }
+        let mut wire = Wire::new(socket);
+        wire.set_deadline(Some(self.deadline));
+        self.cancel.register(&wire);
+        if self.cancel.is_cancelled() {
+            return Err(Error::closed());
+        }
+        crate::logging::debug!("connected to {target}");
+        Ok(wire)
     }
 
-    fn resolve(
-        &self,
-        target: Endpoint<'_>,
-        deadline: Instant,
-        cancel: &CancelToken,
-    ) -> Result<Vec<SocketAddr>> {
-        self.resolver.resolve(target, deadline, cancel).map(|found| interleave(&found))
+    fn resolve(self, target: Endpoint<'_>) -> Result<Vec<SocketAddr>> {
+        self.dialer.resolver.resolve(target, self.deadline, self.cancel).map(|found| interleave(&found))
+    }
+
+    fn connect(self, target: Endpoint<'_>, addresses: &[SocketAddr]) -> Result<TcpStream> {
+        let mut last = None;
+        let mut candidates = addresses.to_vec();
+        // The short round is only for several addresses. Slow addresses share the rest of the time.
+        let rounds = if addresses.len() > 1 { &[Some(FIRST_ROUND), None][..] } else { &[None] };
+        for round in rounds {
+            let mut slow = Vec::new();
+            for (index, address) in candidates.iter().enumerate() {
+                if self.cancel.is_cancelled() {
+                    return Err(Error::closed());
+                }
+                let left = self.deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    break;
+                }
+                // The remaining addresses share the remaining time equally.
+                let others = u32::try_from(candidates.len() - index).unwrap_or(1).max(1);
+                let share =
+                    round.unwrap_or((left / others).max(MIN_SHARE)).min(left).max(Duration::from_millis(1));
+                match self.connect_one(*address, share) {
+                    Ok(socket) => return Ok(socket),
+                    Err(error) => {
+                        crate::logging::debug!("{address} cannot be reached: {error}");
+                        if is_timeout(&error) {
+                            slow.push(*address);
+                        }
+                        last = Some(error);
+                    }
+                }
+            }
+            candidates = slow;
+        }
+        match last {
+            _ if self.cancel.is_cancelled() => Err(Error::closed()),
+            Some(error) if !is_timeout(&error) => {
+                let tried = match addresses.len() {
+                    1 => String::new(),
+                    count => format!(" ({count} addresses tried)"),
+                };
+                let text = format!(
+                    "cannot connect to {target}: {error}{tried}; check that it is up, and that the address (CRUSTOCEAN_API_URL, a proxy) is right"
+                );
+                Err(Error::new(ErrorKind::Connect, text).with_source(error))
+            }
+            _ => Err(Error::timeout(format!("{target} did not answer in time"))),
+        }
+    }
+
+    /// A connect cannot be interrupted, so it runs on its own thread. After a cancel the thread continues until its time
+    /// limit.
+    fn connect_one(self, address: SocketAddr, share: Duration) -> io::Result<TcpStream> {
+        let connecting = Arc::new((Mutex::new(None), Condvar::new()));
+        let its_own = Arc::clone(&connecting);
+        let work: Box<dyn FnOnce() + Send> = Box::new(move || {
+            let (result, there) = &*its_own;
+            let connected = TcpStream::connect_timeout(&address, share);
+            *result.lock() = Some(connected);
+            there.notify_all();
+        });
+        if thread::Builder::new().name("crustocean-dial".to_owned()).stack_size(STACK).spawn(work).is_err() {
+            return TcpStream::connect_timeout(&address, share);
+        }
+        let (result, there) = &*connecting;
+        let mut result = result.lock();
+        loop {
+            if let Some(result) = result.take() {
+                return result;
+            }
+            if self.cancel.is_cancelled() {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            if Arc::strong_count(&connecting) == 1 {
+                return Err(io::Error::other("the thread that connects has ended without a result"));
+            }
+            result = there.wait_timeout(result, CANCEL_CHECK);
+        }
     }
 }
 
@@ -199,104 +283,6 @@ fn interleave(found: &[SocketAddr]) -> Vec<SocketAddr> {
     result
 }
 
-fn connect(
-    target: Endpoint<'_>,
-    addresses: &[SocketAddr],
-    deadline: Instant,
-    cancel: &CancelToken,
-) -> Result<Wire> {
-    let mut last = None;
-    let mut candidates = addresses.to_vec();
-    // The short round is only for several addresses. Slow addresses share the rest of the time.
-    let rounds = if addresses.len() > 1 { &[Some(FIRST_ROUND), None][..] } else { &[None] };
-    for round in rounds {
-        let mut slow = Vec::new();
-        for (index, address) in candidates.iter().enumerate() {
-            if cancel.is_cancelled() {
-                return Err(Error::closed());
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            // The remaining addresses share the remaining time equally.
-            let others = u32::try_from(candidates.len() - index).unwrap_or(1).max(1);
-            let share =
-                round.unwrap_or((left / others).max(MIN_SHARE)).min(left).max(Duration::from_millis(1));
-            match connect_one(*address, share, cancel) {
-                Ok(socket) => return begin(target, socket, deadline, cancel),
-                Err(error) => {
-                    crate::logging::debug!("{address} cannot be reached: {error}");
-                    if is_timeout(&error) {
-                        slow.push(*address);
-                    }
-                    last = Some(error);
-                }
-            }
-        }
-        candidates = slow;
-    }
-    match last {
-        _ if cancel.is_cancelled() => Err(Error::closed()),
-        Some(error) if !is_timeout(&error) => {
-            let tried = match addresses.len() {
-                1 => String::new(),
-                count => format!(" ({count} addresses tried)"),
-            };
-            let text = format!(
-                "cannot connect to {target}: {error}{tried}; is it up, and is the address (CRUSTOCEAN_API_URL, a proxy) right?"
-            );
-            Err(Error::new(ErrorKind::Connect, text).with_source(error))
-        }
-        _ => Err(Error::timeout(format!("{target} did not answer in time"))),
-    }
-}
-
-/// A connect cannot be interrupted, so it runs on its own thread. After a cancel the thread continues until its time
-/// limit.
-fn connect_one(address: SocketAddr, share: Duration, cancel: &CancelToken) -> io::Result<TcpStream> {
-    let connecting = Arc::new((Mutex::new(None), Condvar::new()));
-    let its_own = Arc::clone(&connecting);
-    let work: Box<dyn FnOnce() + Send> = Box::new(move || {
-        let (result, there) = &*its_own;
-        let connected = TcpStream::connect_timeout(&address, share);
-        *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected);
-        there.notify_all();
-    });
-    if thread::Builder::new().name("crustocean-dial".to_owned()).stack_size(STACK).spawn(work).is_err() {
-        return TcpStream::connect_timeout(&address, share);
-    }
-    let (result, there) = &*connecting;
-    let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
-    loop {
-        if let Some(result) = result.take() {
-            return result;
-        }
-        if cancel.is_cancelled() {
-            return Err(io::ErrorKind::ConnectionAborted.into());
-        }
-        if Arc::strong_count(&connecting) == 1 {
-            return Err(io::Error::other("the thread that connects has ended without a result"));
-        }
-        result = there.wait_timeout(result, CANCEL_CHECK).unwrap_or_else(PoisonError::into_inner).0;
-    }
-}
-
-fn begin(target: Endpoint<'_>, socket: TcpStream, deadline: Instant, cancel: &CancelToken) -> Result<Wire> {
-    // Most packets are small. If the system refuses the option, packets are only a little slower.
-    if let Err(error) = socket.set_nodelay(true) {
-        crate::logging::debug!("TCP_NODELAY cannot be set: {error}");
-    }
-    let mut wire = Wire::new(socket);
-    wire.set_deadline(Some(deadline));
-    cancel.register(&wire);
-    if cancel.is_cancelled() {
-        return Err(Error::closed());
-    }
-    crate::logging::debug!("connected to {target}");
-    Ok(wire)
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Read;
@@ -315,6 +301,15 @@ mod tests {
 
     fn soon(millis: u64) -> Instant {
         Instant::now() + Duration::from_millis(millis)
+    }
+
+    fn connect(
+        target: Endpoint<'_>,
+        addresses: &[SocketAddr],
+        deadline: Instant,
+        cancel: &CancelToken,
+    ) -> Result<TcpStream> {
+        Dial { dialer: &dialer(), deadline, cancel }.connect(target, addresses)
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Resolver {
                 return Err(Error::timeout(format!("looking up the name {host} took too long")));
             }
             let slice = left.min(CANCEL_CHECK);
-            answer = look_up.answered.wait_for(answer, Some(slice));
+            answer = look_up.answered.wait_timeout(answer, slice);
         };
         let found = found.map_err(|error| {
             let text = format!("the name {host} cannot be looked up: {error}");
@@ -136,7 +136,7 @@ impl Resolver {
         let work: Box<dyn FnOnce() + Send> = Box::new(move || {
             let done = Done { resolver, look_up: its_own };
             let found = (done.resolver.resolve)(&done.look_up.host, done.look_up.port);
-            done.look_up.settle(found.map_err(Arc::new));
+            done.look_up.store(found.map_err(Arc::new));
         });
         thread::Builder::new().name("crustocean-dns".to_owned()).spawn(work).map_err(|error| {
             Error::new(ErrorKind::Connect, format!("no thread for a name look-up: {error}"))
@@ -149,7 +149,7 @@ impl Resolver {
 
 impl LookUp {
     /// Stores the result. Only the first result counts.
-    fn settle(&self, answer: Answer) {
+    fn store(&self, answer: Answer) {
         self.answer.lock().get_or_insert(answer);
         self.answered.notify_all();
     }
@@ -164,7 +164,7 @@ struct Done {
 impl Drop for Done {
     fn drop(&mut self) {
         self.resolver.in_flight.lock().retain(|other| !Arc::ptr_eq(other, &self.look_up));
-        self.look_up.settle(Err(Arc::new(io::Error::other("the look-up broke off"))));
+        self.look_up.store(Err(Arc::new(io::Error::other("the look-up broke off"))));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::fields::Fields;
 use super::{Client, check};
 use crate::error::Result;
 use crate::model::User;
@@ -36,7 +37,7 @@ impl<'a> Account<'a> {
 
     /// Changes your profile. [`send`](UpdateAccount::send) sends only the fields that were set.
     pub fn update(self) -> UpdateAccount<'a> {
-        UpdateAccount { client: self.client, body: Default::default() }
+        UpdateAccount { client: self.client, body: Fields::default() }
     }
 
     /// Changes your password.
@@ -73,10 +74,9 @@ impl<'a> Account<'a> {
 
 /// No `Debug`, because it contains passwords.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct ChangePassword<'a> {
-    #[serde(rename = "currentPassword")]
     current_password: &'a str,
-    #[serde(rename = "newPassword")]
     new_password: &'a str,
 }
 
@@ -85,60 +85,38 @@ struct ChangePassword<'a> {
 #[must_use = "nothing is changed before send()"]
 pub struct UpdateAccount<'a> {
     client: &'a Client,
-    body: UpdateBody,
-}
-
-#[derive(Debug, Clone, Default, Serialize)]
-struct UpdateBody {
-    #[serde(rename = "displayName", skip_serializing_if = "Option::is_none")]
-    display_name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    avatar: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    banner: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    theme: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    font: Option<String>,
+    body: Fields,
 }
 
 impl UpdateAccount<'_> {
     /// Sets the display name.
-    pub fn display_name(mut self, name: impl Into<String>) -> Self {
-        self.body.display_name = Some(name.into());
-        self
+    pub fn display_name(self, name: impl Into<String>) -> Self {
+        UpdateAccount { body: self.body.with("displayName", name.into()), ..self }
     }
 
     /// Sets the text about yourself.
-    pub fn description(mut self, text: impl Into<String>) -> Self {
-        self.body.description = Some(text.into());
-        self
+    pub fn description(self, text: impl Into<String>) -> Self {
+        UpdateAccount { body: self.body.with("description", text.into()), ..self }
     }
 
     /// Sets the URL of the avatar picture.
-    pub fn avatar(mut self, url: impl Into<String>) -> Self {
-        self.body.avatar = Some(url.into());
-        self
+    pub fn avatar(self, url: impl Into<String>) -> Self {
+        UpdateAccount { body: self.body.with("avatar", url.into()), ..self }
     }
 
     /// Sets the URL of the banner.
-    pub fn banner(mut self, url: impl Into<String>) -> Self {
-        self.body.banner = Some(url.into());
-        self
+    pub fn banner(self, url: impl Into<String>) -> Self {
+        UpdateAccount { body: self.body.with("banner", url.into()), ..self }
     }
 
     /// Sets the theme of the profile.
-    pub fn theme(mut self, name: impl Into<String>) -> Self {
-        self.body.theme = Some(name.into());
-        self
+    pub fn theme(self, name: impl Into<String>) -> Self {
+        UpdateAccount { body: self.body.with("theme", name.into()), ..self }
     }
 
     /// Sets the font of the profile.
-    pub fn font(mut self, name: impl Into<String>) -> Self {
-        self.body.font = Some(name.into());
-        self
+    pub fn font(self, name: impl Into<String>) -> Self {
+        UpdateAccount { body: self.body.with("font", name.into()), ..self }
     }
 
     /// Sends the change. Returns the changed profile.

@@ -1,9 +1,8 @@
 //! `/api/agencies`.
 
-use std::fmt;
-
 use serde::Serialize;
 
+use super::fields::Fields;
 use super::{AgentRef, Client, Messages};
 use crate::error::Result;
 use crate::model::{Agency, AgencyId, List, Member};
@@ -50,15 +49,14 @@ impl<'a> Agencies<'a> {
 
     /// Creates an agency that you own, when [`send`](CreateAgency::send) is called.
     pub fn create(self, name: impl Into<String>) -> CreateAgency<'a> {
-        let body = CreateBody { name: name.into(), charter: None, is_private: None, password: None };
-        CreateAgency { client: self.client, body }
+        CreateAgency { client: self.client, body: Fields::default().with("name", name.into()) }
     }
 
     /// Changes an agency. Only the owner may change it. [`send`](UpdateAgency::send) sends only the fields that were
     /// set.
     #[doc(alias = "updateAgency")]
     pub fn update(self, id: &AgencyId) -> UpdateAgency<'a> {
-        UpdateAgency { client: self.client, id: id.clone(), body: UpdateBody::default() }
+        UpdateAgency { client: self.client, id: id.clone(), body: Fields::default() }
     }
 
     /// Deletes an agency with its members and messages. This cannot be undone. Only the owner may delete it. The Lobby
@@ -140,41 +138,27 @@ struct Join<'a> {
 }
 
 /// A new agency. Returned by [`Agencies::create`].
-#[derive(Clone)]
-#[must_use = "nothing is made before send()"]
+#[derive(Debug, Clone)]
+#[must_use = "nothing is created before send()"]
 pub struct CreateAgency<'a> {
     client: &'a Client,
-    body: CreateBody,
-}
-
-#[derive(Clone, Serialize)]
-struct CreateBody {
-    name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    charter: Option<String>,
-    #[serde(rename = "isPrivate", skip_serializing_if = "Option::is_none")]
-    is_private: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    password: Option<String>,
+    body: Fields,
 }
 
 impl CreateAgency<'_> {
     /// Sets the text about the agency's purpose. Defaults to none.
-    pub fn charter(mut self, text: impl Into<String>) -> Self {
-        self.body.charter = Some(text.into());
-        self
+    pub fn charter(self, text: impl Into<String>) -> Self {
+        CreateAgency { body: self.body.with("charter", text.into()), ..self }
     }
 
     /// Makes the agency invite-only. Defaults to `false`.
-    pub fn private(mut self, private: bool) -> Self {
-        self.body.is_private = Some(private);
-        self
+    pub fn private(self, private: bool) -> Self {
+        CreateAgency { body: self.body.with("isPrivate", private), ..self }
     }
 
     /// Sets the password of a private agency. Defaults to none.
-    pub fn password(mut self, password: impl Into<String>) -> Self {
-        self.body.password = Some(password.into());
-        self
+    pub fn password(self, password: impl Into<String>) -> Self {
+        CreateAgency { body: self.body.with("password", password.into()), ..self }
     }
 
     /// Creates the agency.
@@ -188,41 +172,24 @@ impl CreateAgency<'_> {
     }
 }
 
-/// Omits the password.
-impl fmt::Debug for CreateAgency<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CreateAgency").field("name", &self.body.name).finish_non_exhaustive()
-    }
-}
-
 /// A change of an agency. Returned by [`Agencies::update`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing is changed before send()"]
 pub struct UpdateAgency<'a> {
     client: &'a Client,
     id: AgencyId,
-    body: UpdateBody,
-}
-
-#[derive(Debug, Clone, Default, Serialize)]
-struct UpdateBody {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    charter: Option<String>,
-    #[serde(rename = "isPrivate", skip_serializing_if = "Option::is_none")]
-    is_private: Option<bool>,
+    body: Fields,
 }
 
 impl UpdateAgency<'_> {
     /// Sets the text about the agency's purpose.
-    pub fn charter(mut self, text: impl Into<String>) -> Self {
-        self.body.charter = Some(text.into());
-        self
+    pub fn charter(self, text: impl Into<String>) -> Self {
+        UpdateAgency { body: self.body.with("charter", text.into()), ..self }
     }
 
     /// Makes the agency invite-only, or public.
-    pub fn private(mut self, private: bool) -> Self {
-        self.body.is_private = Some(private);
-        self
+    pub fn private(self, private: bool) -> Self {
+        UpdateAgency { body: self.body.with("isPrivate", private), ..self }
     }
 
     /// Sends the change. Returns the changed agency.

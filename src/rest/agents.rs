@@ -1,6 +1,6 @@
 //! `/api/agents`.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::fields::Fields;
@@ -34,8 +34,7 @@ impl<'a> Agents<'a> {
     /// Creates an agent, when [`send`](CreateAgent::send) is called.
     #[doc(alias = "createAgent")]
     pub fn create(self, name: impl Into<String>) -> CreateAgent<'a> {
-        let body = CreateBody { name: name.into(), role: None, agency_id: None };
-        CreateAgent { client: self.client, body }
+        CreateAgent { client: self.client, body: Fields::default().with("name", name.into()) }
     }
 
     /// Lists your agents.
@@ -122,22 +121,15 @@ impl<'a> Agents<'a> {
 }
 
 /// The new owner of an agent. [`Agents::transfer`] takes it. A `&UserId` or a username converts into a `NewOwner`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 #[non_exhaustive]
 pub enum NewOwner<'a> {
     /// The user with this id.
+    #[serde(rename = "newOwnerId")]
     Id(&'a UserId),
     /// The user with this name, without `@`.
+    #[serde(rename = "newOwnerUsername")]
     Username(&'a str),
-}
-
-impl Serialize for NewOwner<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map([match self {
-            NewOwner::Id(id) => ("newOwnerId", id.as_str()),
-            NewOwner::Username(name) => ("newOwnerUsername", *name),
-        }])
-    }
 }
 
 impl<'a> From<&'a UserId> for NewOwner<'a> {
@@ -159,22 +151,15 @@ impl<'a> From<&'a String> for NewOwner<'a> {
 }
 
 /// Identifies an agent: by id or by username. [`Agencies::add_agent`](crate::rest::Agencies::add_agent) takes it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 #[non_exhaustive]
 pub enum AgentRef<'a> {
     /// The agent with this id.
+    #[serde(rename = "agentId")]
     Id(&'a AgentId),
     /// The agent with this name, without `@`.
+    #[serde(rename = "username")]
     Username(&'a str),
-}
-
-impl Serialize for AgentRef<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map([match self {
-            AgentRef::Id(id) => ("agentId", id.as_str()),
-            AgentRef::Username(name) => ("username", *name),
-        }])
-    }
 }
 
 impl<'a> From<&'a AgentId> for AgentRef<'a> {
@@ -197,32 +182,21 @@ impl<'a> From<&'a String> for AgentRef<'a> {
 
 /// A new agent. Returned by [`Agents::create`].
 #[derive(Debug, Clone)]
-#[must_use = "nothing is made before send()"]
+#[must_use = "nothing is created before send()"]
 pub struct CreateAgent<'a> {
     client: &'a Client,
-    body: CreateBody,
-}
-
-#[derive(Debug, Clone, Serialize)]
-struct CreateBody {
-    name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<String>,
-    #[serde(rename = "agencyId", skip_serializing_if = "Option::is_none")]
-    agency_id: Option<AgencyId>,
+    body: Fields,
 }
 
 impl CreateAgent<'_> {
     /// Sets the agent's role, such as `Assistant`. Defaults to the server's default.
-    pub fn role(mut self, role: impl Into<String>) -> Self {
-        self.body.role = Some(role.into());
-        self
+    pub fn role(self, role: impl Into<String>) -> Self {
+        CreateAgent { body: self.body.with("role", role.into()), ..self }
     }
 
     /// Sets the agency that the agent starts in. Defaults to the Lobby.
-    pub fn agency(mut self, id: &AgencyId) -> Self {
-        self.body.agency_id = Some(id.clone());
-        self
+    pub fn agency(self, id: &AgencyId) -> Self {
+        CreateAgent { body: self.body.with("agencyId", id.as_str()), ..self }
     }
 
     /// Creates the agent. The response contains the agent's token. The server shows the token only once.
@@ -233,7 +207,7 @@ impl CreateAgent<'_> {
     /// [every call](crate::rest#errors).
     #[inline]
     pub fn send(self) -> Result<CreatedAgent> {
-        check::agent_name(&self.body.name)?;
+        check::agent_name(self.body.text("name").unwrap_or_default())?;
         self.client.post(["agents"])?.body(&self.body)?.read(answer::read)
     }
 }
@@ -251,9 +225,8 @@ pub struct UpdateConfig<'a> {
 
 impl UpdateConfig<'_> {
     /// Sets any key, including keys that this crate has no method for. `Value::Null` sends `null`.
-    pub fn set(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.body.set(key, value);
-        self
+    pub fn set(self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        UpdateConfig { body: self.body.with(key, value.into()), ..self }
     }
 
     /// Sets the agent's role.

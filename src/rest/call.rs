@@ -131,8 +131,9 @@ fn failure_in(body: &[u8]) -> Option<String> {
 
 /// The error for an agent when the server has refused a new session as well.
 fn refused_whatever_the_session(error: Error) -> Error {
-    let text =
-        format!("{error}; a session that had just been issued was refused, too: is this call for agents?");
+    let text = format!(
+        "{error}; a session that had just been issued was refused, too: this call may not be for agents"
+    );
     error.reworded(ErrorKind::Unauthorized, text)
 }
 

@@ -1,58 +1,55 @@
 //! The platform's rules, checked before a request is sent (source: docs.crustocean.chat, pages "Authentication",
 //! "Tokens", "Deploy a hook", "Hooks" and "Report a payment").
 
-use crate::blank::is_blank;
 use crate::error::{Error, Result};
 
 const MAX_CODE: usize = 64 * 1024;
 
+fn rule(holds: bool, text: &'static str) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::invalid(text)) }
+}
+
 /// The name of an account.
 pub(super) fn username(name: &str) -> Result<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if !(2..=24).contains(&name.len()) || !name.chars().all(allowed) {
-        return Err(Error::invalid("a username is 2 to 24 letters (a to z), digits, \"_\" or \"-\""));
-    }
-    Ok(())
+    rule(
+        (2..=24).contains(&name.len()) && name.chars().all(allowed),
+        "a username is 2 to 24 letters (a to z), digits, \"_\" or \"-\"",
+    )
 }
 
 /// The name of an agent. The documentation specifies only its length.
 pub(super) fn agent_name(name: &str) -> Result<()> {
-    if !(2..=24).contains(&name.chars().count()) {
-        return Err(Error::invalid("an agent's name has 2 to 24 characters"));
-    }
-    Ok(())
+    rule((2..=24).contains(&name.chars().count()), "an agent's name has 2 to 24 characters")
 }
 
 pub(super) fn password(password: &str) -> Result<()> {
-    if password.chars().count() < 8 {
-        return Err(Error::invalid("a password has at least 8 characters"));
-    }
-    Ok(())
+    rule(password.chars().count() >= 8, "a password has at least 8 characters")
 }
 
 pub(super) fn token_name(name: &str) -> Result<()> {
-    if name.trim().is_empty() || name.chars().count() > 64 {
-        return Err(Error::invalid("a personal access token's name has 1 to 64 characters"));
-    }
-    Ok(())
+    rule(
+        !name.trim().is_empty() && name.chars().count() <= 64,
+        "a personal access token's name has 1 to 64 characters",
+    )
 }
 
 /// The name of a command. The server converts it to lowercase and drops all characters except letters and digits. A
 /// slash is refused, because it is most likely a mistake.
 pub(super) fn command_name(name: &str) -> Result<()> {
-    if name.contains('/') || !name.chars().any(|c| c.is_ascii_alphanumeric()) {
-        return Err(Error::invalid("a command's name is letters and digits, without the slash"));
-    }
-    Ok(())
+    rule(
+        !name.contains('/') && name.chars().any(|c| c.is_ascii_alphanumeric()),
+        "a command's name is letters and digits, without the slash",
+    )
 }
 
 /// The slug of a native hook.
 pub(super) fn slug(slug: &str) -> Result<()> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if slug.is_empty() || !slug.chars().all(allowed) {
-        return Err(Error::invalid("a hook's slug is lowercase letters (a to z), digits and \"-\""));
-    }
-    Ok(())
+    rule(
+        !slug.is_empty() && slug.chars().all(allowed),
+        "a hook's slug is lowercase letters (a to z), digits and \"-\"",
+    )
 }
 
 /// The code of a native hook.
@@ -65,51 +62,28 @@ pub(super) fn code(code: &str) -> Result<()> {
 }
 
 pub(super) fn address(address: &str) -> Result<()> {
-    if !is_hex(address, 40) {
-        return Err(Error::invalid("an address is \"0x\" and 40 hexadecimal digits"));
-    }
-    Ok(())
+    rule(is_hex(address, 40), "an address is \"0x\" and 40 hexadecimal digits")
 }
 
 pub(super) fn transaction(hash: &str) -> Result<()> {
-    if !is_hex(hash, 64) {
-        return Err(Error::invalid("a transaction's hash is \"0x\" and 64 hexadecimal digits"));
-    }
-    Ok(())
+    rule(is_hex(hash, 64), "a transaction's hash is \"0x\" and 64 hexadecimal digits")
 }
 
 pub(super) fn payee(to: &str) -> Result<()> {
-    match to.strip_prefix('@') {
-        Some(name) if !name.is_empty() => Ok(()),
-        None if is_hex(to, 40) => Ok(()),
-        _ => Err(Error::invalid("a payment goes to \"@username\" or to \"0x\" and 40 hexadecimal digits")),
-    }
+    let is_payee = to.strip_prefix('@').map_or(is_hex(to, 40), |name| !name.is_empty());
+    rule(is_payee, "a payment goes to \"@username\" or to \"0x\" and 40 hexadecimal digits")
 }
 
 /// A decimal number as text.
 pub(super) fn amount(amount: &str) -> Result<()> {
     let (whole, fraction) = amount.split_once('.').unwrap_or((amount, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(whole) || !digits(fraction) {
-        return Err(Error::invalid("an amount is a decimal number such as \"5\" or \"0.25\""));
-    }
-    Ok(())
+    rule(digits(whole) && digits(fraction), "an amount is a decimal number such as \"5\" or \"0.25\"")
 }
 
 fn is_hex(text: &str, digits: usize) -> bool {
     let hex = text.strip_prefix("0x").unwrap_or_default();
     hex.len() == digits && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// Checks the text of a hook's message.
-///
-/// # Errors
-/// `Invalid` if the text is empty or contains only white space.
-pub(super) fn text(text: &str) -> Result<()> {
-    if is_blank(text) {
-        return Err(Error::invalid("the message has no text: a text of white space only is not sent"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

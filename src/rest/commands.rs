@@ -1,10 +1,11 @@
 //! `/api/custom-commands`.
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::fields::Fields;
 use super::{Client, check};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{
     AgencyId, CommandId, CreatedCommand, CustomCommand, ExploreMetadata, InvokePermission, KeyReply, List,
     MaybeKeyReply, answer,
@@ -53,13 +54,13 @@ impl<'a> Commands<'a> {
     #[doc(alias = "createCustomCommand")]
     pub fn create(self, name: impl Into<String>, webhook_url: impl Into<String>) -> CreateCommand<'a> {
         let body = Fields::default().with("name", name.into()).with("webhook_url", webhook_url.into());
-        CreateCommand { commands: self, body: CommandFields { body, explore: None } }
+        CreateCommand { commands: self, body }
     }
 
     /// Changes a command. [`send`](UpdateCommand::send) sends only the fields that were set.
     #[doc(alias = "updateCustomCommand")]
     pub fn update(self, id: &CommandId) -> UpdateCommand<'a> {
-        UpdateCommand { commands: self, id: id.clone(), body: CommandFields::default() }
+        UpdateCommand { commands: self, id: id.clone(), body: Fields::default() }
     }
 
     /// Deletes a command.
@@ -98,46 +99,21 @@ impl<'a> Commands<'a> {
         self.client.delete(self.key_path(id))?.done()
     }
 
-    fn path<'b>(self, id: &'b CommandId) -> [&'b str; 4]
-    where
-        'a: 'b,
-    {
+    fn path<'b>(&'b self, id: &'b CommandId) -> [&'b str; 4] {
         ["custom-commands", self.agency.as_str(), "commands", id.as_str()]
     }
 
-    fn key_path<'b>(self, id: &'b CommandId) -> [&'b str; 5]
-    where
-        'a: 'b,
-    {
+    fn key_path<'b>(&'b self, id: &'b CommandId) -> [&'b str; 5] {
         ["custom-commands", self.agency.as_str(), "commands", id.as_str(), "hook-key"]
-    }
-}
-
-/// The fields of a command that can be set.
-#[derive(Debug, Clone, Default)]
-struct CommandFields {
-    body: Fields,
-    explore: Option<ExploreMetadata>,
-}
-
-impl CommandFields {
-    fn checked(self) -> Result<Fields> {
-        if let Some(name) = self.body.text("name") {
-            check::command_name(name)?;
-        }
-        let Some(metadata) = self.explore else { return Ok(self.body) };
-        let metadata = serde_json::to_value(metadata)
-            .map_err(|error| Error::invalid("this explore metadata does not serialise").with_source(error))?;
-        Ok(self.body.with("explore_metadata", metadata))
     }
 }
 
 /// A new custom command. Returned by [`Commands::create`].
 #[derive(Debug, Clone)]
-#[must_use = "nothing is made before send()"]
+#[must_use = "nothing is created before send()"]
 pub struct CreateCommand<'a> {
     commands: Commands<'a>,
-    body: CommandFields,
+    body: Fields,
 }
 
 /// A change of a custom command. Returned by [`Commands::update`].
@@ -146,7 +122,7 @@ pub struct CreateCommand<'a> {
 pub struct UpdateCommand<'a> {
     commands: Commands<'a>,
     id: CommandId,
-    body: CommandFields,
+    body: Fields,
 }
 
 macro_rules! command_fields {
@@ -158,9 +134,8 @@ macro_rules! command_fields {
             }
 
             #[doc = concat!("Shows the command's hook in Explore, so that other agencies can install the hook. ", $unset)]
-            pub fn explore_metadata(mut self, metadata: ExploreMetadata) -> Self {
-                self.body.explore = Some(metadata);
-                self
+            pub fn explore_metadata(self, metadata: ExploreMetadata) -> Self {
+                self.set("explore_metadata", metadata)
             }
 
             #[doc = concat!("Sets who may use the command. ", $unset)]
@@ -180,9 +155,8 @@ macro_rules! command_fields {
                 self.set("creator", username.into())
             }
 
-            fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
-                self.body.body.set(key, value);
-                self
+            fn set(self, key: &str, value: impl Serialize) -> Self {
+                $name { body: self.body.with(key, value), ..self }
             }
         }
     };
@@ -199,9 +173,10 @@ impl CreateCommand<'_> {
     /// of [every call](crate::rest#errors).
     #[inline]
     pub fn send(self) -> Result<CreatedCommand> {
+        check::command_name(self.body.text("name").unwrap_or_default())?;
         let Commands { client, agency } = self.commands;
         let call = client.post(["custom-commands", agency.as_str(), "commands"])?;
-        call.body(&self.body.checked()?)?.read(|json| {
+        call.body(&self.body)?.read(|json| {
             let MaybeKeyReply { hook_key } = answer::read(json)?;
             Ok(CreatedCommand { command: answer::one(json, "command")?, hook_key })
         })
@@ -220,8 +195,7 @@ impl UpdateCommand<'_> {
     }
 
     /// Removes the command's hook from Explore.
-    pub fn clear_explore_metadata(mut self) -> Self {
-        self.body.explore = None;
+    pub fn clear_explore_metadata(self) -> Self {
         self.set("explore_metadata", Value::Null)
     }
 
@@ -232,7 +206,7 @@ impl UpdateCommand<'_> {
     /// of [every call](crate::rest#errors).
     #[inline]
     pub fn send(self) -> Result<CustomCommand> {
-        let body = self.body.checked()?;
-        self.commands.client.patch(self.commands.path(&self.id))?.body(&body)?.one("command")
+        self.body.text("name").map_or(Ok(()), check::command_name)?;
+        self.commands.client.patch(self.commands.path(&self.id))?.body(&self.body)?.one("command")
     }
 }

@@ -1,6 +1,6 @@
 //! `/api/hooks/deploy`.
 
-use serde_json::Value;
+use serde::Serialize;
 
 use super::fields::Fields;
 use super::{Client, check};
@@ -64,9 +64,8 @@ impl<'a> DeployHook<'a> {
         self.set("at_name", name.strip_prefix('@').unwrap_or(name))
     }
 
-    fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.body.set(key, value);
-        self
+    fn set(self, key: &str, value: impl Serialize) -> Self {
+        DeployHook { body: self.body.with(key, value), ..self }
     }
 
     /// Deploys the hook. The response contains the hook's key only the first time.
@@ -85,9 +84,7 @@ impl<'a> DeployHook<'a> {
         for command in &self.commands {
             check::command_name(&command.name)?;
         }
-        let commands = serde_json::to_value(&self.commands)
-            .map_err(|error| Error::invalid("these commands do not serialise").with_source(error))?;
-        let body = self.body.with("commands", commands);
+        let body = self.body.with("commands", self.commands);
         self.client.post(["hooks", "deploy"])?.body(&body)?.read(answer::read)
     }
 }

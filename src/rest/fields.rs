@@ -2,22 +2,18 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// The body of a request, built field by field. Unset fields are not sent; `null` is sent like any other value.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize)]
 pub(super) struct Fields(Map<String, Value>);
 
 impl Fields {
     /// Sets a field; replaces an earlier value.
-    pub(super) fn set(&mut self, key: impl Into<String>, value: impl Into<Value>) {
-        self.0.insert(key.into(), value.into());
-    }
-
-    /// Sets a field and returns the body.
-    pub(super) fn with(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.set(key, value);
+    pub(super) fn with(mut self, key: impl Into<String>, value: impl Serialize) -> Self {
+        // This cannot fail: all maps that are set here have strings as keys.
+        self.0.insert(key.into(), serde_json::to_value(value).unwrap_or_default());
         self
     }
 
@@ -29,12 +25,6 @@ impl Fields {
     /// A list of texts as a value.
     pub(super) fn list<S: Into<String>>(texts: impl IntoIterator<Item = S>) -> Value {
         texts.into_iter().map(|text| Value::String(text.into())).collect()
-    }
-}
-
-impl Serialize for Fields {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
     }
 }
 

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::fields::Fields;
-use super::{Client, Credentials, check};
+use super::{Client, Credentials};
+use crate::blank::check_text;
 use crate::config::{Config, connection_settings};
 use crate::error::Result;
 use crate::model::{Agency, AgencyId, List, Member, MessageId, PostedMessage};
@@ -112,7 +113,7 @@ impl HookClient {
     /// [`Invalid`](crate::ErrorKind::Invalid) if the text is empty.
     #[inline]
     pub fn post(&self, agency: &AgencyId, content: &str) -> Result<Option<MessageId>> {
-        check::text(content)?;
+        check_text(content)?;
         let body = Fields::default().with("agencyId", agency.as_str()).with("content", content);
         let call = self.0.post(["hooks", "messages"])?.body(&body)?;
         // The message was posted, even if the response cannot be read.
@@ -126,7 +127,7 @@ impl HookClient {
     /// [`Invalid`](crate::ErrorKind::Invalid) if the text is empty.
     #[inline]
     pub fn edit(&self, message: &MessageId, content: &str) -> Result<()> {
-        check::text(content)?;
+        check_text(content)?;
         let body = Fields::default().with("content", content);
         self.0.patch(["hooks", "messages", message.as_str()])?.body(&body)?.done()
     }

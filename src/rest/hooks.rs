@@ -130,27 +130,23 @@ pub struct UpdateHook<'a> {
 
 impl UpdateHook<'_> {
     /// Sets the name, for all commands of the hook.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.body.set("name", name.into());
-        self
+    pub fn name(self, name: impl Into<String>) -> Self {
+        UpdateHook { body: self.body.with("name", name.into()), ..self }
     }
 
     /// Sets the description.
-    pub fn description(mut self, text: impl Into<String>) -> Self {
-        self.body.set("description", text.into());
-        self
+    pub fn description(self, text: impl Into<String>) -> Self {
+        UpdateHook { body: self.body.with("description", text.into()), ..self }
     }
 
     /// Sets who may use the installed hook. The setting of an agency has priority.
-    pub fn default_invoke_permission(mut self, permission: InvokePermission) -> Self {
-        self.body.set("default_invoke_permission", permission.as_str());
-        self
+    pub fn default_invoke_permission(self, permission: InvokePermission) -> Self {
+        UpdateHook { body: self.body.with("default_invoke_permission", permission.as_str()), ..self }
     }
 
     /// Enables or disables the hook. A disabled hook is not in Explore.
-    pub fn enabled(mut self, enabled: bool) -> Self {
-        self.body.set("enabled", enabled);
-        self
+    pub fn enabled(self, enabled: bool) -> Self {
+        UpdateHook { body: self.body.with("enabled", enabled), ..self }
     }
 
     /// Sends the change. Returns the changed hook.
@@ -175,21 +171,18 @@ pub struct UpdateHookSource<'a> {
 
 impl UpdateHookSource<'_> {
     /// Sets the URL of the source code.
-    pub fn source_url(mut self, url: impl Into<String>) -> Self {
-        self.body.set("source_url", url.into());
-        self
+    pub fn source_url(self, url: impl Into<String>) -> Self {
+        UpdateHookSource { body: self.body.with("source_url", url.into()), ..self }
     }
 
     /// Sets the SHA-256 of the source code, in hexadecimal digits.
-    pub fn source_hash(mut self, sha256: impl Into<String>) -> Self {
-        self.body.set("source_hash", sha256.into());
-        self
+    pub fn source_hash(self, sha256: impl Into<String>) -> Self {
+        UpdateHookSource { body: self.body.with("source_hash", sha256.into()), ..self }
     }
 
     /// Sets the schema of the commands' inputs and outputs.
-    pub fn schema(mut self, schema: impl Into<Value>) -> Self {
-        self.body.set("schema", schema);
-        self
+    pub fn schema(self, schema: impl Into<Value>) -> Self {
+        UpdateHookSource { body: self.body.with("schema", schema.into()), ..self }
     }
 
     /// Sends the change. Returns the changed information.

@@ -11,7 +11,7 @@ impl<'a> Agencies<'a> {
     /// Creates an invite to an agency, when [`send`](CreateInvite::send) is called.
     #[doc(alias = "createInvite")]
     pub fn invite(self, id: &AgencyId) -> CreateInvite<'a> {
-        CreateInvite { client: self.client, id: id.clone(), max_uses: None, expires: None }
+        CreateInvite { client: self.client, id: id.clone(), body: Fields::default(), expires: None }
     }
 
     /// Redeems an invite: you become a member of its agency. Returns the agency's id.
@@ -52,19 +52,18 @@ impl<'a> Agencies<'a> {
 
 /// A new invite. Returned by [`Agencies::invite`].
 #[derive(Debug, Clone)]
-#[must_use = "nothing is made before send()"]
+#[must_use = "nothing is created before send()"]
 pub struct CreateInvite<'a> {
     client: &'a Client,
     id: AgencyId,
-    max_uses: Option<u32>,
+    body: Fields,
     expires: Option<Duration>,
 }
 
 impl CreateInvite<'_> {
     /// Sets how often the invite can be redeemed. Defaults to the server's default.
-    pub fn max_uses(mut self, count: u32) -> Self {
-        self.max_uses = Some(count);
-        self
+    pub fn max_uses(self, count: u32) -> Self {
+        CreateInvite { body: self.body.with("maxUses", count), ..self }
     }
 
     /// Sets how long the invite is valid, in whole minutes. Defaults to the server's default.
@@ -80,13 +79,10 @@ impl CreateInvite<'_> {
     /// [every call](crate::rest#errors).
     #[inline]
     pub fn send(self) -> Result<Invite> {
-        let mut body = Fields::default();
-        if let Some(count) = self.max_uses {
-            body.set("maxUses", count);
-        }
-        if let Some(time) = self.expires {
-            body.set("expires", spelled(time)?);
-        }
+        let body = match self.expires {
+            Some(time) => self.body.with("expires", spelled(time)?),
+            None => self.body,
+        };
         self.client.post(["agencies", self.id.as_str(), "invites"])?.body(&body)?.one("invite")
     }
 }

@@ -42,6 +42,7 @@ mod runs;
 mod session;
 mod tokens;
 mod users;
+mod walk;
 mod wallet;
 mod webhooks;
 
@@ -61,7 +62,6 @@ pub use explore::Explore;
 pub use hook_client::{HookClient, HookClientBuilder};
 pub use hooks::{Hooks, UpdateHook, UpdateHookSource};
 pub use invites::CreateInvite;
-pub(crate) use messages::Walk;
 pub use messages::{History, Messages};
 pub use onboarding::{Bootstrap, Onboarding, RegisterAgent};
 pub use paged::{Paged, Pages};
@@ -69,6 +69,7 @@ pub use runs::Runs;
 pub(crate) use session::AgentSession;
 pub use tokens::{CreateToken, Tokens};
 pub use users::Users;
+pub(crate) use walk::Walk;
 pub use wallet::{ReportPayment, Wallet};
 pub use webhooks::{CreateSubscription, UpdateSubscription, Webhooks};
 

@@ -69,7 +69,7 @@ impl<'a> Onboarding<'a> {
 
 /// A new account with an agent. Returned by [`Onboarding::bootstrap`].
 #[derive(Debug, Clone)]
-#[must_use = "nothing is made before send()"]
+#[must_use = "nothing is created before send()"]
 pub struct Bootstrap<'a> {
     client: &'a Client,
     body: Fields,
@@ -100,9 +100,8 @@ macro_rules! home_and_openclaw {
                 self.set("openclawAgentId", id.into())
             }
 
-            fn set(mut self, key: &str, value: String) -> Self {
-                self.body.set(key, value);
-                self
+            fn set(self, key: &str, value: String) -> Self {
+                $name { body: self.body.with(key, value), ..self }
             }
         }
     };
@@ -151,7 +150,7 @@ impl Bootstrap<'_> {
 
 /// A new agent without an owner. Returned by [`Onboarding::register_agent`].
 #[derive(Debug, Clone)]
-#[must_use = "nothing is made before send()"]
+#[must_use = "nothing is created before send()"]
 pub struct RegisterAgent<'a> {
     client: &'a Client,
     body: Fields,

@@ -40,21 +40,37 @@ pub struct Paged<'a, T> {
     identity: fn(&T) -> String,
 }
 
-impl<'a, T> Paged<'a, T> {
+impl<'a, T: DeserializeOwned> Paged<'a, T> {
     pub(super) fn new(
         client: &'a Client,
         path: &[&str],
         key: &'static str,
         matching: Option<String>,
         identity: fn(&T) -> String,
-    ) -> Self
-    where
-        T: DeserializeOwned,
-    {
+    ) -> Self {
         let path = path.iter().map(|segment| (*segment).to_owned()).collect();
         Paged { client, path, key, matching, limit: None, offset: 0, identity }
     }
 
+    /// Fetches one page.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
+    /// call](crate::rest#errors).
+    pub fn send(self) -> Result<List<T>> {
+        self.fetch_at(self.offset)
+    }
+
+    fn fetch_at(&self, offset: usize) -> Result<List<T>> {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let call = self.client.get_at(&path)?.query_if("q", self.matching.as_ref());
+        let offset = (offset > 0).then_some(offset);
+        let call = call.query_if("limit", self.limit).query_if("offset", offset);
+        call.list(self.key)
+    }
+}
+
+impl<'a, T> Paged<'a, T> {
     /// Sets the page size. Defaults to the server's default.
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = Some(limit.max(1));
@@ -67,18 +83,6 @@ impl<'a, T> Paged<'a, T> {
         self
     }
 
-    /// Fetches one page.
-    ///
-    /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
-    /// call](crate::rest#errors).
-    pub fn send(self) -> Result<List<T>>
-    where
-        T: DeserializeOwned,
-    {
-        self.fetch()
-    }
-
     /// Reads all items from the offset to the end, one page at a time.
     ///
     /// The list may grow meanwhile. Every item that was in the list at the start is yielded exactly once. A new item
@@ -87,24 +91,6 @@ impl<'a, T> Paged<'a, T> {
         let start = self.offset;
         let (page, seen) = (Vec::new().into_iter(), HashSet::new());
         Pages { list: self, page, seen, start, skipped: 0, ended: false }
-    }
-
-    fn fetch(&self) -> Result<List<T>>
-    where
-        T: DeserializeOwned,
-    {
-        self.fetch_at(self.offset)
-    }
-
-    fn fetch_at(&self, offset: usize) -> Result<List<T>>
-    where
-        T: DeserializeOwned,
-    {
-        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
-        let call = self.client.get_at(&path)?.query_if("q", self.matching.as_ref());
-        let offset = (offset > 0).then_some(offset);
-        let call = call.query_if("limit", self.limit).query_if("offset", offset);
-        call.list(self.key)
     }
 }
 
@@ -136,7 +122,7 @@ impl<T: DeserializeOwned> Pages<'_, T> {
     /// Returns the next page with new items, or an empty page at the end of the list.
     fn next_page(&mut self) -> Result<Vec<T>> {
         for _ in 0..MOST_REPEATED {
-            let page = self.list.fetch()?;
+            let page = self.list.fetch_at(self.list.offset)?;
             let (count, skipped) = (page.len(), page.skipped());
             if count + skipped == 0 {
                 return Ok(Vec::new());

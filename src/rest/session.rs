@@ -29,7 +29,7 @@ pub(crate) struct AgentSession {
     /// runs at a time. Lock order: `renewing` before `current`.
     renewing: Mutex<VecDeque<Instant>>,
     /// Endpoints that refused a new session, with the time of the refusal.
-    unconvinced: Mutex<Vec<(String, Instant)>>,
+    refusing_endpoints: Mutex<Vec<(String, Instant)>>,
 }
 
 struct Current {
@@ -43,9 +43,9 @@ struct Current {
 }
 
 /// How long an endpoint's refusal of a new session is remembered.
-const BELIEVED: Duration = Duration::from_secs(10 * 60);
-/// The most endpoints in `unconvinced`. A program meets few kinds of these endpoints, but their paths contain ids.
-const MOST_UNCONVINCED: usize = 256;
+const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
+/// The most endpoints in `refusing_endpoints`. A program meets few kinds of these endpoints, but their paths contain ids.
+const MOST_REFUSING: usize = 256;
 /// The most exchanges in a minute. The platform allows 10, and the program may restart.
 const MOST_EXCHANGES: usize = 5;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -66,8 +66,8 @@ impl AgentSession {
         http.secrets().remember(agent_token.expose());
         let current = Mutex::new(exchange(&http, &agent_token, false)?);
         let renewing = Mutex::new(VecDeque::from([Instant::now()]));
-        let unconvinced = Mutex::default();
-        Ok(Arc::new(AgentSession { http, agent_token, current, renewing, unconvinced }))
+        let refusing_endpoints = Mutex::default();
+        Ok(Arc::new(AgentSession { http, agent_token, current, renewing, refusing_endpoints }))
     }
 
     /// The agent's own account, as of the last exchange.
@@ -99,7 +99,7 @@ impl AgentSession {
             if current.token.expose() != stale.expose() {
                 return Ok(Some(current.token.clone()));
             }
-            if current.after_refusal && !current.accepted && current.issued.elapsed() < BELIEVED {
+            if current.after_refusal && !current.accepted && current.issued.elapsed() < REMEMBERED_FOR {
                 return Ok(None);
             }
         }
@@ -119,18 +119,18 @@ impl AgentSession {
 
     /// Remembers that this endpoint refused a new session.
     pub(crate) fn remember_refusal(&self, endpoint: &str) {
-        let mut unconvinced = self.unconvinced.lock();
-        unconvinced.retain(|(other, at)| other != endpoint && at.elapsed() < BELIEVED);
-        if unconvinced.len() == MOST_UNCONVINCED {
-            unconvinced.remove(0);
+        let mut refusing_endpoints = self.refusing_endpoints.lock();
+        refusing_endpoints.retain(|(other, at)| other != endpoint && at.elapsed() < REMEMBERED_FOR);
+        if refusing_endpoints.len() == MOST_REFUSING {
+            refusing_endpoints.remove(0);
         }
-        unconvinced.push((endpoint.to_owned(), Instant::now()));
+        refusing_endpoints.push((endpoint.to_owned(), Instant::now()));
     }
 
     /// Whether this endpoint refuses every session.
     pub(crate) fn refuses_all(&self, endpoint: &str) -> bool {
-        let unconvinced = self.unconvinced.lock();
-        unconvinced.iter().any(|(other, at)| other == endpoint && at.elapsed() < BELIEVED)
+        let refusing_endpoints = self.refusing_endpoints.lock();
+        refusing_endpoints.iter().any(|(other, at)| other == endpoint && at.elapsed() < REMEMBERED_FOR)
     }
 }
 

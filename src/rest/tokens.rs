@@ -1,7 +1,6 @@
 //! `/api/auth/tokens`.
 
-use serde::Serialize;
-
+use super::fields::Fields;
 use super::{Client, check};
 use crate::error::Result;
 use crate::model::{CreatedToken, Expiry, List, PersonalAccessTokenInfo, RawToken, TokenId, answer};
@@ -29,7 +28,7 @@ pub struct Tokens<'a> {
 impl<'a> Tokens<'a> {
     /// Creates a token, when [`send`](CreateToken::send) is called.
     pub fn create(self, name: impl Into<String>) -> CreateToken<'a> {
-        CreateToken { client: self.client, body: CreateBody { name: name.into(), expires_in: None } }
+        CreateToken { client: self.client, body: Fields::default().with("name", name.into()) }
     }
 
     /// Lists your tokens. The list does not contain the tokens' secrets.
@@ -54,24 +53,16 @@ impl<'a> Tokens<'a> {
 
 /// A new token. Returned by [`Tokens::create`].
 #[derive(Debug, Clone)]
-#[must_use = "nothing is made before send()"]
+#[must_use = "nothing is created before send()"]
 pub struct CreateToken<'a> {
     client: &'a Client,
-    body: CreateBody,
-}
-
-#[derive(Debug, Clone, Serialize)]
-struct CreateBody {
-    name: String,
-    #[serde(rename = "expiresIn", skip_serializing_if = "Option::is_none")]
-    expires_in: Option<&'static str>,
+    body: Fields,
 }
 
 impl CreateToken<'_> {
     /// Sets how long the token is valid. Defaults to [`Expiry::Never`].
-    pub fn expires(mut self, expiry: Expiry) -> Self {
-        self.body.expires_in = Some(expiry.as_str());
-        self
+    pub fn expires(self, expiry: Expiry) -> Self {
+        CreateToken { body: self.body.with("expiresIn", expiry.as_str()), ..self }
     }
 
     /// Creates the token.
@@ -82,7 +73,7 @@ impl CreateToken<'_> {
     /// call](crate::rest#errors).
     #[inline]
     pub fn send(self) -> Result<CreatedToken> {
-        check::token_name(&self.body.name)?;
+        check::token_name(self.body.text("name").unwrap_or_default())?;
         self.client.post(["auth", "tokens"])?.body(&self.body)?.read(|json| {
             let RawToken { token } = answer::read(json)?;
             Ok(CreatedToken { token, info: answer::read(json)? })

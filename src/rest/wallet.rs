@@ -89,9 +89,8 @@ pub struct ReportPayment<'a> {
 
 impl ReportPayment<'_> {
     /// Sets the currency. Defaults to `USDC`.
-    pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.body.set("token", token.into());
-        self
+    pub fn token(self, token: impl Into<String>) -> Self {
+        ReportPayment { body: self.body.with("token", token.into()), ..self }
     }
 
     /// Reports the transfer.

@@ -3,9 +3,7 @@
 use super::Client;
 use super::fields::Fields;
 use crate::error::Result;
-use crate::model::{
-    AgencyId, List, Subscription, SubscriptionId, WebhookEvent, WebhookEventType, answer, webhook,
-};
+use crate::model::{AgencyId, List, Subscription, SubscriptionId, WebhookEvent, WebhookEventType, webhook};
 use crate::token::WebhookSecret;
 
 /// The webhook subscriptions of one agency. Returned by [`Client::webhooks`]. The owner and admins manage the
@@ -58,8 +56,7 @@ impl<'a> Webhooks<'a> {
     #[doc(alias = "listWebhookSubscriptions")]
     #[inline]
     pub fn list(self) -> Result<List<Subscription>> {
-        let call = self.client.get(["webhook-subscriptions", self.agency.as_str()])?;
-        call.read(|json| answer::list(json, "subscriptions"))
+        self.client.get(["webhook-subscriptions", self.agency.as_str()])?.list("subscriptions")
     }
 
     /// Creates a subscription, when [`send`](CreateSubscription::send) is called. The platform sends the agency's
@@ -99,7 +96,7 @@ fn names(events: impl IntoIterator<Item = WebhookEvent>) -> serde_json::Value {
 
 /// A new subscription. Returned by [`Webhooks::create`].
 #[derive(Debug, Clone)]
-#[must_use = "nothing is made before send()"]
+#[must_use = "nothing is created before send()"]
 pub struct CreateSubscription<'a> {
     webhooks: Webhooks<'a>,
     body: Fields,
@@ -119,23 +116,20 @@ macro_rules! subscription_fields {
         impl $name<'_> {
             /// Sets the secret that signs the deliveries. The receiver checks the signature.
             #[doc = $unset]
-            pub fn secret(mut self, secret: WebhookSecret) -> Self {
-                self.body.set("secret", secret.expose());
-                self
+            pub fn secret(self, secret: WebhookSecret) -> Self {
+                $name { body: self.body.with("secret", secret.expose()), ..self }
             }
 
             /// Sets the description.
             #[doc = $unset]
-            pub fn description(mut self, text: impl Into<String>) -> Self {
-                self.body.set("description", text.into());
-                self
+            pub fn description(self, text: impl Into<String>) -> Self {
+                $name { body: self.body.with("description", text.into()), ..self }
             }
 
             /// Enables or disables the deliveries.
             #[doc = $unset]
-            pub fn enabled(mut self, enabled: bool) -> Self {
-                self.body.set("enabled", enabled);
-                self
+            pub fn enabled(self, enabled: bool) -> Self {
+                $name { body: self.body.with("enabled", enabled), ..self }
             }
         }
     };
@@ -157,22 +151,19 @@ impl CreateSubscription<'_> {
     #[inline]
     pub fn send(self) -> Result<Subscription> {
         let Webhooks { client, agency } = self.webhooks;
-        let call = client.post(["webhook-subscriptions", agency.as_str()])?.body(&self.body)?;
-        call.read(|json| answer::one(json, "subscription"))
+        client.post(["webhook-subscriptions", agency.as_str()])?.body(&self.body)?.one("subscription")
     }
 }
 
 impl UpdateSubscription<'_> {
     /// Sets the URL for the events.
-    pub fn url(mut self, url: impl Into<String>) -> Self {
-        self.body.set("url", url.into());
-        self
+    pub fn url(self, url: impl Into<String>) -> Self {
+        UpdateSubscription { body: self.body.with("url", url.into()), ..self }
     }
 
     /// Sets which events are sent.
-    pub fn events(mut self, events: impl IntoIterator<Item = WebhookEvent>) -> Self {
-        self.body.set("events", names(events));
-        self
+    pub fn events(self, events: impl IntoIterator<Item = WebhookEvent>) -> Self {
+        UpdateSubscription { body: self.body.with("events", names(events)), ..self }
     }
 
     /// Sends the change. Returns the changed subscription.
@@ -185,6 +176,6 @@ impl UpdateSubscription<'_> {
     pub fn send(self) -> Result<Subscription> {
         let Webhooks { client, agency } = self.webhooks;
         let call = client.patch(["webhook-subscriptions", agency.as_str(), self.id.as_str()])?;
-        call.body(&self.body)?.read(|json| answer::one(json, "subscription"))
+        call.body(&self.body)?.one("subscription")
     }
 }

@@ -1,5 +1,7 @@
 //! Why a connection ended, and whether a send had any effect.
 
+use std::fmt::Display;
+
 use crate::error::Error;
 use crate::net::Secrets;
 
@@ -13,8 +15,8 @@ pub(crate) struct Disconnect {
 }
 
 impl Disconnect {
-    pub(crate) fn new(reason: &'static str, detail: impl Into<String>) -> Self {
-        Disconnect { reason, detail: detail.into(), told: false }
+    pub(crate) fn new(reason: &'static str, detail: impl Display) -> Self {
+        Disconnect { reason, detail: detail.to_string(), told: false }
     }
 
     /// The server said that it ends the session.
@@ -60,7 +62,7 @@ impl SendFailure {
     pub(crate) fn into_end(self) -> Disconnect {
         match self {
             SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end) => end,
-            SendFailure::Refused(error) => Disconnect::new(reason::TRANSPORT_ERROR, error.to_string()),
+            SendFailure::Refused(error) => Disconnect::new(reason::TRANSPORT_ERROR, error),
         }
     }
 }

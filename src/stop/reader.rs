@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::io::{self, Read};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 use crate::stop::{OnStop, Stop};
+use crate::sync::lock::{Condvar, Mutex, MutexGuard};
 
 /// The size of the buffer for one read of the inner reader.
 const CHUNK: usize = 16 << 10;
@@ -36,16 +37,12 @@ struct State {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn wait<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+        self.changed.wait(state)
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.lock());
+        change(&mut self.state.lock());
         self.changed.notify_all();
     }
 
@@ -62,7 +59,7 @@ impl Shared {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => Err(error),
             };
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             while state.chunk.is_some() && !state.stopped {
                 state = self.wait(state);
             }
@@ -111,7 +108,7 @@ impl Read for StopReader {
         if buffer.is_empty() {
             return Ok(0);
         }
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         loop {
             if state.stopped {
                 return Ok(0);

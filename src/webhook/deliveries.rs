@@ -1,12 +1,12 @@
 //! Detects repeated webhook deliveries.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use hmac_sha256::Hash;
 
 use crate::model::{Timestamp, WebhookDelivery};
+use crate::sync::lock::Mutex;
 
 const DEFAULT_WINDOW: Duration = Duration::from_secs(300);
 const DEFAULT_CAPACITY: usize = 65_536;
@@ -133,7 +133,7 @@ impl Deliveries {
         let Some(time) = sent.map_or(Some(now), Timestamp::to_system_time) else { return Begun::Stale };
         let distance = now.duration_since(time).unwrap_or_else(|ahead| ahead.duration());
         let digest = digest(parts);
-        let mut seen = self.seen();
+        let mut seen = self.seen.lock();
         // A delivery without a timestamp is stored with the time of its arrival.
         if let Some(known) = seen.known.get(&digest) {
             return if known.pending { Begun::Pending } else { Begun::Again };
@@ -151,21 +151,17 @@ impl Deliveries {
     }
 
     pub(super) fn finish(&self, parts: &[&[u8]]) {
-        if let Some(known) = self.seen().known.get_mut(&digest(parts)) {
+        if let Some(known) = self.seen.lock().known.get_mut(&digest(parts)) {
             known.pending = false;
         }
     }
 
     pub(super) fn forget_parts(&self, parts: &[&[u8]]) {
         let digest = digest(parts);
-        let mut seen = self.seen();
+        let mut seen = self.seen.lock();
         if let Some(known) = seen.known.remove(&digest) {
             seen.order.remove(&(known.time, digest));
         }
-    }
-
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -236,7 +232,7 @@ mod tests {
         assert_eq!(check(b"b", 0, 3), Begun::New);
         assert_eq!(check(b"x", 900, 900), Begun::New);
         // A delivery outside the window is forgotten, and refused because of its time.
-        assert_eq!(seen.seen().known.len(), 1);
+        assert_eq!(seen.seen.lock().known.len(), 1);
         assert_eq!(check(b"a", 0, 900), Begun::Stale);
     }
 
@@ -247,8 +243,8 @@ mod tests {
         for n in 0..30 {
             assert_eq!(check(n), Begun::New);
         }
-        assert_eq!(seen.seen().known.len(), 10);
-        assert_eq!(seen.seen().order.len(), 10);
+        assert_eq!(seen.seen.lock().known.len(), 10);
+        assert_eq!(seen.seen.lock().order.len(), 10);
         for n in 0..30 {
             assert_ne!(check(n), Begun::New, "{n}");
         }

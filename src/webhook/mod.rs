@@ -8,6 +8,8 @@ mod deliveries;
 mod receiver;
 mod reply;
 #[cfg(feature = "receiver")]
+mod request;
+#[cfg(feature = "receiver")]
 mod server;
 mod signature;
 

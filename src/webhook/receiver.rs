@@ -79,16 +79,10 @@ const DEFAULT_CONNECTIONS: usize = 64;
 pub struct Receiver {
     routes: Vec<Route>,
     deliveries: Arc<Deliveries>,
-    max_body: usize,
-    pub(super) limits: Limits,
+    pub(super) max_body: usize,
+    pub(super) time_limit: Duration,
+    pub(super) max_connections: usize,
     pub(super) stop: Option<Stop>,
-}
-
-/// Limits of the built-in server.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    pub(super) time: Duration,
-    pub(super) connections: usize,
 }
 
 #[derive(Clone)]
@@ -139,12 +133,12 @@ impl Answer {
 
 impl Default for Receiver {
     fn default() -> Self {
-        let limits = Limits { time: DEFAULT_TIME, connections: DEFAULT_CONNECTIONS };
         Receiver {
             routes: Vec::new(),
             deliveries: Arc::default(),
             max_body: DEFAULT_MAX_BODY,
-            limits,
+            time_limit: DEFAULT_TIME,
+            max_connections: DEFAULT_CONNECTIONS,
             stop: None,
         }
     }
@@ -234,14 +228,14 @@ impl Receiver {
     /// How long `Receiver::serve` waits for a request to arrive, and for its answer to be read. Defaults to 10 s.
     #[must_use]
     pub fn time_limit(mut self, time: Duration) -> Self {
-        self.limits.time = time;
+        self.time_limit = time;
         self
     }
 
     /// How many requests `Receiver::serve` handles at once. Defaults to 64.
     #[must_use]
     pub fn max_connections(mut self, count: usize) -> Self {
-        self.limits.connections = count.max(1);
+        self.max_connections = count.max(1);
         self
     }
 
@@ -265,11 +259,6 @@ impl Receiver {
     pub fn stop(mut self, stop: &Stop) -> Self {
         self.stop = Some(stop.clone());
         self
-    }
-
-    #[cfg(feature = "receiver")]
-    pub(super) fn body_limit(&self) -> usize {
-        self.max_body
     }
 
     fn route(mut self, path: String, kind: Kind) -> Self {
@@ -353,12 +342,15 @@ impl Receiver {
             Ok(call) => call,
             Err(error) => return refused(path, &error),
         };
-        let own =
-            at_path.iter().find(|kind| kind.answers(|name| name == Some(&*call.command.to_lowercase())));
-        let own = own.or_else(|| at_path.iter().find(|kind| kind.answers(|name| name.is_none())));
-        let reply = match own {
-            Some(Kind::Command { handler, .. }) => handler(call),
-            _ => HookReply::error(format!("there is no command /{} here", call.command)),
+        let find = |wanted: Option<&str>| {
+            at_path.iter().find_map(|kind| match kind {
+                Kind::Command { name, handler } if name.as_deref() == wanted => Some(handler),
+                _ => None,
+            })
+        };
+        let reply = match find(Some(&call.command.to_lowercase())).or_else(|| find(None)) {
+            Some(handler) => handler(call),
+            None => HookReply::error(format!("there is no command /{} here", call.command)),
         };
         Answer::json(reply.status(), reply.to_json())
     }
@@ -383,9 +375,7 @@ impl Receiver {
             // The first request may still fail. Then the platform must send the delivery again.
             Begun::Pending => return Answer::error(503, "it is being handled").with("Retry-After", "5"),
             Begun::Stale => {
-                log::warn!(
-                    "a delivery to {path} is too old, or from the future: is this machine's clock right?"
-                );
+                log::warn!("a delivery to {path} is too old, or from the future: check this machine's clock");
                 return Answer::error(400, "the delivery is too old, or from the future");
             }
         }
@@ -417,12 +407,6 @@ impl Drop for Unhandled<'_> {
         if !self.done {
             self.deliveries.forget_parts(&self.parts);
         }
-    }
-}
-
-impl Kind {
-    fn answers(&self, wanted: impl Fn(Option<&str>) -> bool) -> bool {
-        matches!(self, Kind::Command { name, .. } if wanted(name.as_deref()))
     }
 }
 

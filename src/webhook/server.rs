@@ -7,18 +7,17 @@
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::request::{Refused, Request};
 use super::{Answer, Receiver};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::Cancel;
+use crate::stop::OnStop;
+use crate::sync::lock::{Condvar, Mutex};
 
-/// The largest size of the request line and the headers.
-const MAX_HEAD: usize = 16 << 10;
-const MAX_HEADERS: usize = 64;
 /// The time that the platform itself waits for an answer.
 const GRACE: Duration = Duration::from_secs(15);
 /// How many bytes of a refused request are read and discarded, so that the sender receives the answer.
@@ -59,11 +58,11 @@ impl Receiver {
             move || accept(&listener, &shared)
         });
         let accept = accept.map_err(unusable)?;
-        if let Some(stop) = &shared.receiver.stop {
-            let target: Arc<dyn Cancel> = shared.clone();
-            stop.add(Arc::downgrade(&target));
-        }
-        Ok(Server { address, shared, accept: Mutex::new(Some(accept)) })
+        let on_stop = shared.receiver.stop.as_ref().map(|stop| {
+            let shared = Arc::clone(&shared);
+            stop.on_stop(move || shared.stop())
+        });
+        Ok(Server { address, shared, accept: Mutex::new(Some(accept)), _on_stop: on_stop })
     }
 }
 
@@ -87,6 +86,7 @@ pub struct Server {
     address: SocketAddr,
     shared: Arc<Shared>,
     accept: Mutex<Option<JoinHandle<()>>>,
+    _on_stop: Option<OnStop>,
 }
 
 impl Server {
@@ -97,13 +97,10 @@ impl Server {
 
     /// Blocks until the server is stopped, by [`stop`](Server::stop) or by the receiver's [`Stop`](Receiver::stop).
     pub fn wait(&self) {
-        let state = self.shared.state();
-        drop(
-            self.shared
-                .changed
-                .wait_while(state, |state| !state.stopped)
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        let mut state = self.shared.state.lock();
+        while !state.stopped {
+            state = self.shared.changed.wait(state);
+        }
     }
 
     /// Stops accepting requests and waits up to 15 s for running handlers. Further calls do nothing.
@@ -112,22 +109,17 @@ impl Server {
     /// [`Timeout`](crate::ErrorKind::Timeout) if handlers are still running after 15 s. The answers of these handlers
     /// are lost when the program ends.
     pub fn stop(&self) -> Result<()> {
-        self.end(GRACE)
-    }
-
-    fn end(&self, grace: Duration) -> Result<()> {
-        self.shared.cancel();
-        let accept = self.accept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.shared.stop();
+        let accept = self.accept.lock().take();
         if let Some(accept) = accept {
             // Wakes the accepting thread. If that fails, the thread ends with the next connection.
             if TcpStream::connect_timeout(&reachable(self.address), Duration::from_secs(1)).is_ok() {
                 let _ = accept.join();
             }
         }
-        let state = self.shared.state();
-        let waited = self.shared.changed.wait_timeout_while(state, grace, |state| state.connections > 0);
-        let left = waited.unwrap_or_else(PoisonError::into_inner).0.connections;
-        match left {
+        let state = self.shared.state.lock();
+        let state = self.shared.changed.wait_timeout_while(state, GRACE, |state| state.connections > 0);
+        match state.connections {
             0 => Ok(()),
             left => Err(Error::new(ErrorKind::Timeout, format!("{left} webhooks are still being handled"))),
         }
@@ -136,7 +128,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Err(error) = self.end(GRACE) {
+        if let Err(error) = self.stop() {
             log::warn!("{error}");
         }
     }
@@ -170,15 +162,9 @@ struct State {
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Stops accepting requests, and does not wait for running handlers.
-impl Cancel for Shared {
-    fn cancel(&self) {
-        let mut state = self.state();
+    /// Stops accepting requests, and does not wait for running handlers.
+    fn stop(&self) {
+        let mut state = self.state.lock();
         state.stopped = true;
         self.changed.notify_all();
         // Closes the connections whose request has not arrived completely.
@@ -191,7 +177,7 @@ impl Cancel for Shared {
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     loop {
         let accepted = listener.accept();
-        if shared.state().stopped {
+        if shared.state.lock().stopped {
             return;
         }
         match accepted {
@@ -208,8 +194,8 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 /// Starts a thread for a connection, or refuses it.
 fn admit(stream: TcpStream, shared: &Arc<Shared>) {
     let number = {
-        let mut state = shared.state();
-        let most = shared.receiver.limits.connections;
+        let mut state = shared.state.lock();
+        let most = shared.receiver.max_connections;
         if state.connections >= most {
             drop(state);
             log::warn!("more than {most} webhook requests at once: one is refused");
@@ -242,7 +228,7 @@ struct Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let mut state = self.shared.state();
+        let mut state = self.shared.state.lock();
         state.reading.remove(&self.number);
         state.connections -= 1;
         self.shared.changed.notify_all();
@@ -253,18 +239,17 @@ impl Connection {
     fn serve(&self, stream: TcpStream) -> io::Result<()> {
         let copy = stream.try_clone()?;
         {
-            let mut state = self.shared.state();
+            let mut state = self.shared.state.lock();
             if state.stopped {
                 return Ok(());
             }
             state.reading.insert(self.number, copy);
         }
-        let time = self.shared.receiver.limits.time;
+        let time = self.shared.receiver.time_limit;
         stream.set_write_timeout(Some(time.max(Duration::from_millis(1))))?;
-        let mut incoming = Incoming { stream: &stream, deadline: deadline::after(time), read: Vec::new() };
-        let request = incoming.request(self.shared.receiver.body_limit());
+        let request = Request::read(&stream, deadline::after(time), self.shared.receiver.max_body);
         let stopped = {
-            let mut state = self.shared.state();
+            let mut state = self.shared.state.lock();
             state.reading.remove(&self.number);
             state.stopped
         };
@@ -327,172 +312,4 @@ fn reason(status: u16) -> &'static str {
         503 => "Service Unavailable",
         _ => "Internal Server Error",
     }
-}
-
-struct Request {
-    method: String,
-    path: String,
-    headers: Vec<(String, Vec<u8>)>,
-    body: Vec<u8>,
-}
-
-/// How the server finds the end of a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Length {
-    Known(usize),
-    Chunks,
-}
-
-enum Refused {
-    Answer(u16, &'static str),
-    Broken(io::Error),
-}
-
-impl From<io::Error> for Refused {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                Refused::Answer(408, "the request took too long")
-            }
-            _ => Refused::Broken(error),
-        }
-    }
-}
-
-const MALFORMED: Refused = Refused::Answer(400, "this is no HTTP request");
-const TOO_LARGE: Refused = Refused::Answer(413, "the body is too large");
-
-/// A connection, and the bytes that were received and not used yet.
-struct Incoming<'a> {
-    stream: &'a TcpStream,
-    deadline: Instant,
-    read: Vec<u8>,
-}
-
-impl Incoming<'_> {
-    fn request(&mut self, max_body: usize) -> std::result::Result<Request, Refused> {
-        let (mut request, length, expects) = loop {
-            if let Some((parsed, length)) = parse(&self.read)? {
-                self.read.drain(..length);
-                let body = body_length(&parsed.headers)?;
-                let expects = parsed.headers.iter().any(|(name, value)| {
-                    name.eq_ignore_ascii_case("expect") && value.eq_ignore_ascii_case(b"100-continue")
-                });
-                break (parsed, body, expects);
-            }
-            if self.read.len() >= MAX_HEAD {
-                return Err(Refused::Answer(431, "the headers are too large"));
-            }
-            self.more()?;
-        };
-        if matches!(length, Length::Known(length) if length > max_body) {
-            return Err(TOO_LARGE);
-        }
-        if expects {
-            let mut stream = self.stream;
-            stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
-        }
-        match length {
-            Length::Known(length) => request.body = self.take(length)?,
-            Length::Chunks => self.chunks(&mut request.body, max_body)?,
-        }
-        Ok(request)
-    }
-
-    fn chunks(&mut self, body: &mut Vec<u8>, max_body: usize) -> std::result::Result<(), Refused> {
-        loop {
-            let (line, size) = loop {
-                match httparse::parse_chunk_size(&self.read) {
-                    Ok(httparse::Status::Complete(found)) => break found,
-                    Ok(httparse::Status::Partial) if self.read.len() < MAX_HEAD => self.more()?,
-                    _ => return Err(MALFORMED),
-                }
-            };
-            self.read.drain(..line);
-            // The bytes after the last chunk do not matter, because the connection ends here.
-            if size == 0 {
-                return Ok(());
-            }
-            let size = usize::try_from(size).ok().filter(|size| *size <= max_body.saturating_sub(body.len()));
-            body.extend(self.take(size.ok_or(TOO_LARGE)?)?);
-            if self.take(2)? != b"\r\n" {
-                return Err(MALFORMED);
-            }
-        }
-    }
-
-    fn take(&mut self, count: usize) -> std::result::Result<Vec<u8>, Refused> {
-        while self.read.len() < count {
-            self.more()?;
-        }
-        let rest = self.read.split_off(count);
-        Ok(std::mem::replace(&mut self.read, rest))
-    }
-
-    fn more(&mut self) -> std::result::Result<(), Refused> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Refused::Answer(408, "the request took too long"));
-        }
-        self.stream.set_read_timeout(Some(left))?;
-        let mut buffer = [0; 8192];
-        let count = loop {
-            let mut stream = self.stream;
-            match stream.read(&mut buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => break other?,
-            }
-        };
-        if count == 0 {
-            return Err(Refused::Broken(io::ErrorKind::UnexpectedEof.into()));
-        }
-        self.read.extend(buffer.iter().take(count));
-        Ok(())
-    }
-}
-
-/// Returns the parsed headers and their length, if the headers are complete.
-fn parse(bytes: &[u8]) -> std::result::Result<Option<(Request, usize)>, Refused> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut head = httparse::Request::new(&mut headers);
-    match head.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) if length <= MAX_HEAD => {
-            let headers =
-                head.headers.iter().map(|header| (header.name.to_owned(), header.value.to_vec())).collect();
-            let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-            let request =
-                Request { method: text(head.method), path: text(head.path), headers, body: Vec::new() };
-            Ok(Some((request, length)))
-        }
-        Ok(httparse::Status::Partial) => Ok(None),
-        Ok(_) | Err(httparse::Error::TooManyHeaders) => {
-            Err(Refused::Answer(431, "the headers are too large"))
-        }
-        Err(_) => Err(MALFORMED),
-    }
-}
-
-/// Rejects requests with two different body lengths: attackers use such requests to smuggle a second request past a
-/// proxy.
-fn body_length(headers: &[(String, Vec<u8>)]) -> std::result::Result<Length, Refused> {
-    let mut found = None;
-    for (name, value) in headers {
-        let value = value.trim_ascii();
-        let length = if name.eq_ignore_ascii_case("content-length") {
-            let digits =
-                std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-            Length::Known(digits.and_then(|digits| digits.parse().ok()).ok_or(MALFORMED)?)
-        } else if name.eq_ignore_ascii_case("transfer-encoding") {
-            if !value.eq_ignore_ascii_case(b"chunked") {
-                return Err(MALFORMED);
-            }
-            Length::Chunks
-        } else {
-            continue;
-        };
-        if found.replace(length).is_some_and(|other| other != length) {
-            return Err(MALFORMED);
-        }
-    }
-    Ok(found.unwrap_or(Length::Known(0)))
 }

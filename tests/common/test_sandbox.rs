@@ -13,6 +13,9 @@ use crustocean_sandbox::{Builder, Credentials, Sandbox, Suspended};
 
 /// How long anything that should happen may take.
 pub const SOON: Duration = Duration::from_secs(10);
+/// How long a test waits for what has no time limit of its own. Much longer than [`SOON`]: a test that succeeds does not
+/// wait longer, and the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(50);
 
 /// A sandbox with a user, `alice`, who owns the agents. It has the methods of [`Sandbox`], too.
 pub struct TestSandbox {
@@ -99,7 +102,7 @@ impl TestSandbox {
 
 /// Waits for the first event for which `wanted` returns something, and returns that.
 pub fn wait_for<T>(events: &Events, what: &str, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
-    let deadline = Instant::now() + SOON;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         match events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(event) => {
@@ -107,7 +110,7 @@ pub fn wait_for<T>(events: &Events, what: &str, mut wanted: impl FnMut(Event) ->
                     return found;
                 }
             }
-            Err(RecvError::Timeout) => panic!("no {what} within {SOON:?}"),
+            Err(RecvError::Timeout) => panic!("no {what} within {PATIENCE:?}"),
             Err(error) => panic!("waiting for {what}: {error}"),
         }
     }
@@ -124,14 +127,14 @@ pub fn wait_for_message(events: &Events, text: &str) -> Message {
 /// Says `text` in the room as alice, and waits until the loop hands it out.
 pub fn asked(room: &crustocean_sandbox::Room<'_>, mentions: &Mentions, text: &str) -> Mention {
     room.say("alice", text).expect("alice speaks");
-    mentions.recv_timeout(SOON).expect("the question")
+    mentions.recv_timeout(PATIENCE).expect("the question")
 }
 
 /// Waits until a condition holds.
 pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + SOON;
+    let deadline = Instant::now() + PATIENCE;
     while !so() {
-        assert!(Instant::now() < deadline, "{what}: not within {SOON:?}");
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -9,7 +9,7 @@ use crustocean::{
 };
 
 const USER: &str = r#"{"id":"usr-1","username":"alice","displayName":"Alice","avatar":null,"banner":null,
-    "description":"I am","theme":"dark","font":"serif","role":"r","createdAt":"2025-02-27T12:34:56.789Z"}"#;
+    "description":"I am","font":"serif","theme":"dark","role":"r","createdAt":"2025-02-27T12:34:56.789Z"}"#;
 
 #[test]
 fn the_account() {
@@ -28,12 +28,12 @@ fn the_account() {
             assert_eq!(me.kind, Some(SenderType::Agent));
         },
     );
-    api.sends("PATCH /api/auth/me", r#"{"displayName":"A","description":""}"#, USER, |client| {
+    api.sends("PATCH /api/auth/me", r#"{"description":"","displayName":"A"}"#, USER, |client| {
         client.account().update().display_name("A").description("").send()
     });
     api.sends(
         "PATCH /api/auth/me",
-        r#"{"avatar":"https://a","banner":"https://b","theme":"dark","font":"serif"}"#,
+        r#"{"avatar":"https://a","banner":"https://b","font":"serif","theme":"dark"}"#,
         USER,
         |client| {
             client
@@ -63,12 +63,12 @@ fn tokens() {
     let created =
         format!(r#"{{"id":"t-1","name":"ci","token":"{PAT}","expires_at":"2026-01-01T00:00:00Z"}}"#);
     for (expiry, spelled) in [
-        (Expiry::Days30, r#","expiresIn":"30d""#),
-        (Expiry::Days90, r#","expiresIn":"90d""#),
-        (Expiry::OneYear, r#","expiresIn":"1y""#),
-        (Expiry::Never, r#","expiresIn":"never""#),
+        (Expiry::Days30, r#""expiresIn":"30d","#),
+        (Expiry::Days90, r#""expiresIn":"90d","#),
+        (Expiry::OneYear, r#""expiresIn":"1y","#),
+        (Expiry::Never, r#""expiresIn":"never","#),
     ] {
-        let body = format!(r#"{{"name":"ci"{spelled}}}"#);
+        let body = format!(r#"{{{spelled}"name":"ci"}}"#);
         let token = api.sends("POST /api/auth/tokens", &body, &created, |client| {
             client.tokens().create("ci").expires(expiry).send()
         });
@@ -107,7 +107,7 @@ fn agents() {
     assert_eq!((made.agent.id, made.agent_token.expose()), (id.clone(), "sk_1"));
     api.sends(
         "POST /api/agents",
-        r#"{"name":"mybot","role":"Assistant","agencyId":"ag-1"}"#,
+        r#"{"agencyId":"ag-1","name":"mybot","role":"Assistant"}"#,
         created,
         |client| client.agents().create("mybot").role("Assistant").agency(&AgencyId::from("ag-1")).send(),
     );

@@ -50,7 +50,7 @@ fn creating_changing_and_deleting() {
     });
     api.sends(
         "POST /api/agencies",
-        r#"{"name":"My Team","charter":"We \"try\"","isPrivate":true,"password":"sesame"}"#,
+        r#"{"charter":"We \"try\"","isPrivate":true,"name":"My Team","password":"sesame"}"#,
         answer,
         |client| {
             client.agencies().create("My Team").charter("We \"try\"").private(true).password("sesame").send()

@@ -122,13 +122,13 @@ fn calls_have_the_documented_form() {
     assert_eq!(
         calls[..8],
         [
-            ("POST /api/auth/tokens", r#"{"name":"ci","expiresIn":"1y"}"#),
-            ("POST /api/agents", r#"{"name":"mybot","role":"Assistant","agencyId":"ag-1"}"#),
+            ("POST /api/auth/tokens", r#"{"expiresIn":"1y","name":"ci"}"#),
+            ("POST /api/agents", r#"{"agencyId":"ag-1","name":"mybot","role":"Assistant"}"#),
             ("POST /api/agents/a%2Fb/verify", ""),
             ("GET /api/agents/a%2Fb/config?agencyId=ag-1", ""),
             ("PATCH /api/agents/a%2Fb/config", r#"{"role":"y"}"#),
             ("POST /api/agents/a%2Fb/transfer", r#"{"newOwnerId":"usr-2"}"#),
-            ("POST /api/agencies", r#"{"name":"My Team","isPrivate":true,"password":"p w"}"#),
+            ("POST /api/agencies", r#"{"isPrivate":true,"name":"My Team","password":"p w"}"#),
             ("POST /api/agencies/ag-1/agents", r#"{"username":"mybot"}"#),
         ]
     );

@@ -5,9 +5,8 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, List, Message, MessageId, Timestamp};
 use crate::rest::{Client, Messages, Walk};
-use crate::socket::Session;
 
-pub(super) const PAGE: u32 = 100;
+pub(crate) const PAGE: u32 = 100;
 /// The largest number of missed messages. A larger gap would take too much time and memory.
 pub(super) const MOST: usize = 10_000;
 
@@ -65,20 +64,23 @@ pub(crate) fn recent(
 
 /// The number of attempts for a request, and the first pause between two attempts.
 const TRIES: u32 = 6;
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Retries temporary failures, because a network that has just come back may still be unstable. Stops early if the
-/// session's connection is lost, because the next reconnect reads the history again.
+/// Retries temporary failures, because a network that has just come back may still be unstable. `wait` waits for the next
+/// attempt, or ends the attempts with an error.
 ///
 /// # Errors
-/// The error of the last attempt.
-pub(crate) fn with_retries<T>(session: &Session, mut fetch: impl FnMut() -> Result<T>) -> Result<T> {
+/// The error of the last attempt, or of `wait`.
+pub(crate) fn with_retries<T>(
+    mut fetch: impl FnMut() -> Result<T>,
+    wait: impl Fn(Duration, Error) -> Result<()>,
+) -> Result<T> {
     let mut pause = FIRST_PAUSE;
     for _ in 1..TRIES {
         match fetch() {
-            Err(error) if is_temporary(&error) && session.is_up() => {
-                session.pause(error.retry_after().unwrap_or(pause).min(LONGEST_PAUSE));
+            Err(error) if is_temporary(&error) => {
+                wait(error.retry_after().unwrap_or(pause).min(LONGEST_PAUSE), error)?;
                 pause *= 2;
             }
             other => return other,
@@ -102,10 +104,7 @@ pub(crate) fn walk_back(
     let mut walk = Walk::default();
     let mut found = Vec::new();
     loop {
-        let page = match page(client, room, dm, walk.before(), PAGE) {
-            Err(error) if walk.forgives(&error) => List::default(),
-            other => other?,
-        };
+        let page = walk.empty_if_id_refused(page(client, room, dm, walk.before(), PAGE))?;
         let Some(new) = walk.take(page) else { break };
         let reached = new.iter().any(&enough);
         found.extend(new);

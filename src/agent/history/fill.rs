@@ -5,8 +5,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
 use crate::agent::history::cursor::Lookback;
 use crate::agent::history::fetch::{self, MOST, PAGE, is_temporary};
@@ -27,8 +25,6 @@ const PAGE_BYTES: usize = 1 << 20;
 const MOST_KEPT: usize = 2 << 20;
 /// The largest number of pages to read in order to find a dropped page again.
 const MOST_PAGES_TO_FIND: usize = 50;
-/// The pause before a retry.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// Starts a helper. The helper ends when no gap is left to fill.
 ///
@@ -37,8 +33,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 pub(super) fn start(delivery: Arc<Shared>, client: Client, waker: Waker) -> io::Result<()> {
     let announced = waker.announce();
     let work: Box<dyn FnOnce() + Send> = Box::new(move || work(&delivery, &client, &waker, announced));
-    let name = "crustocean-history".to_owned();
-    thread::Builder::new().name(name).stack_size(stack::SHORT_LIVED).spawn(work).map(drop)
+    stack::short_lived("crustocean-history").spawn(work).map(drop)
 }
 
 fn work(delivery: &Shared, client: &Client, waker: &Waker, announced: Announced) {
@@ -260,12 +255,17 @@ impl Fill<'_> {
         limit: &mut u32,
         walk: &Walk,
     ) -> Result<List<Message>, Stop> {
-        let mut pause = FIRST_PAUSE;
+        let mut pause = fetch::FIRST_PAUSE;
         let mut dm = self.dm;
         let page = loop {
-            match fetch::smaller_page(self.client, &self.job.room, &mut dm, before, limit) {
+            match walk.empty_if_id_refused(fetch::smaller_page(
+                self.client,
+                &self.job.room,
+                &mut dm,
+                before,
+                limit,
+            )) {
                 Ok(page) => break page,
-                Err(error) if walk.forgives(&error) => break List::default(),
                 Err(error) if is_temporary(&error) => {
                     let wait = error.retry_after().unwrap_or(pause);
                     if wait > BUDGET || !self.delivery.pause(self.job, wait) {

@@ -241,6 +241,9 @@ fn rooms_that_the_server_makes_up_are_not_kept() {
 fn what_is_held_is_bounded_and_what_goes_is_read_again() {
     let delivery = delivery();
     let mut queue: VecDeque<Item> = [connected(), Item::Restored].into();
+    assert!(take_all(&delivery, &mut queue).is_empty());
+    // A busy machine may need longer than the gap may stay open.
+    delivery.lock().deadline = None;
     queue.extend((0..MOST_HELD + 10).map(|n| event(&format!("m{n}"))));
     assert!(take_all(&delivery, &mut queue).is_empty());
     let state = delivery.lock();

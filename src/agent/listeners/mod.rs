@@ -14,11 +14,12 @@ mod read_again;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use crate::agent::event::Event;
 use crate::error::Error;
 use crate::model::AgencyId;
+use crate::sync::lock::Mutex;
 pub(crate) use backlog::Lost;
 use backlog::{Backlog, Bounds, Next};
 pub(crate) use read_again::Reader;
@@ -100,36 +101,17 @@ impl Signal {
     }
 
     /// Counts a waiting thread until the returned guard is dropped.
-    pub(crate) fn wait(&self) -> Waiting<'_> {
+    pub(crate) fn wait(self: &Arc<Self>) -> Waiting {
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        Waiting(self)
+        Waiting(Arc::clone(self))
     }
 }
 
-/// Counts as a waiting listener although no thread waits. A set of agents uses this.
-#[cfg(feature = "agents")]
+/// Counts a thread that waits for an event of a queue, or a set of agents that waits for all its agents.
 #[derive(Debug)]
-pub(crate) struct AlwaysWaits(Arc<Signal>);
+pub(crate) struct Waiting(Arc<Signal>);
 
-#[cfg(feature = "agents")]
-impl AlwaysWaits {
-    pub(crate) fn new(signal: &Arc<Signal>) -> Self {
-        signal.waiting.fetch_add(1, Ordering::SeqCst);
-        AlwaysWaits(Arc::clone(signal))
-    }
-}
-
-#[cfg(feature = "agents")]
-impl Drop for AlwaysWaits {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-/// Counts a thread that waits for an event of a queue.
-pub(crate) struct Waiting<'a>(&'a Signal);
-
-impl Drop for Waiting<'_> {
+impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::SeqCst);
     }
@@ -180,7 +162,7 @@ impl<S: Source> Listeners<S> {
 
     /// Listens to messages with this prefix.
     pub(crate) fn listen_to_commands(self: &Arc<Self>, prefix: &Arc<str>) -> Listener<S> {
-        self.lock_prefixes().push(Arc::clone(prefix));
+        self.prefixes.lock().push(Arc::clone(prefix));
         let id = self.next_id();
         self.open_shared(Kind::Commands(id), Some(Arc::clone(prefix)))
     }
@@ -209,14 +191,6 @@ impl<S> Listeners<S> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_prefixes(&self) -> MutexGuard<'_, Vec<Arc<str>>> {
-        self.prefixes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn update(&self, state: &State) {
         self.shared.store(state.queues.len() > 1 || !state.has_loop(), Ordering::SeqCst);
     }
@@ -229,7 +203,7 @@ impl<S> Listeners<S> {
 
     /// How many events, and how many bytes of them, wait for the loop that has most to do, or for the first one.
     pub(crate) fn waiting(&self) -> (usize, usize) {
-        let state = self.lock();
+        let state = self.state.lock();
         let loops = state.queues.iter().filter(|queue| queue.kind.is_loop()).map(|queue| &queue.backlog);
         loops.chain([&state.unclaimed]).map(Backlog::size).max().unwrap_or_default()
     }
@@ -240,11 +214,11 @@ impl<S> Listeners<S> {
 
     /// Whether `wanted` is true for the prefix of any loop over commands.
     pub(crate) fn has_prefix(&self, wanted: impl Fn(&str) -> bool) -> bool {
-        self.lock_prefixes().iter().any(|prefix| wanted(prefix))
+        self.prefixes.lock().iter().any(|prefix| wanted(prefix))
     }
 
     fn next_id(&self) -> u64 {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.next_id += 1;
         state.next_id
     }
@@ -254,7 +228,7 @@ impl<S> Listeners<S> {
     }
 
     fn open(self: &Arc<Self>, kind: Kind, prefix: Option<Arc<str>>) -> Listener<S> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if let Some(queue) = state.find(kind) {
             queue.handles += 1;
             let signal = Arc::clone(&queue.signal);
@@ -274,7 +248,7 @@ impl<S> Listeners<S> {
 
     /// Notes that the reading thread with this number has ended.
     fn end_reading(&self, number: u64, found: Vec<Event>, later: HashMap<AgencyId, Lost>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let State { queues, unclaimed, .. } = &mut *state;
         match queues.iter_mut().find(|queue| queue.backlog.has_reader(number)) {
             Some(queue) => {
@@ -324,7 +298,7 @@ impl<S: Source> Listener<S> {
 
     fn take_shared(&self, source: &S, ended: bool) -> (Option<Event>, bool) {
         let listeners = &self.listeners;
-        let mut state = listeners.lock();
+        let mut state = listeners.state.lock();
         if ended {
             self.give_up(&mut state);
         }
@@ -345,7 +319,7 @@ impl<S: Source> Listener<S> {
                     state.next_id = number;
                     drop(state);
                     source.read_again(number, lost);
-                    state = listeners.lock();
+                    state = listeners.state.lock();
                     continue;
                 }
                 Next::Nothing => {}
@@ -367,7 +341,7 @@ impl<S: Source> Listener<S> {
     /// Gives what has come by now to the queues that are there already: this one is new, and begins with what comes from now
     /// on. Returns whether others who wait have got something.
     pub(crate) fn begin_now(&self, source: &S) -> bool {
-        let mut state = self.listeners.lock();
+        let mut state = self.listeners.state.lock();
         let Some(at) = state.queues.iter().position(|queue| queue.kind == self.kind) else { return false };
         let own = state.queues.swap_remove(at);
         let mut others = false;
@@ -418,7 +392,7 @@ impl<S: Source> Listener<S> {
 impl<S> Listener<S> {
     /// Whether a loop over mentions also exists.
     pub(crate) fn has_mentions(&self) -> bool {
-        self.listeners.lock().find(Kind::Mentions).is_some()
+        self.listeners.state.lock().find(Kind::Mentions).is_some()
     }
 
     /// Whether events are distributed to queues, because this listener is not the only one.
@@ -436,7 +410,7 @@ impl<S> Clone for Listener<S> {
 
 impl<S> Drop for Listener<S> {
     fn drop(&mut self) {
-        let mut state = self.listeners.lock();
+        let mut state = self.listeners.state.lock();
         let Some(at) = state.queues.iter().position(|queue| queue.kind == self.kind) else { return };
         let Some(queue) = state.queues.get_mut(at) else { return };
         queue.handles -= 1;
@@ -449,7 +423,7 @@ impl<S> Drop for Listener<S> {
             state.unclaimed = queue.backlog;
         }
         if let Some(prefix) = &queue.prefix {
-            let mut prefixes = self.listeners.lock_prefixes();
+            let mut prefixes = self.listeners.prefixes.lock();
             if let Some(at) = prefixes.iter().position(|one| Arc::ptr_eq(one, prefix)) {
                 prefixes.swap_remove(at);
             }

@@ -1,10 +1,7 @@
 //! Reads the messages that a full queue has dropped, from the histories of their rooms.
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
 use crate::agent::event::Event;
 use crate::agent::history::size_of_message;
@@ -17,13 +14,8 @@ use crate::rest::{Client, Walk};
 use crate::socket::{LogQueue, Waker, note};
 use crate::stack;
 
-const PAGE: u32 = 100;
 /// The largest number of pages to read in one room.
 const MOST_PAGES: usize = 200;
-/// The number of attempts for a page, and the first pause between two attempts.
-const TRIES: u32 = 6;
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The data of a reading thread: the REST client, and the targets of its results.
 pub(crate) struct Reader {
@@ -41,20 +33,16 @@ impl Reader {
     /// Starts the thread that reads the messages.
     pub(crate) fn start(self, missing: Missing) {
         let rooms: Vec<_> = missing.iter().map(|(room, ..)| room.clone()).collect();
-        let mut reading = Reading { reader: Arc::new(self), rooms, over: false };
-        let reader = Arc::clone(&reading.reader);
-        let announced = reader.waker.announce();
+        let (log, announced) = (self.log.clone(), self.waker.announce());
+        let mut reading = Reading { reader: self, rooms, over: false };
         let work: Box<dyn FnOnce() + Send> = Box::new(move || {
             let (found, later) = reading.reader.read_all(missing);
             reading.end(found, later);
             drop(announced);
         });
         // If the thread cannot be started, dropping `work` drops `Reading`, which reports the gap.
-        let name = "crustocean-history".to_owned();
-        let started: io::Result<_> =
-            thread::Builder::new().name(name).stack_size(stack::SHORT_LIVED).spawn(work);
-        if let Err(error) = started {
-            note!(reader.log, Warn, "cannot start a thread to read missed messages: {error}");
+        if let Err(error) = stack::short_lived("crustocean-history").spawn(work) {
+            note!(log, Warn, "cannot start a thread to read missed messages: {error}");
         }
     }
 
@@ -100,22 +88,12 @@ impl Reader {
     }
 
     fn page(&self, room: &AgencyId, dm: &mut bool, walk: &Walk) -> Result<List<Message>> {
-        let mut pause = FIRST_PAUSE;
-        let mut tries = 1;
-        loop {
-            match fetch::page(&self.client, room, dm, walk.before(), PAGE) {
-                Err(error) if walk.forgives(&error) => return Ok(List::default()),
-                Err(error) if fetch::is_temporary(&error) && tries < TRIES => {
-                    let time = error.retry_after().unwrap_or(pause).min(LONGEST_PAUSE);
-                    if self.client.cancel_token().wait(time) {
-                        return Err(Error::closed());
-                    }
-                    pause *= 2;
-                    tries += 1;
-                }
-                other => return other,
-            }
-        }
+        let fetch =
+            || walk.empty_if_id_refused(fetch::page(&self.client, room, dm, walk.before(), fetch::PAGE));
+        fetch::with_retries(fetch, |pause, _| match self.client.cancel_token().wait(pause) {
+            true => Err(Error::closed()),
+            false => Ok(()),
+        })
     }
 }
 
@@ -160,7 +138,7 @@ impl Search {
 
 /// Ends the reading for the listener. If the thread panics, `Drop` reports a gap.
 struct Reading {
-    reader: Arc<Reader>,
+    reader: Reader,
     rooms: Vec<AgencyId>,
     over: bool,
 }

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,6 +11,7 @@ use crate::agent::memory::lock::FileLock;
 use crate::agent::memory::store::{StateStore, StoreError};
 use crate::deadline;
 use crate::error::{Error, Result};
+use crate::sync::lock::Mutex;
 
 /// How long to wait until a process that is being replaced releases the file.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -103,7 +103,7 @@ impl StateStore for FileStore {
     }
 
     fn save(&self, state: &str) -> Result<(), StoreError> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if stamp(&self.path)? != *known {
             return Err("another program has written to the file: it was not changed".into());
         }

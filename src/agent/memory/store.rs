@@ -1,6 +1,8 @@
 //! The storage of an agent's memory.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use crate::sync::lock::Mutex;
 
 /// The error of a [`StateStore`].
 pub type StoreError = Box<dyn std::error::Error + Send + Sync>;
@@ -61,7 +63,7 @@ pub struct MemoryStore(Arc<Mutex<Option<String>>>);
 impl MemoryStore {
     /// Returns the text that was saved last.
     pub fn saved(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 }
 
@@ -71,7 +73,7 @@ impl StateStore for MemoryStore {
     }
 
     fn save(&self, state: &str) -> Result<(), StoreError> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(state.to_owned());
+        *self.0.lock() = Some(state.to_owned());
         Ok(())
     }
 }

@@ -1,8 +1,8 @@
 //! A memory that a [store](StateStore) keeps.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::agent::memory::room_memory::RoomMemory;
 use crate::agent::memory::store::StateStore;
 use crate::agent::memory::{IN_REPLY_TO, Memory, Resume};
+use crate::agent::recent_ids::RecentIds;
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, Message, MessageId, User, UserId};
+use crate::sync::lock::Mutex;
 
 /// The interval at which heard messages are saved.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
@@ -43,9 +45,7 @@ struct State {
     /// Questions that the agent has heard and that are not done.
     open: HashMap<MessageId, Open>,
     /// Questions whose answer was in the room's history before the question was handed out.
-    answered: HashSet<MessageId>,
-    /// The ids in `answered`, oldest first.
-    answered_order: VecDeque<MessageId>,
+    answered: RecentIds<MAX_ANSWERED>,
     /// The number of changes, and the number of saved changes.
     changes: u64,
     saved: u64,
@@ -113,15 +113,11 @@ impl StoredMemory {
         let saver = Saver { store: Some(store), name, text, failing: false };
         Ok(StoredMemory { state: Mutex::default(), saver: Mutex::new(saver) })
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Memory for StoredMemory {
     fn belong_to(&self, me: &User, max_age: Duration) -> Result<()> {
-        let mut saver = self.saver.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut saver = self.saver.lock();
         let mut rooms = match saver.text.take() {
             Some(text) => read(&text, me).map_err(|why| {
                 let name = &saver.name;
@@ -136,12 +132,12 @@ impl Memory for StoredMemory {
             room_memory.index();
             room_memory.watermark = room_memory.watermark.max(oldest);
         }
-        *self.lock() = State { me: me.id.clone(), rooms, ..State::default() };
+        *self.state.lock() = State { me: me.id.clone(), rooms, ..State::default() };
         Ok(())
     }
 
     fn resume(&self, room: &AgencyId) -> Option<Resume> {
-        let state = self.lock();
+        let state = self.state.lock();
         let room_memory = state.rooms.get(room)?;
         let since = room_memory
             .watermark
@@ -151,7 +147,7 @@ impl Memory for StoredMemory {
     }
 
     fn begin(&self, room: &AgencyId, page: &[Message], whole: bool, dm: bool) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.rooms.contains_key(room) {
             return;
         }
@@ -166,7 +162,7 @@ impl Memory for StoredMemory {
     }
 
     fn forget(&self, room: &AgencyId) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.rooms.remove(room).is_some() {
             state.open.retain(|_, open| open.room != *room);
             state.change();
@@ -174,7 +170,7 @@ impl Memory for StoredMemory {
     }
 
     fn hold_watermark(&self, room: &AgencyId, held: bool) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let changed =
             |room_memory: &mut RoomMemory| std::mem::replace(&mut room_memory.watermark_held, held) != held;
         if state.rooms.get_mut(room).is_some_and(changed) {
@@ -183,66 +179,52 @@ impl Memory for StoredMemory {
     }
 
     fn note_answer(&self, message: &Message) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if message.sender_id != state.me {
             return;
         }
         let Some(question) = message.metadata.get(IN_REPLY_TO) else { return };
         let Some(question) = question.as_str().map(MessageId::from) else { return };
-        let acknowledged = state
-            .rooms
-            .get(&message.agency_id)
-            .is_some_and(|room_memory| room_memory.is_acknowledged(&question));
         // For a question of this process, `open` has the correct state.
-        if acknowledged || state.open.contains_key(&question) || !state.answered.insert(question.clone()) {
-            return;
-        }
-        state.answered_order.push_back(question);
-        if state.answered_order.len() > MAX_ANSWERED
-            && let Some(oldest) = state.answered_order.pop_front()
-        {
-            state.answered.remove(&oldest);
+        if !state.is_known(&message.agency_id, &question) {
+            state.answered.add(&question);
         }
     }
 
     fn is_answered(&self, id: &MessageId) -> bool {
-        self.lock().answered.contains(id)
+        self.state.lock().answered.contains(id)
     }
 
     fn hear(&self, message: &Message, is_question: bool) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let time = time_of(message);
-        if is_question {
-            let acknowledged = state
-                .rooms
-                .get(&message.agency_id)
-                .is_some_and(|room_memory| room_memory.is_acknowledged(&message.id));
-            if !acknowledged && state.open.len() >= MAX_OPEN && !state.open.contains_key(&message.id) {
-                // The room's watermark stays before this question, so the question comes again after the next start.
-                if let Some(room_memory) = state.rooms.get_mut(&message.agency_id) {
-                    room_memory.has_untracked = true;
-                }
-                return;
-            }
-            if !acknowledged {
-                let room = message.agency_id.clone();
-                let open = Open { room, time, thread: None, asked_next: false, dropped: false };
-                state.open.entry(message.id.clone()).or_insert(open);
+        if !is_question {
+            return state.acknowledge(&message.agency_id, &message.id, time);
+        }
+        if state.is_known(&message.agency_id, &message.id) {
+            return;
+        }
+        if state.open.len() >= MAX_OPEN {
+            // The room's watermark stays before this question, so the question comes again after the next start.
+            if let Some(room_memory) = state.rooms.get_mut(&message.agency_id) {
+                room_memory.has_untracked = true;
             }
             return;
         }
-        state.acknowledge(&message.agency_id, &message.id, time);
+        let room = message.agency_id.clone();
+        let open = Open { room, time, thread: None, asked_next: false, dropped: false };
+        state.open.insert(message.id.clone(), open);
     }
 
     fn hand_out(&self, id: &MessageId, held: bool) {
-        if let Some(open) = self.lock().open.get_mut(id) {
+        if let Some(open) = self.state.lock().open.get_mut(id) {
             open.thread = Some(thread::current().id());
             open.dropped = !held;
         }
     }
 
     fn acknowledge_earlier(&self) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.open.is_empty() {
             return false;
         }
@@ -259,7 +241,7 @@ impl Memory for StoredMemory {
     }
 
     fn drop_held(&self, id: &MessageId) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let Some(open) = state.open.get_mut(id) else { return false };
         open.dropped = true;
         let asked_next = open.asked_next;
@@ -270,17 +252,17 @@ impl Memory for StoredMemory {
     }
 
     fn done(&self, id: &MessageId) {
-        self.lock().finish(id);
+        self.state.lock().finish(id);
     }
 
     fn due(&self) -> Option<Instant> {
-        self.lock().due
+        self.state.lock().due
     }
 
     fn save(&self) -> Option<Error> {
-        let mut saver = self.saver.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut saver = self.saver.lock();
         let (text, changes) = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             if state.changes == state.saved {
                 state.due = None;
                 return None;
@@ -298,7 +280,7 @@ impl Memory for StoredMemory {
         };
         match outcome {
             Ok(()) => {
-                let mut state = self.lock();
+                let mut state = self.state.lock();
                 state.saved = changes;
                 if state.changes == changes {
                     state.due = None;
@@ -323,7 +305,7 @@ impl Memory for StoredMemory {
 
     fn end(&self) {
         self.save();
-        self.saver.lock().unwrap_or_else(PoisonError::into_inner).store = None;
+        self.saver.lock().store = None;
     }
 }
 
@@ -331,6 +313,12 @@ impl State {
     fn change(&mut self) {
         self.changes += 1;
         self.due.get_or_insert_with(|| deadline::after(SAVE_INTERVAL));
+    }
+
+    /// Whether the question is open or acknowledged.
+    fn is_known(&self, room: &AgencyId, question: &MessageId) -> bool {
+        let acknowledged = self.rooms.get(room).is_some_and(|room| room.is_acknowledged(question));
+        acknowledged || self.open.contains_key(question)
     }
 
     fn acknowledge(&mut self, room: &AgencyId, id: &MessageId, time: Option<u64>) {

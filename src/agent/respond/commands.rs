@@ -1,14 +1,14 @@
 //! The iterator over messages that begin with a command prefix of the agent, such as `!conch deploy`.
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::agent::recent_ids::RecentIds;
 use crate::agent::{Agent, Decision, Event, Events, Mention, RecvError};
 use crate::deadline;
 use crate::error::{Error, Result};
-use crate::model::MessageId;
+use crate::sync::lock::Mutex;
 
 /// The messages that begin with a prefix, each once. Returned by [`Agent::commands`].
 ///
@@ -21,7 +21,7 @@ use crate::model::MessageId;
 /// program was down, and the commands that were not done. [`Mention`] defines when a command is done. The agent must
 /// know the prefix before it takes the first message: call `commands` for each prefix before any loop begins.
 #[derive(Debug, Clone)]
-#[must_use = "messages come only to those who ask for them"]
+#[must_use = "it does nothing unless you take messages from it"]
 pub struct Commands {
     agent: Agent,
     events: Events,
@@ -29,11 +29,8 @@ pub struct Commands {
     /// Somebody has got the error about an empty prefix.
     refused: Arc<AtomicBool>,
     /// The last ones that were handed out: a message may come twice after a gap.
-    handed_out: Arc<Mutex<VecDeque<MessageId>>>,
+    handed_out: Arc<Mutex<RecentIds<64>>>,
 }
-
-/// After this many other commands, an id is forgotten.
-const REMEMBERED: usize = 64;
 
 impl Commands {
     pub(crate) fn new(agent: &Agent, prefix: &str) -> Commands {
@@ -70,7 +67,7 @@ impl Commands {
             let Event::Message(message) = self.events.recv(until)? else { continue };
             // The room may have shown an answer since the message was queued.
             let is_wanted = self.agent.decide_command(&message, &self.prefix) == Decision::Respond;
-            if is_wanted && self.note(&message.id) {
+            if is_wanted && self.handed_out.lock().add(&message.id) {
                 return Ok(Mention::with_prefix(&self.agent, message, Arc::clone(&self.prefix)));
             }
         }
@@ -84,28 +81,13 @@ impl Commands {
         let text = "the prefix of commands is empty: give it a word such as `!conch`, or use events() for all messages";
         RecvError::Failed(Error::invalid(text))
     }
-
-    /// Remembers the id. `false` if it was handed out before.
-    fn note(&self, id: &MessageId) -> bool {
-        let mut ids = self.handed_out.lock().unwrap_or_else(PoisonError::into_inner);
-        if ids.contains(id) {
-            return false;
-        }
-        ids.truncate(REMEMBERED - 1);
-        ids.push_front(id.clone());
-        true
-    }
 }
 
 impl Iterator for Commands {
     type Item = Result<Mention>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.recv(None) {
-            Ok(mention) => Some(Ok(mention)),
-            Err(RecvError::Failed(error)) => Some(Err(error)),
-            Err(_) => None,
-        }
+        RecvError::to_item(self.recv(None))
     }
 }
 

@@ -1,8 +1,5 @@
 //! Decides whether the agent should answer a message.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use crate::agent::Agent;
 use crate::agent::respond::handle::{behind_prefix, is_mentioned};
 use crate::model::{Message, MessageId, MessageType, User};
@@ -56,38 +53,9 @@ fn is_of_the_platform(message: &Message) -> bool {
     message.kind == MessageType::System && !message.metadata.is_heartbeat()
 }
 
-/// The ids of recent messages that the agent must not answer. One list has the results of the agent's own visible
-/// commands, another the answers to the agent's questions.
-#[derive(Debug, Default)]
-pub(crate) struct RecentIds(Mutex<VecDeque<MessageId>>);
-
-/// The number of ids that are kept. Older results no longer arrive.
-const MOST_RESULTS: usize = 64;
-
-impl RecentIds {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<MessageId>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn add(&self, id: MessageId) {
-        let mut results = self.lock();
-        results.truncate(MOST_RESULTS - 1);
-        results.push_front(id);
-    }
-
-    fn contain(&self, id: &MessageId) -> bool {
-        self.lock().contains(id)
-    }
-}
-
 impl Agent {
     fn is_answered(&self, id: &MessageId) -> bool {
         self.inner.memory.as_ref().is_some_and(|memory| memory.is_answered(id))
-    }
-
-    /// Implements [`Agent::decide`].
-    pub(crate) fn decision(&self, message: &Message) -> Decision {
-        self.unless_handled(message, decide(&self.inner.me, message))
     }
 
     /// Returns the decision for a loop over the commands with this prefix.
@@ -98,14 +66,14 @@ impl Agent {
     /// Whether a loop over mentions or commands should hand out the message.
     pub(crate) fn is_question(&self, message: &Message) -> bool {
         let is_command = |prefix: &str| self.decide_command(message, prefix) == Decision::Respond;
-        self.decision(message) == Decision::Respond || self.inner.listeners.has_prefix(is_command)
+        self.decide(message) == Decision::Respond || self.inner.listeners.has_prefix(is_command)
     }
 
-    fn unless_handled(&self, message: &Message, decision: Decision) -> Decision {
+    pub(crate) fn unless_handled(&self, message: &Message, decision: Decision) -> Decision {
         match decision {
-            Decision::Respond if self.inner.own_results.contain(&message.id) => Decision::FromSystem,
+            Decision::Respond if self.inner.own_results.lock().contains(&message.id) => Decision::FromSystem,
             Decision::Respond if self.is_answered(&message.id) => Decision::Answered,
-            Decision::Respond if self.inner.taken.contain(&message.id) => Decision::Taken,
+            Decision::Respond if self.inner.taken.lock().contains(&message.id) => Decision::Taken,
             decision => decision,
         }
     }

@@ -1,5 +1,7 @@
 //! Finds mentions and command prefixes in a text.
 
+use std::ops::Range;
+
 /// Whether the text contains `@handle` as a separate word: `@larry` is neither in `@larry_lobster` nor in `me@larry`.
 /// Case does not matter. `handle` may have an `@` and white space around it.
 ///
@@ -10,50 +12,37 @@
 /// assert!(!crustocean::agent::is_mentioned("hey @larry_lobster", "larry"));
 /// ```
 pub fn is_mentioned(text: &str, handle: &str) -> bool {
+    mentions(text, handle).next().is_some()
+}
+
+/// The places of the mentions in the text.
+fn mentions(text: &str, handle: &str) -> impl Iterator<Item = Range<usize>> {
     let handle = handle.trim();
-    let handle = handle.strip_prefix('@').unwrap_or(handle).as_bytes();
-    if handle.is_empty() {
-        return false;
-    }
-    let text = text.as_bytes();
     // Comparing bytes is enough: `@`, word characters and handles are ASCII, and no byte of another UTF-8 character
     // is ASCII.
-    text.iter().enumerate().filter(|(_, byte)| **byte == b'@').any(|(at, _)| {
-        let free_before =
-            at.checked_sub(1).and_then(|before| text.get(before)).is_none_or(|byte| !is_word(*byte));
+    let handle = handle.strip_prefix('@').unwrap_or(handle).as_bytes();
+    let text = text.as_bytes();
+    let signs = text.iter().enumerate().filter(|(_, byte)| **byte == b'@' && !handle.is_empty());
+    signs.filter_map(move |(at, _)| {
         let end = at + 1 + handle.len();
-        let same = text.get(at + 1..end).is_some_and(|word| word.eq_ignore_ascii_case(handle));
-        let free_after = text.get(end).is_none_or(|byte| !is_word(*byte));
-        free_before && same && free_after
+        let same = text.get(at + 1..end)?.eq_ignore_ascii_case(handle);
+        let before = at.checked_sub(1).and_then(|before| text.get(before));
+        let is_apart = [before, text.get(end)].into_iter().flatten().all(|byte| !is_word(*byte));
+        (same && is_apart).then_some(at..end)
     })
 }
 
 /// Returns the text without the mentions of the handle. Also removes the punctuation after a mention at the start:
 /// `@larry, hello` becomes `hello`.
 pub(crate) fn without_mention(text: &str, handle: &str) -> String {
-    let handle = handle.trim();
-    let handle = handle.strip_prefix('@').unwrap_or(handle);
     let mut out = String::new();
     let mut last = 0;
-    for (at, _) in text.match_indices('@') {
-        let end = at + 1 + handle.len();
-        if at < last
-            || !text.get(at..end).is_some_and(|word| is_mentioned(word, handle))
-            || !stands_alone(text, at, end)
-        {
-            continue;
-        }
-        join(&mut out, text.get(last..at).unwrap_or_default());
-        last = end;
+    for mention in mentions(text, handle) {
+        join(&mut out, text.get(last..mention.start).unwrap_or_default());
+        last = mention.end;
     }
     join(&mut out, text.get(last..).unwrap_or_default());
     out.trim().to_owned()
-}
-
-fn stands_alone(text: &str, start: usize, end: usize) -> bool {
-    let bytes = text.as_bytes();
-    let before = start.checked_sub(1).and_then(|at| bytes.get(at));
-    before.is_none_or(|byte| !is_word(*byte)) && bytes.get(end).is_none_or(|byte| !is_word(*byte))
 }
 
 /// Appends the piece of text after a mention to the text before the mention.

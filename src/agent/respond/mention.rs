@@ -39,20 +39,20 @@ use crate::model::{Message, MessageId, Request};
 pub struct Mention {
     message: Message,
     agent: Agent,
-    ticket: Option<Arc<Ticket>>,
+    question: Option<Arc<OpenQuestion>>,
     /// The command prefix, if the message comes from a loop over commands.
     prefix: Option<Arc<str>>,
 }
 
 /// Tells the memory when the question was dropped. Only for an agent that remembers.
-struct Ticket {
+struct OpenQuestion {
     inner: Arc<Inner>,
     id: MessageId,
     /// If true, dropping the question does not make it done.
     left_open: AtomicBool,
 }
 
-impl Drop for Ticket {
+impl Drop for OpenQuestion {
     fn drop(&mut self) {
         // A question whose work a `Stop` has interrupted is not done.
         let cut_short = self.inner.closing.is_about_to_stop();
@@ -101,12 +101,12 @@ impl From<&Mention> for Trigger {
 
 impl Mention {
     pub(crate) fn new(agent: &Agent, message: Message) -> Mention {
-        let ticket = agent.inner.memory.as_ref().map(|memory| {
+        let question = agent.inner.memory.as_ref().map(|memory| {
             memory.hand_out(&message.id, true);
             let (inner, id) = (Arc::clone(&agent.inner), message.id.clone());
-            Arc::new(Ticket { inner, id, left_open: AtomicBool::new(false) })
+            Arc::new(OpenQuestion { inner, id, left_open: AtomicBool::new(false) })
         });
-        Mention { message, agent: agent.clone(), ticket, prefix: None }
+        Mention { message, agent: agent.clone(), question, prefix: None }
     }
 
     pub(crate) fn with_prefix(agent: &Agent, message: Message, prefix: Arc<str>) -> Mention {
@@ -145,8 +145,8 @@ impl Mention {
 
     /// Drops the question unread. The agent yields the question again after the next start.
     pub(super) fn leave_open(self) {
-        if let Some(ticket) = &self.ticket {
-            ticket.left_open.store(true, Ordering::Release);
+        if let Some(question) = &self.question {
+            question.left_open.store(true, Ordering::Release);
         }
     }
 
@@ -227,7 +227,7 @@ impl Mention {
             let same =
                 message.agency_id == self.message.agency_id && message.sender_id == self.message.sender_id;
             if later && same {
-                self.agent.inner.taken.add(message.id.clone());
+                self.agent.inner.taken.lock().add(&message.id);
                 return Ok(Mention::new(&self.agent, message));
             }
         }
@@ -246,8 +246,8 @@ impl Mention {
     /// # Ok(()) }
     /// ```
     pub fn done(&self) {
-        if let (Some(ticket), Some(memory)) = (&self.ticket, &self.agent.inner.memory) {
-            memory.done(&ticket.id);
+        if let (Some(question), Some(memory)) = (&self.question, &self.agent.inner.memory) {
+            memory.done(&question.id);
             self.agent.inner.save_memory();
         }
     }

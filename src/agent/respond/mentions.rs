@@ -1,15 +1,15 @@
 //! The iterator over the messages to answer.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::agent::events::earlier;
+use crate::agent::recent_ids::RecentIds;
 use crate::agent::respond::rate_limit::{Admitted, ExchangeLimit, Exchanges};
 use crate::agent::{Agent, Decision, Event, Events, Mention, RecvError};
 use crate::deadline;
 use crate::error::Result;
-use crate::model::{Message, MessageId};
+use crate::model::Message;
+use crate::sync::lock::Mutex;
 
 /// The messages that an [`Agent`] should answer, each once. Returned by [`Agent::mentions`].
 ///
@@ -34,7 +34,7 @@ use crate::model::{Message, MessageId};
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone)]
-#[must_use = "messages come only to those who ask for them"]
+#[must_use = "it does nothing unless you take messages from it"]
 pub struct Mentions {
     agent: Agent,
     events: Events,
@@ -45,15 +45,11 @@ pub struct Mentions {
 /// The state that all clones share.
 #[derive(Debug, Default)]
 struct Shared {
-    handed_out: HashSet<MessageId>,
-    /// The ids in `handed_out`, oldest first.
-    order: VecDeque<MessageId>,
+    handed_out: RecentIds<1024>,
     exchanges: Option<Exchanges>,
     people: Option<Exchanges>,
 }
 
-/// After this many other messages, an id is forgotten.
-const REMEMBERED: usize = 1024;
 /// A sleeping thread does not notice that another thread delayed a message, so the sleeping thread checks at this
 /// interval.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(500);
@@ -82,7 +78,7 @@ impl Mentions {
     /// # Ok(()) }
     /// ```
     pub fn limited(self, limit: ExchangeLimit) -> Self {
-        self.shared().exchanges = Some(Exchanges::new(limit));
+        self.shared.lock().exchanges = Some(Exchanges::new(limit));
         self
     }
 
@@ -115,7 +111,7 @@ impl Mentions {
     /// # Ok(()) }
     /// ```
     pub fn cooldown(self, time: Duration) -> Self {
-        self.shared().people = Some(Exchanges::new(ExchangeLimit::spaced(time)));
+        self.shared.lock().people = Some(Exchanges::new(ExchangeLimit::spaced(time)));
         self
     }
 
@@ -167,7 +163,7 @@ impl Mentions {
     }
 
     fn next_message(&self, until: Option<Instant>) -> Result<Message, RecvError> {
-        let mut patience = MOST_AT_ONCE;
+        let mut checks_left = MOST_AT_ONCE;
         loop {
             let now = Instant::now();
             if !self.agent.inner.closing.is_stopped()
@@ -177,9 +173,9 @@ impl Mentions {
             }
             let is_late = until.is_some_and(|until| until <= now);
             if is_late {
-                patience = patience.saturating_sub(1);
+                checks_left = checks_left.saturating_sub(1);
             }
-            let wake = earlier(until, self.look_up(now));
+            let wake = deadline::earliest([until, self.next_check(now)]);
             match self.events.recv(wake) {
                 Ok(Event::Message(message)) => {
                     if let Some(message) = self.consider(message) {
@@ -191,7 +187,7 @@ impl Mentions {
                 Err(RecvError::Timeout) => {}
                 Err(end) => return Err(end),
             }
-            if patience == 0 {
+            if checks_left == 0 {
                 return Err(RecvError::Timeout);
             }
         }
@@ -204,8 +200,8 @@ impl Mentions {
             Decision::FromSystem if self.system => {}
             _ => return None,
         }
-        let mut shared = self.shared();
-        if !shared.note(&message.id) {
+        let mut shared = self.shared.lock();
+        if !shared.handed_out.add(&message.id) {
             return None;
         }
         let limit = if message.is_from_agent() { &mut shared.exchanges } else { &mut shared.people };
@@ -224,7 +220,7 @@ impl Mentions {
     }
 
     fn take_due(&self, now: Instant) -> Option<Message> {
-        let mut shared = self.shared();
+        let mut shared = self.shared.lock();
         loop {
             let Shared { exchanges, people, .. } = &mut *shared;
             let due = [exchanges, people].into_iter().flatten().find_map(|waiting| waiting.take_due(now))?;
@@ -235,41 +231,21 @@ impl Mentions {
     }
 
     /// The time at which a waiting thread must check the delayed messages.
-    fn look_up(&self, now: Instant) -> Option<Instant> {
+    fn next_check(&self, now: Instant) -> Option<Instant> {
         let due = {
-            let shared = self.shared();
+            let shared = self.shared.lock();
             if shared.exchanges.is_none() && shared.people.is_none() {
                 return None;
             }
             let next = |waiting: &Option<Exchanges>| waiting.as_ref().and_then(Exchanges::next_due);
-            earlier(next(&shared.exchanges), next(&shared.people))
+            deadline::earliest([next(&shared.exchanges), next(&shared.people)])
         };
         let recheck = (Arc::strong_count(&self.shared) > 1).then(|| now + RECHECK_INTERVAL);
-        earlier(due, recheck)
+        deadline::earliest([due, recheck])
     }
 
     pub(super) fn agent(&self) -> &Agent {
         &self.agent
-    }
-
-    fn shared(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Shared {
-    /// Remembers the id. Returns `false` if the message was yielded before.
-    fn note(&mut self, id: &MessageId) -> bool {
-        if !self.handed_out.insert(id.clone()) {
-            return false;
-        }
-        self.order.push_back(id.clone());
-        if self.order.len() > REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.handed_out.remove(&oldest);
-        }
-        true
     }
 }
 
@@ -277,11 +253,7 @@ impl Iterator for Mentions {
     type Item = Result<Mention>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.recv(None) {
-            Ok(mention) => Some(Ok(mention)),
-            Err(RecvError::Failed(error)) => Some(Err(error)),
-            Err(RecvError::Closed | RecvError::Timeout | RecvError::Empty) => None,
-        }
+        RecvError::to_item(self.recv(None))
     }
 }
 

@@ -4,13 +4,13 @@ use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use crate::agent::{Agent, Mention, Mentions};
 use crate::error::{Error, Result};
 use crate::model::AgencyId;
+use crate::sync::lock::{Condvar, Mutex};
 
 /// The largest number of questions that wait for a thread, and the most bytes of their texts.
 const MOST_WAITING: usize = 1024;
@@ -54,23 +54,23 @@ impl Mentions {
         handler: impl Fn(Mention) -> Result<(), E> + Sync,
     ) -> Result<()> {
         let agent = self.agent().clone();
-        let desk = Desk::default();
+        let queue = WorkQueue::default();
         let ended = thread::scope(|scope| {
             // Ends the threads on every path out of this scope.
-            let _end = EndWhenDropped(&desk);
+            let _end = EndWhenDropped(&queue);
             let start = || {
-                let work = || desk.work(&agent, &handler);
+                let work = || queue.work(&agent, &handler);
                 let name = "crustocean-worker".to_owned();
-                desk.lock().free_threads += 1;
+                queue.state.lock().free_threads += 1;
                 thread::Builder::new().name(name).spawn_scoped(scope, work).map(drop)
             };
             start().map_err(|error| Error::config("no thread can be started").with_source(error))?;
             let (mut started, mut most) = (1, threads.max(1));
             for question in self {
-                if !desk.put(&agent, question?) {
+                if !queue.put(&agent, question?) {
                     break;
                 }
-                if started < most && desk.needs_thread() {
+                if started < most && queue.needs_thread() {
                     match start() {
                         Ok(()) => started += 1,
                         Err(error) => {
@@ -84,18 +84,18 @@ impl Mentions {
             }
             Ok(())
         });
-        desk.leave_open();
+        queue.leave_open();
         ended
     }
 }
 
 /// The questions that wait for a thread.
 #[derive(Default)]
-struct Desk {
+struct WorkQueue {
     state: Mutex<State>,
     /// Notified when a question is ready, and at the end.
     work: Condvar,
-    /// Notified when the desk has space for another question.
+    /// Notified when the queue has space for another question.
     space: Condvar,
 }
 
@@ -112,32 +112,27 @@ struct State {
     over: bool,
 }
 
-struct EndWhenDropped<'d>(&'d Desk);
+struct EndWhenDropped<'q>(&'q WorkQueue);
 
 impl Drop for EndWhenDropped<'_> {
     fn drop(&mut self) {
-        self.0.lock().over = true;
+        self.0.state.lock().over = true;
         self.0.work.notify_all();
     }
 }
 
-impl Desk {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Adds a question, and waits for space if necessary. Returns `false` if the agent ended before the desk had
+impl WorkQueue {
+    /// Adds a question, and waits for space if necessary. Returns `false` if the agent ended before the queue had
     /// space.
     fn put(&self, agent: &Agent, question: Mention) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         while state.waiting >= MOST_WAITING || state.bytes >= MOST_BYTES {
             if agent.is_closed() {
                 drop(state);
                 question.leave_open();
                 return false;
             }
-            state =
-                self.space.wait_timeout(state, RECHECK_INTERVAL).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.space.wait_timeout(state, RECHECK_INTERVAL);
         }
         state.put(question);
         drop(state);
@@ -147,14 +142,14 @@ impl Desk {
 
     /// Whether a question that may be worked on has no thread.
     fn needs_thread(&self) -> bool {
-        let state = self.lock();
+        let state = self.state.lock();
         state.ready.len() > state.free_threads
     }
 
     /// What nobody has begun is for the next start, if the agent remembers.
     fn leave_open(&self) {
         let (ready, rooms) = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             (std::mem::take(&mut state.ready), std::mem::take(&mut state.rooms))
         };
         ready.into_iter().chain(rooms.into_values().flatten()).for_each(Mention::leave_open);
@@ -175,14 +170,14 @@ impl Desk {
                     crate::logging::warn!("the handler of message {id} panicked: {}", panic_text(&*panic));
                 }
             }
-            self.lock().free(&room);
+            self.state.lock().free(&room);
             self.work.notify_one();
         }
     }
 
     /// Waits for the next question to handle. Returns `None` at the end.
     fn next(&self, agent: &Agent) -> Option<Mention> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if state.over {
                 return None;
@@ -196,7 +191,7 @@ impl Desk {
                 }
                 return Some(question);
             }
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.work.wait(state);
         }
     }
 }

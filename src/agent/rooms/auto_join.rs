@@ -5,10 +5,8 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::agent::events::earlier;
 use crate::agent::rooms::RoomInfo;
 use crate::agent::{Agent, Event, Inner};
 use crate::deadline;
@@ -16,6 +14,7 @@ use crate::error::{ErrorKind, Result};
 use crate::model::{AgencyId, Invitation};
 use crate::socket::note;
 use crate::stack;
+use crate::sync::lock::Mutex;
 
 /// The shortest interval between two checks.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -73,22 +72,18 @@ enum Task {
 }
 
 impl Following {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn is_active(&self) -> bool {
         self.active.load(Ordering::Acquire)
     }
 
     fn begin(&self, work: fn(&Agent)) {
-        self.lock().work = Some(work);
+        self.state.lock().work = Some(work);
         self.active.store(true, Ordering::Release);
     }
 
     /// What a new thread is to do. `None` if a thread works already.
     fn work(&self) -> Option<fn(&Agent)> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let work = state.work.filter(|_| !state.busy)?;
         state.busy = true;
         Some(work)
@@ -96,7 +91,7 @@ impl Following {
 
     /// Takes the next task for this thread. An invitation stays in `waiting` until the invitation was handed out.
     fn take(&self, now: Instant) -> Option<Task> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if let Some(invitation) = state.waiting.front() {
             return Some(Task::Accept(invitation.clone()));
         }
@@ -112,7 +107,7 @@ impl Following {
     }
 
     fn next_due(&self) -> Option<Instant> {
-        let state = self.lock();
+        let state = self.state.lock();
         if state.busy {
             // The working thread wakes the other threads.
             return None;
@@ -122,12 +117,12 @@ impl Following {
         }
         let invites = state.invites.as_ref().and_then(|invites| invites.due);
         let conversations = state.dms.as_ref().map(|conversations| conversations.due);
-        earlier(invites, conversations)
+        deadline::earliest([invites, conversations])
     }
 
     /// Schedules all checks for `due`.
     fn schedule(&self, due: Instant) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if let Some(invites) = &mut state.invites {
             invites.due = Some(due);
         }
@@ -139,7 +134,7 @@ impl Following {
     /// Holds an invitation back until the agent has accepted it. Returns `false` if the event must be handed out now:
     /// the agent does not follow invitations, has accepted this one, or too many wait.
     fn hold(&self, invitation: &Invitation) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if let Some(place) = state.accepted.iter().position(|id| *id == invitation.agency_id) {
             state.accepted.swap_remove(place);
             return false;
@@ -157,7 +152,7 @@ impl Following {
 
     /// Removes an invitation from `waiting`. Returns `false` if `waiting` does not contain the invitation.
     fn take_from_waiting(&self, id: &AgencyId) -> bool {
-        let waiting = &mut self.lock().waiting;
+        let waiting = &mut self.state.lock().waiting;
         let place = waiting.iter().position(|invitation| invitation.agency_id == *id);
         place.and_then(|place| waiting.remove(place)).is_some()
     }
@@ -178,7 +173,7 @@ struct BusyGuard<'a>(&'a Following);
 
 impl Drop for BusyGuard<'_> {
     fn drop(&mut self) {
-        self.0.lock().busy = false;
+        self.0.state.lock().busy = false;
     }
 }
 
@@ -186,13 +181,13 @@ impl Agent {
     /// Implements [`Agent::follow_invites`].
     pub(crate) fn begin_to_follow_invites(&self) -> Result<()> {
         let following = &self.inner.following;
-        if following.lock().invites.is_some() {
+        if following.state.lock().invites.is_some() {
             return Ok(());
         }
         let agencies = self.inner.client.agencies().list()?;
         let members = agencies.into_iter().filter(|agency| agency.is_member == Some(true));
         let known = members.map(|agency| agency.id).collect();
-        following.lock().invites.get_or_insert(Invites { known, due: None });
+        following.state.lock().invites.get_or_insert(Invites { known, due: None });
         following.begin(Agent::do_tasks);
         Ok(())
     }
@@ -201,7 +196,7 @@ impl Agent {
     pub(crate) fn begin_to_follow_dms(&self, every: Duration) -> Result<()> {
         self.join_dms()?;
         let every = every.clamp(SHORTEST, LONGEST);
-        self.inner.following.lock().dms = Some(Conversations { every, due: deadline::after(every) });
+        self.inner.following.state.lock().dms = Some(Conversations { every, due: deadline::after(every) });
         self.inner.following.begin(Agent::do_tasks);
         Ok(())
     }
@@ -233,7 +228,7 @@ impl Agent {
     pub(crate) fn stop_following(&self) {
         let Inner { following, delivery, .. } = &*self.inner;
         following.active.store(false, Ordering::Release);
-        let waiting = std::mem::take(&mut following.lock().waiting);
+        let waiting = std::mem::take(&mut following.state.lock().waiting);
         waiting.into_iter().for_each(|invitation| delivery.push(Event::AgencyInvited(invitation)));
     }
 
@@ -252,12 +247,10 @@ impl Agent {
             agent.session().nudge();
             drop(announced);
         });
-        let thread =
-            std::thread::Builder::new().name("crustocean-rooms".to_owned()).stack_size(stack::SHORT_LIVED);
-        if let Err(error) = thread.spawn(work) {
+        if let Err(error) = stack::short_lived("crustocean-rooms").spawn(work) {
             note!(session.log(), Warn, "cannot start a thread to look for rooms: {error}");
             following.schedule(deadline::after(RETRY_DELAY));
-            following.lock().busy = false;
+            following.state.lock().busy = false;
         }
     }
 
@@ -296,7 +289,7 @@ impl Agent {
     }
 
     fn hand_out(&self, invitation: Invitation) {
-        self.inner.following.lock().accepted.push(invitation.agency_id.clone());
+        self.inner.following.state.lock().accepted.push(invitation.agency_id.clone());
         self.queue_event(Event::AgencyInvited(invitation));
     }
 
@@ -319,7 +312,7 @@ impl Agent {
             Err(error) => {
                 if error.kind() != ErrorKind::Rejected {
                     // The server did not reject the join, so a later check of the list accepts this agency again.
-                    if let Some(invites) = &mut self.inner.following.lock().invites {
+                    if let Some(invites) = &mut self.inner.following.state.lock().invites {
                         invites.known.retain(|known| known != id);
                         invites.due.get_or_insert(deadline::after(RETRY_DELAY));
                     }
@@ -334,7 +327,7 @@ impl Agent {
         let Inner { client, following, rooms, .. } = &*self.inner;
         for agency in client.agencies().list()? {
             let wanted = agency.is_member == Some(true) && !rooms.contains(&agency.id);
-            let is_new = |id| following.lock().invites.as_mut().is_some_and(|invites| invites.note(id));
+            let is_new = |id| following.state.lock().invites.as_mut().is_some_and(|invites| invites.note(id));
             if wanted && !rooms.has_left(&agency.id) && is_new(&agency.id) {
                 let invitation = Invitation { agency_id: agency.id.clone(), agency: Some(agency) };
                 match self.accept(&invitation) {

@@ -2,13 +2,13 @@
 //! position in a room's history.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, Scope};
+use std::thread::Scope;
 
 use crate::agent::history::{Delivery, Source};
 use crate::model::AgencyId;
 use crate::net::CancelToken;
 use crate::stack;
+use crate::sync::lock::{Condvar, Mutex};
 
 /// The largest number of histories that are read at once.
 const MOST_AT_ONCE: usize = 8;
@@ -40,7 +40,7 @@ pub(super) struct End<'b, 'a>(&'b Baselines<'a>);
 
 impl Drop for End<'_, '_> {
     fn drop(&mut self) {
-        self.0.lock().rooms.clear();
+        self.0.state.lock().rooms.clear();
         self.0.add([]);
         self.0.cancel.cancel();
     }
@@ -51,14 +51,14 @@ struct Reader<'b, 'a>(&'b Baselines<'a>);
 
 impl<'b, 'a> Reader<'b, 'a> {
     fn new(baselines: &'b Baselines<'a>) -> Self {
-        baselines.lock().readers += 1;
+        baselines.state.lock().readers += 1;
         Reader(baselines)
     }
 }
 
 impl Drop for Reader<'_, '_> {
     fn drop(&mut self) {
-        self.0.lock().readers -= 1;
+        self.0.state.lock().readers -= 1;
         self.0.changed.notify_all();
     }
 }
@@ -79,7 +79,7 @@ impl<'a> Baselines<'a> {
 
     /// Adds all rooms to read. No room can be added later.
     pub(super) fn add(&self, rooms: impl IntoIterator<Item = (AgencyId, bool)>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.rooms.extend(rooms);
         state.complete = true;
         self.changed.notify_all();
@@ -88,7 +88,7 @@ impl<'a> Baselines<'a> {
     /// Starts readers until their number is enough for `rooms` rooms. At least one of them opens no connection ahead, so
     /// that all rooms are read although new connections may hang.
     pub(super) fn start_readers<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, rooms: usize) {
-        let wanted = rooms.min(MOST_AT_ONCE).saturating_sub(self.lock().readers);
+        let wanted = rooms.min(MOST_AT_ONCE).saturating_sub(self.state.lock().readers);
         for _ in 0..wanted.max(rooms.min(1)) {
             self.start(scope, false);
         }
@@ -97,9 +97,9 @@ impl<'a> Baselines<'a> {
     /// Waits until the readers have taken all rooms; the scope waits until they have read them. This thread reads only
     /// if there is no reader: it would have to open another connection, which takes longer than to wait for theirs.
     pub(super) fn finish(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         while !state.rooms.is_empty() && state.readers > 0 {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait(state);
         }
         drop(state);
         self.read_all();
@@ -127,14 +127,12 @@ impl<'a> Baselines<'a> {
             }
             baselines.read_all();
         });
-        let builder =
-            thread::Builder::new().name("crustocean-history".to_owned()).stack_size(stack::SHORT_LIVED);
         // If the thread cannot be started, its reader is dropped, and the others read its share.
-        let _ = builder.spawn_scoped(scope, work);
+        let _ = stack::short_lived("crustocean-history").spawn_scoped(scope, work);
     }
 
     fn next(&self) -> Option<(AgencyId, bool)> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if let Some(room) = state.rooms.pop_front() {
                 if state.rooms.is_empty() {
@@ -145,11 +143,7 @@ impl<'a> Baselines<'a> {
             if state.complete {
                 return None;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait(state);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,6 @@
 //! Joining and leaving rooms.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::agent::rooms::restore::{join_on, join_together};
 use crate::agent::{Agent, Event, Inner, Room, RoomRef};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, AgencyJoined, Conversation, List, Member, Message};
+use crate::model::{AgencyId, AgencyJoined, Member};
 use crate::socket::note;
 
 impl Agent {
@@ -35,28 +35,10 @@ impl Agent {
         })
     }
 
-    /// Implements [`Agent::rooms`].
-    pub(crate) fn joined_rooms(&self) -> Vec<Room> {
-        let rooms = self.inner.rooms.all_with_about().into_iter();
-        rooms.map(|(id, about)| Room::new(self.clone(), id, about)).collect()
-    }
-
-    /// Implements [`Agent::room_of`].
-    pub(crate) fn room_of_message(&self, message: &Message) -> Room {
-        let mut about = self.inner.rooms.about(&message.agency_id).unwrap_or_default();
-        about.dm |= message.dm;
-        Room::new(self.clone(), message.agency_id.clone(), about)
-    }
-
-    /// Implements [`Agent::dms`].
-    pub(crate) fn conversations(&self) -> Result<List<Conversation>> {
-        self.inner.client.dms().list()
-    }
-
     /// Implements [`Agent::join_dms`].
     pub(crate) fn join_conversations(&self) -> Result<Vec<Room>> {
         self.enter_all(&|| {
-            let rooms = self.conversations()?.into_iter();
+            let rooms = self.dms()?.into_iter();
             Ok(rooms.map(|dm| (dm.agency_id, RoomInfo::dm(Some(&dm.participant.username)))).collect())
         })
     }
@@ -143,7 +125,7 @@ impl Agent {
         let Inner { session, rooms, options, joining, .. } = &*self.inner;
         let limit = options.join_timeout;
         let deadline = deadline::after(limit);
-        let _one_at_a_time = joining.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = joining.lock();
         loop {
             let connection = session.connection(deadline)?;
             match join_on(&connection, id, limit) {
@@ -227,7 +209,7 @@ impl Agent {
             return Ok(Vec::new());
         }
         let ids: Vec<AgencyId> = missing.iter().map(|(id, _)| id.clone()).collect();
-        let _one_at_a_time = joining.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = joining.lock();
         let connection = session.connection(deadline::after(options.join_timeout))?;
         let confirmed = match join_together(&connection, &ids, options.join_timeout) {
             Ok((joined, _)) => joined,

@@ -1,9 +1,10 @@
 //! The rooms that the agent is in, and the rooms that the agent has left.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::{Agency, AgencyId, AgencyJoined, Member};
+use crate::sync::lock::Mutex;
 
 /// Information about a room besides its id.
 #[derive(Debug, Clone, Default)]
@@ -29,12 +30,6 @@ impl From<&Agency> for RoomInfo {
     }
 }
 
-#[derive(Debug)]
-struct Joined {
-    id: AgencyId,
-    about: RoomInfo,
-}
-
 /// The rooms that the agent is in.
 #[derive(Debug, Default)]
 pub(crate) struct Rooms {
@@ -46,7 +41,7 @@ pub(crate) struct Rooms {
 #[derive(Debug, Default)]
 struct State {
     /// In the order of joining.
-    joined: Vec<Joined>,
+    joined: Vec<(AgencyId, RoomInfo)>,
     /// Rooms that were left recently. The server may still send their events over the current connection.
     left: Vec<AgencyId>,
 }
@@ -55,50 +50,41 @@ struct State {
 const MOST_LEFT: usize = 256;
 
 impl State {
-    fn place(&self, id: &AgencyId) -> Option<usize> {
-        self.joined.iter().position(|room| room.id == *id)
+    fn find(&mut self, id: &AgencyId) -> Option<&mut RoomInfo> {
+        self.joined.iter_mut().find(|(room, _)| room == id).map(|(_, about)| about)
     }
 
-    fn find(&self, id: &AgencyId) -> Option<&Joined> {
-        self.joined.get(self.place(id)?)
-    }
-
-    fn remove(&mut self, id: &AgencyId) -> Option<Joined> {
-        self.place(id).map(|at| self.joined.remove(at))
+    fn remove(&mut self, id: &AgencyId) -> Option<RoomInfo> {
+        let at = self.joined.iter().position(|(room, _)| room == id)?;
+        Some(self.joined.remove(at).1)
     }
 }
 
 impl Rooms {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Adds a room, or updates the room without changing its place in the order.
     pub(crate) fn add(&self, id: &AgencyId, about: RoomInfo) {
         self.forget_left(id);
-        let mut state = self.lock();
-        let known = state.place(id);
-        match known.and_then(|at| state.joined.get_mut(at)) {
-            Some(room) => room.about = about.or(&room.about),
-            None => state.joined.push(Joined { id: id.clone(), about }),
+        let mut state = self.state.lock();
+        match state.find(id) {
+            Some(known) => *known = about.or(known),
+            None => state.joined.push((id.clone(), about)),
         }
     }
 
     /// Updates a room's members after a new join.
     pub(super) fn note_members(&self, joined: AgencyJoined) {
-        let mut state = self.lock();
-        let place = state.place(&joined.agency_id);
-        if let Some(room) = place.and_then(|at| state.joined.get_mut(at))
+        let mut state = self.state.lock();
+        if let Some(about) = state.find(&joined.agency_id)
             && !joined.members.is_empty()
         {
-            room.about.members = joined.members.into_vec().into();
+            about.members = joined.members.into_vec().into();
         }
     }
 
     /// Called before the agent joins the room again, so that the room's events are handed out again.
     pub(crate) fn forget_left(&self, id: &AgencyId) {
         if self.any_left.load(Ordering::Acquire) {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             state.left.retain(|left| left != id);
             self.any_left.store(!state.left.is_empty(), Ordering::Release);
         }
@@ -106,39 +92,39 @@ impl Rooms {
 
     /// Removes a room that the server no longer lets the agent into.
     pub(crate) fn lose(&self, id: &AgencyId) {
-        drop(self.lock().remove(id));
+        drop(self.state.lock().remove(id));
     }
 
     /// Removes a room that the agent leaves. Returns the information about the room, if the agent was in the room.
     pub(crate) fn leave(&self, id: &AgencyId) -> Option<RoomInfo> {
-        let mut state = self.lock();
-        let room = state.remove(id)?;
+        let mut state = self.state.lock();
+        let about = state.remove(id)?;
         if state.left.len() == MOST_LEFT {
             state.left.remove(0);
         }
-        state.left.push(room.id);
+        state.left.push(id.clone());
         self.any_left.store(true, Ordering::Release);
-        Some(room.about)
+        Some(about)
     }
 
     pub(crate) fn has_left(&self, id: &AgencyId) -> bool {
-        self.any_left.load(Ordering::Acquire) && self.lock().left.contains(id)
+        self.any_left.load(Ordering::Acquire) && self.state.lock().left.contains(id)
     }
 
     pub(crate) fn contains(&self, id: &AgencyId) -> bool {
-        self.lock().place(id).is_some()
+        self.state.lock().find(id).is_some()
     }
 
     pub(crate) fn about(&self, id: &AgencyId) -> Option<RoomInfo> {
-        self.lock().find(id).map(|room| room.about.clone())
+        self.state.lock().find(id).cloned()
     }
 
     pub(crate) fn all(&self) -> Vec<AgencyId> {
-        self.lock().joined.iter().map(|room| room.id.clone()).collect()
+        self.state.lock().joined.iter().map(|(id, _)| id.clone()).collect()
     }
 
     pub(crate) fn all_with_about(&self) -> Vec<(AgencyId, RoomInfo)> {
-        self.lock().joined.iter().map(|room| (room.id.clone(), room.about.clone())).collect()
+        self.state.lock().joined.clone()
     }
 }
 

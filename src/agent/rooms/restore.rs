@@ -1,6 +1,6 @@
 //! Joins rooms on a connection, and joins them again on a new connection.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, AgencyJoined};
 use crate::rest::AgentSession;
 use crate::socket::{ConnectionHandle, Host, Item};
+use crate::sync::lock::Mutex;
 
 /// An `error` event does not name the call that failed. If the event is not about this join, the confirmation of the
 /// join follows within this time.
@@ -68,22 +69,18 @@ pub(crate) struct RoomsHost {
     pub(crate) unanswered: Mutex<Vec<AgencyId>>,
 }
 
-/// After this number of unanswered joins, the agent gives up a room. A slow server gets another chance on another
+/// After this number of unanswered joins, the agent gives up a room. A slow server may answer on another
 /// connection. A server that never confirms one room must not keep the agent out of all other rooms.
-const CHANCES: usize = 3;
+const MOST_TIMEOUTS: usize = 3;
 
 impl RoomsHost {
-    fn unanswered(&self) -> MutexGuard<'_, Vec<AgencyId>> {
-        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_hopeless(&self, id: &AgencyId, error: &Error) -> bool {
+    fn is_lost(&self, id: &AgencyId, error: &Error) -> bool {
         match error.kind() {
             ErrorKind::Rejected => true,
             ErrorKind::Timeout => {
-                let mut unanswered = self.unanswered();
+                let mut unanswered = self.unanswered.lock();
                 unanswered.push(id.clone());
-                unanswered.iter().filter(|room| *room == id).count() >= CHANCES
+                unanswered.iter().filter(|room| *room == id).count() >= MOST_TIMEOUTS
             }
             _ => false,
         }
@@ -120,7 +117,7 @@ impl Host for RoomsHost {
         for id in missing {
             match join_on(connection, &id, self.join_timeout) {
                 Ok(joined) => self.rooms.note_members(joined),
-                Err(error) if self.is_hopeless(&id, &error) => {
+                Err(error) if self.is_lost(&id, &error) => {
                     self.rooms.lose(&id);
                     self.thinking_indicators.lose(&id);
                     connection.push(Item::NotRestored { what: id.to_string(), error });
@@ -128,7 +125,7 @@ impl Host for RoomsHost {
                 Err(error) => return Err(error),
             }
         }
-        self.unanswered().clear();
+        self.unanswered.lock().clear();
         Ok(())
     }
 }

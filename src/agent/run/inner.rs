@@ -1,6 +1,6 @@
 //! Reports a run to the server, and ends the run even if the program does not.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -15,6 +15,7 @@ use crate::agent::{Agent, Room};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, RunId, UserId};
+use crate::sync::lock::{Condvar, Mutex};
 
 /// The state that all handles of a run share. `Core` reports the run to the server, and ends the run with the last
 /// handle.
@@ -106,8 +107,7 @@ impl OpenRun for Core {
     fn give_up(&self) {
         let end = {
             let starting = |life: &mut Life| life.stage == Stage::Starting;
-            let waited = self.begun.wait_timeout_while(self.life(), BEGINNING, starting);
-            let mut life = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let mut life = self.begun.wait_timeout_while(self.life.lock(), BEGINNING, starting);
             let was = life.stage;
             if life.end.is_some() || was != Stage::Ended {
                 life.stage = Stage::GivenUp;
@@ -134,14 +134,10 @@ impl Core {
         self.room.agent()
     }
 
-    fn life(&self) -> MutexGuard<'_, Life> {
-        self.life.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Records the result of the report of the run's start.
     pub(super) fn has_begun(&self, outcome: &Result<()>) {
         let stage = {
-            let mut life = self.life();
+            let mut life = self.life.lock();
             if life.stage == Stage::Starting {
                 // If the start was not sent, the server does not know the run.
                 let unknown = outcome.as_ref().is_err_and(|error| !error.may_have_been_sent());
@@ -159,7 +155,7 @@ impl Core {
     /// # Errors
     /// `Invalid` if the run has ended, `Closed` if the run ended with the agent.
     pub(super) fn check_open(&self) -> Result<()> {
-        self.life().check_open()
+        self.life.lock().check_open()
     }
 
     /// Counts a stream or a tool, which ends before the run does. Call [`part_ended`](Core::part_ended) afterwards.
@@ -167,7 +163,7 @@ impl Core {
     /// # Errors
     /// `Invalid` if the run has ended, `Closed` if the run ended with the agent.
     pub(super) fn begin_part(&self) -> Result<()> {
-        let mut life = self.life();
+        let mut life = self.life.lock();
         life.check_open()?;
         life.parts += 1;
         Ok(())
@@ -175,7 +171,7 @@ impl Core {
 
     pub(super) fn part_ended(&self) {
         let end = {
-            let mut life = self.life();
+            let mut life = self.life.lock();
             life.parts = life.parts.saturating_sub(1);
             if life.parts == 0 { life.end.take() } else { None }
         };
@@ -191,7 +187,7 @@ impl Core {
     /// `Invalid` if the run has ended, `Closed` if the run ended with the agent, or the error of the send.
     pub(super) fn end(&self, end: End) -> Result<()> {
         let end = {
-            let mut life = self.life();
+            let mut life = self.life.lock();
             life.check_open()?;
             life.stage = Stage::Ended;
             if life.parts == 0 {
@@ -212,7 +208,7 @@ impl Core {
     /// Called when the last handle was dropped. Ends the run as an error, without waiting.
     pub(super) fn release(&self, why: &str) {
         let was = {
-            let mut life = self.life();
+            let mut life = self.life.lock();
             let was = life.stage;
             if was != Stage::GivenUp {
                 life.stage = Stage::Ended;
@@ -309,7 +305,7 @@ impl Core {
 
     /// Fails if the agent has ended the run, because no event may follow the end.
     fn check_not_given_up(&self) -> Result<()> {
-        if self.life().stage == Stage::GivenUp { Err(Error::closed()) } else { Ok(()) }
+        if self.life.lock().stage == Stage::GivenUp { Err(Error::closed()) } else { Ok(()) }
     }
 
     /// Sends an event without waiting. Destructors call this.

@@ -11,7 +11,7 @@ use crate::agent::run::transcript::{Step, clip};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{InterruptAction, RunId};
-use crate::socket::{RawEvent, Session, SessionSubscription};
+use crate::socket::{RawEvent, SessionSubscription};
 
 pub(crate) const INTERRUPT: &str = "agent-run-interrupt";
 
@@ -62,26 +62,19 @@ pub(crate) fn read(event: &RawEvent, run: &RunId) -> Option<Interrupt> {
     Some(Interrupt { action: wire.action.into(), message: wire.message })
 }
 
-/// The interrupts of a run. The transcript records each interrupt when it arrives.
-pub(super) struct Interrupts {
-    watch: SessionSubscription,
-}
-
-impl Interrupts {
-    pub(super) fn watch(session: &Session, core: &Core) -> Self {
-        let (stopped, transcript) = (Arc::clone(&core.stopped), Arc::clone(&core.transcript));
-        let run = core.id.clone();
-        let watch = session.subscribe(Box::new(move |event| {
-            let Some(interrupt) = read(event, &run) else { return false };
-            if interrupt.action == InterruptAction::Stop {
-                stopped.ask();
-            }
-            let (action, message) = (clip(interrupt.action.as_str()), interrupt.message.as_deref().map(clip));
-            transcript.push(&Step::Interrupt { action: &action, message: message.as_deref() });
-            true
-        }));
-        Interrupts { watch }
-    }
+/// Subscribes to the interrupts of a run. The transcript records each interrupt when it arrives.
+pub(super) fn watch(core: &Core) -> SessionSubscription {
+    let (stopped, transcript) = (Arc::clone(&core.stopped), Arc::clone(&core.transcript));
+    let run = core.id.clone();
+    core.agent().session().subscribe(Box::new(move |event| {
+        let Some(interrupt) = read(event, &run) else { return false };
+        if interrupt.action == InterruptAction::Stop {
+            stopped.ask();
+        }
+        let (action, message) = (clip(interrupt.action.as_str()), interrupt.message.as_deref().map(clip));
+        transcript.push(&Step::Interrupt { action: &action, message: message.as_deref() });
+        true
+    }))
 }
 
 impl Run {
@@ -119,7 +112,7 @@ impl Run {
     /// [`Closed`](crate::ErrorKind::Closed) if the agent was closed.
     pub fn wait_interrupt(&self, timeout: Duration) -> Result<Option<Interrupt>> {
         let until = deadline::after(timeout);
-        let event = self.handle.interrupts.watch.next(until)?;
+        let event = self.handle.interrupts.next(until)?;
         event
             .map(|event| read(&event, &self.core.id).ok_or_else(|| Error::protocol("not an interrupt")))
             .transpose()

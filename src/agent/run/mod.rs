@@ -23,11 +23,12 @@ pub use stream::Stream;
 pub use tool::{ToolCall, ToolOutcome};
 
 use crate::agent::Room;
+use crate::agent::random::new_uuid;
 use crate::agent::send::outgoing::Answering;
 use crate::error::Result;
 use crate::model::{Message, MessageId, RunId, TranscriptEntry};
+use crate::socket::SessionSubscription;
 use inner::{Core, End, is_connection_error};
-use interrupt::Interrupts;
 use transcript::{Step, clip};
 
 /// The cause of a run: a message, or none.
@@ -121,7 +122,7 @@ pub struct Run {
 /// All handles that the program holds share this. The drop of the last handle ends the run.
 struct RunHandle {
     core: Arc<Core>,
-    interrupts: Interrupts,
+    interrupts: SessionSubscription,
 }
 
 impl fmt::Debug for Run {
@@ -146,13 +147,13 @@ impl Run {
     pub(crate) fn start(room: &Room, trigger: Trigger, until: Option<Instant>) -> Result<Run> {
         let agent = room.agent();
         // If the trigger has no message, the run keeps the message that the room handle answers.
-        let trigger_message_id = trigger.answering.as_ref().and_then(|answering| answering.to.clone());
+        let trigger_message_id = trigger.answering.as_ref().map(|answering| answering.to.clone());
         let room = room.answering(trigger.answering.or_else(|| room.answered().cloned()));
         let core = Arc::new(Core::new(room, RunId::from(new_uuid())));
         agent.session().check_open()?;
         let open: Weak<dyn OpenRun> = Arc::downgrade(&core) as _;
         agent.inner.runs.add(core.room.id(), open, until)?;
-        let interrupts = Interrupts::watch(agent.session(), &core);
+        let interrupts = interrupt::watch(&core);
         let handle = Arc::new(RunHandle { core: Arc::clone(&core), interrupts });
         let run = Run { core, handle };
         let trigger_message_id = trigger_message_id.as_ref();
@@ -284,42 +285,5 @@ impl Drop for RunHandle {
             "the agent gave up without saying why"
         };
         self.core.release(why);
-    }
-}
-
-/// A random UUID (version 4).
-fn new_uuid() -> String {
-    let random = || {
-        getrandom::u64().unwrap_or_else(|_| {
-            // Without a random source, the time is used.
-            std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64)
-        })
-    };
-    let high = (random() & !0xf000) | 0x4000;
-    let low = (random() & !(0b11 << 62)) | (0b10 << 62);
-    format!(
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        high >> 32,
-        (high >> 16) & 0xffff,
-        high & 0xffff,
-        low >> 48,
-        low & 0xffff_ffff_ffff
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_uuids_of_version_4() {
-        let ids: std::collections::HashSet<String> = (0..1000).map(|_| new_uuid()).collect();
-        assert_eq!(ids.len(), 1000);
-        for id in ids {
-            let parts: Vec<usize> = id.split('-').map(str::len).collect();
-            assert_eq!(parts, [8, 4, 4, 4, 12], "{id}");
-            assert!(id.bytes().all(|byte| matches!(byte, b'-' | b'0'..=b'9' | b'a'..=b'f')), "{id}");
-            assert!(id.as_bytes()[14] == b'4' && b"89ab".contains(&id.as_bytes()[19]), "{id}");
-        }
     }
 }

@@ -1,11 +1,12 @@
 //! The open runs, and the threads that wait for a room.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::AgencyId;
+use crate::sync::lock::{Condvar, Mutex};
 
 /// A run, as the end of the agent sees it. A trait, so that an agent that starts no run does not bring the code of runs
 /// into the program.
@@ -45,10 +46,6 @@ impl State {
 }
 
 impl OpenRuns {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Reserves the room for this run. `until`: how long to wait for another open run in the room; `None` means not at
     /// all.
     ///
@@ -56,7 +53,7 @@ impl OpenRuns {
     /// `Conflict` if the room has an open run, `Timeout` if that run does not end in time, `Closed` if the agent has
     /// ended.
     pub(super) fn add(&self, room: &AgencyId, run: Weak<dyn OpenRun>, until: Option<Instant>) -> Result<()> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let ticket = state.next;
         state.next += 1;
         let taken = loop {
@@ -83,7 +80,7 @@ impl OpenRuns {
             if !state.waiting.iter().any(|(_, waiting)| *waiting == ticket) {
                 state.waiting.push_back((room.clone(), ticket));
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.changed.wait_timeout(state, left);
         };
         state.waiting.retain(|(_, waiting)| *waiting != ticket);
         drop(state);
@@ -93,13 +90,13 @@ impl OpenRuns {
     }
 
     pub(super) fn remove(&self, run: &dyn OpenRun) {
-        self.lock().open.retain(|(_, open)| !std::ptr::addr_eq(open.as_ptr(), run));
+        self.state.lock().open.retain(|(_, open)| !std::ptr::addr_eq(open.as_ptr(), run));
         self.changed.notify_all();
     }
 
     /// Ends all waits for a room.
     pub(crate) fn close(&self) {
-        self.lock().closed = true;
+        self.state.lock().closed = true;
         self.changed.notify_all();
     }
 
@@ -107,7 +104,7 @@ impl OpenRuns {
     /// must drop them after closing, because they may hold the last handles of the agent.
     pub(crate) fn end_all(&self) -> Vec<Arc<dyn OpenRun>> {
         self.close();
-        let open: Vec<_> = self.lock().open.iter().filter_map(|(_, run)| run.upgrade()).collect();
+        let open: Vec<_> = self.state.lock().open.iter().filter_map(|(_, run)| run.upgrade()).collect();
         // End the waits of all runs first, then send the ends.
         open.iter().for_each(|run| run.end_waits());
         open.iter().for_each(|run| run.give_up());

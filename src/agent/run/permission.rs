@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::agent::random::new_uuid;
 use crate::agent::run::interrupt;
 use crate::agent::run::transcript::{Step, clip};
-use crate::agent::run::{Run, is_connection_error, new_uuid};
+use crate::agent::run::{Run, is_connection_error};
 use crate::deadline;
 use crate::error::Result;
 use crate::model::{InterruptAction, RunId};
@@ -27,7 +28,7 @@ use crate::socket::{Heard, RawEvent};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-#[must_use = "only Granted is a yes"]
+#[must_use = "only Granted permits the action"]
 pub enum Permission {
     /// A member approved the request.
     #[non_exhaustive]

@@ -1,9 +1,8 @@
 //! Whether a run should stop.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use crate::agent::run::Run;
 use crate::stop::Stop;
+use crate::sync::lock::Mutex;
 
 /// Stopped when a member of the room asks for a stop, or when the run ends.
 #[derive(Debug, Default)]
@@ -22,23 +21,19 @@ struct State {
 }
 
 impl RunStop {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn is_asked(&self) -> bool {
-        self.lock().asked
+        self.0.lock().asked
     }
 
     /// Whether the end of the agent stops the run, not a member.
     pub(super) fn is_by_agent(&self) -> bool {
-        self.lock().by_agent
+        self.0.lock().by_agent
     }
 
     /// Records that a member asks for a stop. The caller holds locks, so the program's callbacks run on another thread.
     pub(super) fn ask(&self) {
         let switch = {
-            let mut state = self.lock();
+            let mut state = self.0.lock();
             if std::mem::replace(&mut state.asked, true) { None } else { state.switch.clone() }
         };
         if let Some(switch) = switch {
@@ -53,7 +48,7 @@ impl RunStop {
     /// Records that the run has ended. `by_agent`: the agent has ended the run, not the program.
     pub(super) fn end(&self, by_agent: bool) {
         let switch = {
-            let mut state = self.lock();
+            let mut state = self.0.lock();
             state.over = true;
             state.asked |= by_agent;
             state.by_agent |= by_agent;
@@ -66,7 +61,7 @@ impl RunStop {
 
     fn switch(&self) -> Stop {
         let (switch, stopped) = {
-            let mut state = self.lock();
+            let mut state = self.0.lock();
             (state.switch.get_or_insert_default().clone(), state.asked || state.over)
         };
         if stopped {

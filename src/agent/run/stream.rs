@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::agent::Outgoing;
+use crate::agent::random::new_uuid;
 use crate::agent::run::transcript::{Step, clip};
-use crate::agent::run::{Run, is_connection_error, new_uuid};
+use crate::agent::run::{Run, is_connection_error};
 use crate::agent::send::metadata::JsonObject;
 use crate::agent::send::outgoing::ON_EVERY_PART;
 use crate::deadline;
@@ -26,19 +27,14 @@ const BYTES_A_SECOND: u64 = 16 << 10;
 /// bytes.
 const LONGEST: usize = 256 << 10;
 
+/// The text so far.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Part<'a> {
-    #[serde(rename = "messageId")]
     message_id: &'a MessageId,
-    delta: &'a str,
-    content: &'a str,
-    done: bool,
-}
-
-#[derive(Serialize)]
-struct Whole<'a> {
-    #[serde(rename = "messageId")]
-    message_id: &'a MessageId,
+    /// What is new. Not set for the whole text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delta: Option<&'a str>,
     content: &'a str,
     done: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -219,20 +215,20 @@ impl Stream {
         Ok(self.id.clone())
     }
 
-    fn end(&mut self, message: Outgoing, send: impl Fn(&Run, &Whole<'_>) -> Result<()>) -> Result<()> {
+    fn end(&mut self, message: Outgoing, send: impl Fn(&Run, &Part<'_>) -> Result<()>) -> Result<()> {
         self.over = true;
         let sent = self.send_whole(message, send);
         self.run.core.part_ended();
         sent
     }
 
-    fn send_whole(&self, message: Outgoing, send: impl Fn(&Run, &Whole<'_>) -> Result<()>) -> Result<()> {
+    fn send_whole(&self, message: Outgoing, send: impl Fn(&Run, &Part<'_>) -> Result<()>) -> Result<()> {
         let message = message.answering(self.run.room().answered());
         let metadata = Some(message.extras()).filter(|metadata| !metadata.is_empty());
         // Counted in UTF-16 units, like other clients.
         let content_length = self.text.encode_utf16().count();
         self.run.note(&Step::StreamEnd { message_id: &self.id, content_length });
-        let mut whole = Whole { message_id: &self.id, content: &self.text, done: true, metadata };
+        let mut whole = Part { message_id: &self.id, delta: None, content: &self.text, done: true, metadata };
         let sent = send(&self.run, &whole);
         if sent.as_ref().is_err_and(|error| error.kind() == ErrorKind::Invalid) {
             // The text is too large for the server. A message with only the beginning is better than a message that
@@ -270,8 +266,8 @@ impl Stream {
     }
 
     fn show(&mut self, with_retries: bool) -> Result<()> {
-        let delta = self.text.get(self.shown..).unwrap_or_default();
-        let part = Part { message_id: &self.id, delta, content: &self.text, done: false };
+        let delta = Some(self.text.get(self.shown..).unwrap_or_default());
+        let part = Part { message_id: &self.id, delta, content: &self.text, done: false, metadata: None };
         if with_retries {
             self.run.core.report(STREAM, part)?;
         } else {

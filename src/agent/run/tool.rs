@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::agent::Command;
+use crate::agent::random::new_uuid;
+use crate::agent::run::Run;
 use crate::agent::run::transcript::{Step, clip_value};
-use crate::agent::run::{Run, new_uuid};
 use crate::error::{Error, Result};
 use crate::model::CommandReply;
 
@@ -16,8 +17,8 @@ const DONE: &str = "done";
 const FAILED: &str = "error";
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Call<'a> {
-    #[serde(rename = "toolCallId")]
     tool_call_id: &'a str,
     tool: &'a str,
     input: &'a Value,
@@ -25,8 +26,8 @@ struct Call<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Outcome<'a> {
-    #[serde(rename = "toolCallId")]
     tool_call_id: &'a str,
     tool: &'a str,
     output: &'a Value,
@@ -237,6 +238,7 @@ fn log_unseen(report: Result<()>) {
 /// }
 /// # Ok(()) }
 /// ```
+#[derive(Debug)]
 #[must_use = "dropped, the tool has failed: call done() or failed()"]
 pub struct ToolCall {
     run: Run,
@@ -244,12 +246,6 @@ pub struct ToolCall {
     tool: String,
     started: Instant,
     over: bool,
-}
-
-impl fmt::Debug for ToolCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ToolCall").field("id", &self.id).field("tool", &self.tool).finish_non_exhaustive()
-    }
 }
 
 impl ToolCall {

@@ -1,16 +1,16 @@
 //! The transcript of a run. The platform gets the transcript at the end of the run.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
 use crate::json;
 use crate::model::{MessageId, TranscriptEntry};
+use crate::sync::lock::Mutex;
 
 /// The most bytes of one text. Longer texts are cut: nobody reads a megabyte of log, and the transcript is one event.
 pub(crate) const LONGEST_TEXT: usize = 32 << 10;
@@ -20,7 +20,8 @@ const LARGEST_ENTRY: usize = 64 << 10;
 const LARGEST: usize = 640 << 10;
 
 /// An entry, in the platform's form.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub(crate) enum Step<'a> {
     Start { trigger_message_id: Option<&'a MessageId> },
     Status { status: &'a str },
@@ -35,81 +36,12 @@ pub(crate) enum Step<'a> {
     Error { message: &'a str },
 }
 
-impl Step<'_> {
-    fn kind(&self) -> &'static str {
-        match self {
-            Step::Start { .. } => "start",
-            Step::Status { .. } => "status",
-            Step::ToolCall { .. } => "tool-call",
-            Step::ToolResult { .. } => "tool-result",
-            Step::StreamStart { .. } => "stream-start",
-            Step::StreamEnd { .. } => "stream-end",
-            Step::PermissionRequest { .. } => "permission-request",
-            Step::PermissionResponse { .. } => "permission-response",
-            Step::Interrupt { .. } => "interrupt",
-            Step::Complete { .. } => "complete",
-            Step::Error { .. } => "error",
-        }
-    }
-
-    fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        map.serialize_entry("type", self.kind())?;
-        let mut text = |key: &str, text: &str| map.serialize_entry(key, text);
-        match *self {
-            Step::Start { trigger_message_id } => {
-                map.serialize_entry("triggerMessageId", &trigger_message_id)
-            }
-            Step::Status { status } => text("status", status),
-            Step::ToolCall { tool_call_id, tool, input } => {
-                text("toolCallId", tool_call_id)?;
-                text("tool", tool)?;
-                map.serialize_entry("input", input)
-            }
-            Step::ToolResult { tool_call_id, tool, output, duration, status } => {
-                text("toolCallId", tool_call_id)?;
-                text("tool", tool)?;
-                map.serialize_entry("output", output)?;
-                map.serialize_entry("duration", duration)?;
-                map.serialize_entry("status", status)
-            }
-            Step::StreamStart { message_id } => text("messageId", message_id.as_str()),
-            Step::StreamEnd { message_id, content_length } => {
-                text("messageId", message_id.as_str())?;
-                map.serialize_entry("contentLength", &content_length)
-            }
-            Step::PermissionRequest { permission_id, action, description } => {
-                text("permissionId", permission_id)?;
-                text("action", action)?;
-                text("description", description)
-            }
-            Step::PermissionResponse { permission_id, decision, message } => {
-                text("permissionId", permission_id)?;
-                text("decision", decision)?;
-                map.serialize_entry("message", &message)
-            }
-            Step::Interrupt { action, message } => {
-                text("action", action)?;
-                map.serialize_entry("message", &message)
-            }
-            Step::Complete { summary } => text("summary", summary),
-            Step::Error { message } => text("message", message),
-        }
-    }
-}
-
+#[derive(Serialize)]
 struct Stamped<'a> {
+    #[serde(flatten)]
     step: &'a Step<'a>,
     /// Milliseconds since the start of the run.
     ts: u64,
-}
-
-impl Serialize for Stamped<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        self.step.write(&mut map)?;
-        map.serialize_entry("ts", &self.ts)?;
-        map.end()
-    }
 }
 
 /// The transcript of a run, in order, as the server stores it. Entries are JSON text, so that their size is known.
@@ -133,18 +65,13 @@ impl Transcript {
         Transcript { started: Instant::now(), entries: Mutex::default() }
     }
 
-    /// Locks the entries. The holder takes no other lock and sends nothing.
-    fn entries(&self) -> MutexGuard<'_, Entries> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     pub(crate) fn push(&self, step: &Step<'_>) {
         // Take the lock before the time, so that the times in the list increase even if several threads add entries.
-        let mut entries = self.entries();
+        let mut entries = self.entries.lock();
         // This cannot fail: all of these serialise to JSON.
         if let Ok(entry) = serde_json::value::to_raw_value(&Stamped { step, ts: self.now() }) {
             entries.push(entry);
@@ -154,18 +81,17 @@ impl Transcript {
     /// # Errors
     /// `Invalid` if the entry is not an object with a `type`, or is too large.
     pub(crate) fn record(&self, entry: &impl Serialize) -> Result<()> {
-        let entry = serde_json::to_value(entry)
-            .map_err(|error| Error::invalid("this entry does not serialise").with_source(error))?;
+        let unusable = |error| Error::invalid("this entry does not serialise").with_source(error);
+        let entry = serde_json::to_value(entry).map_err(unusable)?;
         let Value::Object(mut entry) = entry else {
             return Err(Error::invalid("an entry of a transcript is a JSON object"));
         };
         if entry.get("type").and_then(Value::as_str).is_none_or(str::is_empty) {
             return Err(Error::invalid("an entry of a transcript needs the key `type`"));
         }
-        let mut entries = self.entries();
+        let mut entries = self.entries.lock();
         entry.insert("ts".to_owned(), self.now().into());
-        let entry = serde_json::value::to_raw_value(&entry)
-            .map_err(|error| Error::invalid("this entry does not serialise").with_source(error))?;
+        let entry = serde_json::value::to_raw_value(&entry).map_err(unusable)?;
         if entry.get().len() > LARGEST_ENTRY {
             let text = format!("the entry is {} bytes, {LARGEST_ENTRY} are allowed", entry.get().len());
             return Err(Error::invalid(text));
@@ -176,7 +102,7 @@ impl Transcript {
 
     /// All entries. An entry `omitted` stands for entries that were omitted.
     pub(crate) fn all(&self) -> Vec<Box<RawValue>> {
-        let entries = self.entries();
+        let entries = self.entries.lock();
         let omitted = (entries.left_out > 0).then(|| {
             let note = serde_json::json!({"type": "omitted", "count": entries.left_out, "ts": 0});
             serde_json::value::to_raw_value(&note).ok()
@@ -191,7 +117,7 @@ impl Transcript {
 
     /// Omits the oldest entries, half of the bytes. Returns `false` if no entry is left to omit.
     pub(crate) fn halve(&self) -> bool {
-        let mut entries = self.entries();
+        let mut entries = self.entries.lock();
         let goal = entries.bytes / 2;
         // The last entry stays.
         let mut shorter = false;

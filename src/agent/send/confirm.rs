@@ -6,38 +6,31 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 
 use crate::agent::event::error_event_text;
-use crate::agent::fetch;
 use crate::agent::history::HistoryPosition;
 use crate::agent::send::outgoing::{Outgoing, POST_ID};
+use crate::agent::{Inner, fetch};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, Message, User};
-use crate::rest::Client;
-use crate::socket::{Filter, Needle, RawEvent, Session, SessionId, SessionSubscription};
+use crate::model::{AgencyId, Message};
+use crate::socket::{Filter, Needle, RawEvent, SessionId, SessionSubscription};
 
 /// A message to send and confirm.
-pub(crate) struct Post<'a> {
-    pub(crate) session: &'a Session,
-    pub(crate) client: &'a Client,
-    pub(crate) me: &'a User,
-    pub(crate) room: &'a AgencyId,
+pub(super) struct Post<'a> {
+    pub(super) agent: &'a Inner,
+    pub(super) room: &'a AgencyId,
     /// Contains the post id.
-    pub(crate) message: &'a Outgoing,
+    pub(super) message: &'a Outgoing,
     /// The value that identifies this message.
-    pub(crate) post_id: &'a str,
+    pub(super) post_id: &'a str,
     /// The position in the room's history after which the message can be.
-    pub(crate) since: HistoryPosition,
-    pub(crate) dm: bool,
-    pub(crate) metadata_support: &'a MetadataSupport,
-    pub(crate) send_timeout: Duration,
-    /// How long the room may take to show the message.
-    pub(crate) echo_timeout: Duration,
+    pub(super) since: HistoryPosition,
+    pub(super) dm: bool,
 }
 
 /// A message that may be in the room or may still arrive there. The crate must find out before it sends the message
 /// again.
 #[derive(Debug, Clone)]
-pub(crate) struct MaybeSent {
+pub(super) struct MaybeSent {
     /// The position in the room's history after which the message can be.
     since: HistoryPosition,
     /// The time from which the message can no longer arrive. Set if the message's connection is gone.
@@ -47,10 +40,10 @@ pub(crate) struct MaybeSent {
 }
 
 /// Why the message was not seen in the room.
-pub(crate) struct Failed {
-    pub(crate) error: Error,
+pub(super) struct Failed {
+    pub(super) error: Error,
     /// Set if the message may be in the room nevertheless.
-    pub(crate) maybe_sent: Option<MaybeSent>,
+    pub(super) maybe_sent: Option<MaybeSent>,
 }
 
 impl From<Error> for Failed {
@@ -73,11 +66,11 @@ impl Post<'_> {
     /// - `Rejected`: the server sent an `error` event, and the room did not show the message.
     /// - `Timeout`: the connection is good, but the room did not show the message in time.
     /// - `MaybeSent`: the connection broke, and the message may have arrived or may still arrive.
-    pub(crate) fn run(mut self) -> Result<Message, Failed> {
+    pub(super) fn run(mut self) -> Result<Message, Failed> {
         let payload = self.message.payload(self.room)?;
-        let until = deadline::after(self.send_timeout);
+        let until = deadline::after(self.agent.options.send_timeout);
         let (connection, subscription) = loop {
-            let connection = self.session.connection(until)?;
+            let connection = self.agent.session.connection(until)?;
             let subscription = connection.subscribe_to(self.needle(), self.echo_filter());
             match connection.emit("send-message", &payload) {
                 Ok(()) => break (connection, subscription),
@@ -94,7 +87,7 @@ impl Post<'_> {
             }
         };
         let generation = connection.generation;
-        let mut deadline = deadline::after(self.echo_timeout);
+        let mut deadline = deadline::after(self.agent.options.post_timeout);
         let mut server_error = None;
         let mut same_text: Option<Message> = None;
         loop {
@@ -110,13 +103,13 @@ impl Post<'_> {
                     match self.compare(&message) {
                         Some(Match::Id) => {
                             connection.confirm();
-                            self.metadata_support.learn(MetadataSupport::KEPT);
+                            self.agent.metadata_support.learn(MetadataSupport::KEPT);
                             return Ok(message);
                         }
                         // Another thread of this agent may have sent the same text. Then the echo of this message
                         // follows.
-                        Some(Match::Text) if !self.metadata_support.is(MetadataSupport::KEPT) => {
-                            if self.metadata_support.is(MetadataSupport::DROPPED) {
+                        Some(Match::Text) if !self.agent.metadata_support.is(MetadataSupport::KEPT) => {
+                            if self.agent.metadata_support.is(MetadataSupport::DROPPED) {
                                 return Ok(message);
                             }
                             deadline = deadline.min(deadline::after(ERROR_GRACE));
@@ -137,7 +130,7 @@ impl Post<'_> {
             }
         }
         if let Some(message) = same_text {
-            self.metadata_support.learn(MetadataSupport::DROPPED);
+            self.agent.metadata_support.learn(MetadataSupport::DROPPED);
             return Ok(message);
         }
         Err(match server_error {
@@ -146,7 +139,7 @@ impl Post<'_> {
                 Error::new(ErrorKind::Rejected, text).with_server_message(said).into()
             }
             None => {
-                let limit = self.echo_timeout;
+                let limit = self.agent.options.post_timeout;
                 let text = format!(
                     "the message was sent, but the room did not show it within {limit:?}: it may still appear"
                 );
@@ -157,7 +150,7 @@ impl Post<'_> {
 
     /// The text that each message of this agent contains: the agent's user id.
     fn needle(&self) -> Needle {
-        Needle { event: "message", text: self.me.id.as_str().into() }
+        Needle { event: "message", text: self.agent.me.id.as_str().into() }
     }
 
     /// Continues a post that may have been sent: looks for the message, waits until the message cannot arrive any more,
@@ -165,14 +158,15 @@ impl Post<'_> {
     ///
     /// # Errors
     /// The errors of [`run`](Post::run).
-    pub(crate) fn resume(mut self, maybe_sent: &MaybeSent) -> Result<Message, Failed> {
+    pub(super) fn resume(mut self, maybe_sent: &MaybeSent) -> Result<Message, Failed> {
         self.since = maybe_sent.since.clone();
         let (session, generation) = maybe_sent.sent_on;
         // The connection may have broken since the post ended.
-        let since_then = || self.session.over_at(generation).filter(|_| session == self.session.id());
+        let since_then =
+            || self.agent.session.over_at(generation).filter(|_| session == self.agent.session.id());
         let over_at = maybe_sent.over_at.or_else(since_then).unwrap_or_else(Instant::now);
-        let patience = over_at.min(deadline::after(LONGEST_WAIT));
-        match self.find_until_over(over_at, patience) {
+        let wait_until = over_at.min(deadline::after(LONGEST_WAIT));
+        match self.find_until_over(over_at, wait_until) {
             Ok(Some(message)) => Ok(message),
             Ok(None) => self.run(),
             Err(error) => Err(Failed { error, maybe_sent: Some(maybe_sent.clone()) }),
@@ -182,19 +176,15 @@ impl Post<'_> {
     /// The connection broke after the send. Looks for the message in the room over the next connection.
     fn recover(&mut self, generation: u64) -> Result<Message, Failed> {
         // The session has no end time yet while the connection is still being closed.
-        let over_at = self.session.over_at(generation).unwrap_or_else(|| deadline::after(LONGEST_WAIT));
-        let patience = over_at.min(deadline::after(self.echo_timeout));
-        match self.find_until_over(over_at, patience) {
+        let over_at = self.agent.session.over_at(generation).unwrap_or_else(|| deadline::after(LONGEST_WAIT));
+        let wait_until = over_at.min(deadline::after(self.agent.options.post_timeout));
+        match self.find_until_over(over_at, wait_until) {
             Ok(Some(message)) => Ok(message),
             Ok(None) => Err(Failed::from(Error::new(
                 ErrorKind::NotSent,
                 "the connection broke before the message reached the room: the message is not in the room",
             ))),
-            Err(error) => {
-                let sent_on = (self.session.id(), generation);
-                let maybe_sent = MaybeSent { since: self.since.clone(), over_at: Some(over_at), sent_on };
-                Err(Failed { error, maybe_sent: Some(maybe_sent) })
-            }
+            Err(error) => Err(self.maybe_sent(generation, Some(over_at), error)),
         }
     }
 
@@ -202,11 +192,11 @@ impl Post<'_> {
     /// Returns `None` if the message is not in the room then.
     ///
     /// # Errors
-    /// `MaybeSent` if the history cannot be read, or if `patience` ends before `over_at`; `Closed`.
-    fn find_until_over(&mut self, over_at: Instant, patience: Instant) -> Result<Option<Message>> {
+    /// `MaybeSent` if the history cannot be read, or if `wait_until` ends before `over_at`; `Closed`.
+    fn find_until_over(&mut self, over_at: Instant, wait_until: Instant) -> Result<Option<Message>> {
         // Subscribe before the first look, so that a late echo is not missed.
-        let subscription = self.session.subscribe(self.echo_filter());
-        let back_by = deadline::after(self.send_timeout);
+        let subscription = self.agent.session.subscribe(self.echo_filter());
+        let back_by = deadline::after(self.agent.options.send_timeout);
         loop {
             let is_over = Instant::now() >= over_at;
             if let Some(message) = self.find_in_history(back_by)? {
@@ -215,10 +205,10 @@ impl Post<'_> {
             if is_over {
                 return Ok(None);
             }
-            if let Some(message) = self.wait_for_echo(&subscription, patience)? {
+            if let Some(message) = self.wait_for_echo(&subscription, wait_until)? {
                 return Ok(Some(message));
             }
-            if Instant::now() >= patience && patience < over_at {
+            if Instant::now() >= wait_until && wait_until < over_at {
                 return Err(Error::new(
                     ErrorKind::MaybeSent,
                     "the connection broke, and the message is not in the room, but may still arrive: \
@@ -241,7 +231,7 @@ impl Post<'_> {
                     match self.compare(&message) {
                         Some(Match::Id) => return Ok(Some(message)),
                         // The history shows more reliably whether this is the same message.
-                        Some(Match::Text) if !self.metadata_support.is(MetadataSupport::KEPT) => {
+                        Some(Match::Text) if !self.agent.metadata_support.is(MetadataSupport::KEPT) => {
                             return Ok(None);
                         }
                         Some(Match::Text) | None => {}
@@ -259,7 +249,8 @@ impl Post<'_> {
     /// # Errors
     /// `MaybeSent` if the history cannot be read; `Closed`.
     fn find_in_history(&mut self, back_by: Instant) -> Result<Option<Message>> {
-        let (me, post_id, text) = (self.me.id.as_str(), self.post_id, self.message.text());
+        let Inner { session, client, me, .. } = self.agent;
+        let (me, post_id, text) = (me.id.as_str(), self.post_id, self.message.text());
         let old = |message: &Message| match &self.since {
             HistoryPosition::Time(bound) => {
                 message.created_at.to_system_time().is_some_and(|time| time < *bound)
@@ -267,7 +258,7 @@ impl Post<'_> {
             HistoryPosition::Beginning | HistoryPosition::Unknown => false,
         };
         let same = |message: &Message| compare(message, me, post_id, text) == Some(Match::Id);
-        let by_text = !self.metadata_support.is(MetadataSupport::KEPT);
+        let by_text = !self.agent.metadata_support.is(MetadataSupport::KEPT);
         let found = |message: &Message| match compare(message, me, post_id, text) {
             Some(Match::Id) => true,
             Some(Match::Text) => by_text && !old(message),
@@ -275,12 +266,19 @@ impl Post<'_> {
         };
         let history = loop {
             // Without a connection the history most likely cannot be read either.
-            self.session.connection(back_by).map_err(unknown_outcome)?;
-            let fetched = fetch::with_retries(self.session, || {
-                fetch::walk_back(self.client, self.room, &mut self.dm, |message| {
-                    old(message) || same(message)
-                })
-            });
+            session.connection(back_by).map_err(unknown_outcome)?;
+            let enough = |message: &Message| old(message) || same(message);
+            let fetched = fetch::with_retries(
+                || fetch::walk_back(client, self.room, &mut self.dm, enough),
+                |pause, error| {
+                    if !session.is_up() {
+                        // After the next reconnect, the loop reads the history again.
+                        return Err(error);
+                    }
+                    session.pause(pause);
+                    Ok(())
+                },
+            );
             match fetched {
                 Err(error) if fetch::is_temporary(&error) && Instant::now() < back_by => {}
                 other => break other.map_err(unknown_outcome)?,
@@ -291,20 +289,22 @@ impl Post<'_> {
     }
 
     fn may_have_been_sent(&self, generation: u64, error: Error) -> Failed {
-        let over_at = self.session.over_at(generation);
-        let maybe_sent =
-            MaybeSent { since: self.since.clone(), over_at, sent_on: (self.session.id(), generation) };
-        Failed { error, maybe_sent: Some(maybe_sent) }
+        self.maybe_sent(generation, self.agent.session.over_at(generation), error)
+    }
+
+    fn maybe_sent(&self, generation: u64, over_at: Option<Instant>, error: Error) -> Failed {
+        let sent_on = (self.agent.session.id(), generation);
+        Failed { error, maybe_sent: Some(MaybeSent { since: self.since.clone(), over_at, sent_on }) }
     }
 
     fn compare(&self, message: &Message) -> Option<Match> {
-        compare(message, self.me.id.as_str(), self.post_id, self.message.text())
+        compare(message, self.agent.me.id.as_str(), self.post_id, self.message.text())
     }
 
     /// Passes the echo and `error` events.
     fn echo_filter(&self) -> Filter {
         let (me, post_id, text) =
-            (self.me.id.clone(), self.post_id.to_owned(), self.message.text().to_owned());
+            (self.agent.me.id.clone(), self.post_id.to_owned(), self.message.text().to_owned());
         let room = self.room.clone();
         let text_has_key = text.contains(POST_ID);
         Box::new(move |event| match event.name() {
@@ -332,17 +332,6 @@ fn unknown_outcome(why: Error) -> Error {
          sends it again"
     );
     Error::new(ErrorKind::MaybeSent, text).with_source(why)
-}
-
-/// 128 random bits, so that two bots or two processes never use the same post id.
-pub(crate) fn new_post_id() -> String {
-    let random = || {
-        getrandom::u64().unwrap_or_else(|_| {
-            // Without a random source, the time is used; the text is compared, too.
-            std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64)
-        })
-    };
-    format!("{:016x}{:016x}", random(), random())
 }
 
 /// Whether this server keeps unknown metadata, as far as the agent knows.

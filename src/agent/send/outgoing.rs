@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::agent::memory::IN_REPLY_TO;
 use crate::agent::send::metadata::JsonObject;
 use crate::agent::send::split::{self, Part};
-use crate::blank::is_blank;
+use crate::blank::check_text;
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, LoopGuard, Message, MessageId, MessageType, Span, Style, TraceReport, label};
 
@@ -27,20 +27,17 @@ const LOOP_GUARD: &str = "loop_guard";
 /// The metadata of an answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Answering {
+    /// The message's own guard, one hop further.
     pub(crate) guard: LoopGuard,
-    /// The message that is answered. `None` if only its loop guard is known.
-    pub(crate) to: Option<MessageId>,
+    /// The message that is answered.
+    pub(crate) to: MessageId,
 }
 
 impl Answering {
     pub(crate) fn of(message: &Message) -> Self {
-        Answering { guard: guard_of_answer(message), to: Some(message.id.clone()) }
+        let guard = message.loop_guard().map_or_else(LoopGuard::first, |guard| guard.next());
+        Answering { guard, to: message.id.clone() }
     }
-}
-
-/// The loop guard of an answer to this message: one hop further than the message's own.
-fn guard_of_answer(message: &Message) -> LoopGuard {
-    message.loop_guard().map_or_else(LoopGuard::first, |guard| guard.next())
 }
 
 /// Metadata that contains only a loop guard.
@@ -61,7 +58,7 @@ pub(crate) fn only_guard(guard: Option<&LoopGuard>) -> Option<JsonObject> {
 /// # let _ = message;
 /// ```
 #[derive(Debug, Clone)]
-#[must_use = "a message says nothing until it is sent"]
+#[must_use = "a message does nothing until it is sent"]
 pub struct Outgoing {
     content: String,
     kind: Option<MessageType>,
@@ -228,28 +225,14 @@ impl Outgoing {
     }
 
     /// Adds the answer's loop guard and the id of the answered message, unless they were set before.
-    pub(crate) fn answering(self, answering: Option<&Answering>) -> Self {
+    pub(crate) fn answering(mut self, answering: Option<&Answering>) -> Self {
         let Some(Answering { guard, to }) = answering else { return self };
-        let mut message = self.guarded(Some(guard));
-        if let Some(to) = to.as_ref().filter(|_| !message.metadata.contains(IN_REPLY_TO)) {
-            message.metadata.set(IN_REPLY_TO, to);
-        }
-        message
-    }
-
-    /// Adds this loop guard, unless a guard was set before.
-    pub(crate) fn guarded(mut self, guard: Option<&LoopGuard>) -> Self {
-        if let Some(guard) = guard
-            && !self.metadata.contains(LOOP_GUARD)
-        {
+        if !self.metadata.contains(LOOP_GUARD) {
             self.metadata.set(LOOP_GUARD, guard);
         }
-        self
-    }
-
-    /// Adds the post id by which the message is recognised in the room.
-    pub(crate) fn with_post_id(mut self, post_id: &str) -> Self {
-        self.metadata.set(POST_ID, &post_id);
+        if !self.metadata.contains(IN_REPLY_TO) {
+            self.metadata.set(IN_REPLY_TO, to);
+        }
         self
     }
 
@@ -297,9 +280,7 @@ impl Outgoing {
     /// # Errors
     /// `Invalid` if the message has no text, or if the joined spans are not the text.
     pub(crate) fn check(&self) -> Result<()> {
-        if is_blank(self.text()) {
-            return Err(Error::invalid("the message has no text: a text of white space only is not sent"));
-        }
+        check_text(self.text())?;
         self.check_spans()
     }
 
@@ -330,11 +311,7 @@ impl Outgoing {
 }
 
 fn joined(spans: &[Span]) -> String {
-    let mut text = String::new();
-    for span in spans {
-        text.push_str(&span.text);
-    }
-    text
+    spans.iter().map(|span| span.text.as_str()).collect()
 }
 
 /// Adds the parts of the spans that lie within a range of the joined text.
@@ -417,11 +394,10 @@ pub(crate) struct SendCommand<'a> {
 
 /// The payload of `edit-message`.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct EditMessage<'a> {
-    #[serde(rename = "agencyId")]
     pub(crate) agency_id: &'a AgencyId,
-    #[serde(rename = "messageId")]
-    pub(crate) message_id: &'a crate::model::MessageId,
+    pub(crate) message_id: &'a MessageId,
     pub(crate) content: &'a str,
 }
 

@@ -1,6 +1,5 @@
 //! Sends a message, in several parts if it is long, without waiting until the room shows it.
 
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -10,6 +9,7 @@ use crate::agent::{Agent, Outgoing};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::AgencyId;
+use crate::sync::lock::{Condvar, Mutex};
 
 impl Agent {
     pub(crate) fn try_send_to(&self, room: &AgencyId, message: &Outgoing) -> Result<()> {
@@ -110,10 +110,9 @@ pub(crate) struct LongSendLock {
 
 impl LongSendLock {
     fn take(&self, until: Instant) -> Option<LongSendGuard<'_>> {
-        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = self.taken.lock();
         let wait = until.saturating_duration_since(Instant::now());
-        let (mut taken, _) =
-            self.free.wait_timeout_while(taken, wait, |taken| *taken).unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.free.wait_timeout_while(taken, wait, |taken| *taken);
         let free = !*taken;
         *taken = true;
         free.then_some(LongSendGuard(self))
@@ -125,7 +124,7 @@ pub(crate) struct LongSendGuard<'a>(&'a LongSendLock);
 
 impl Drop for LongSendGuard<'_> {
     fn drop(&mut self) {
-        *self.0.taken.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        *self.0.taken.lock() = false;
         self.0.free.notify_one();
     }
 }

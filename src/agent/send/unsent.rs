@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::agent::send::confirm::{Failed, MaybeSent, Post, new_post_id};
-use crate::agent::{Agent, Inner, Outgoing};
+use crate::agent::random::new_post_id;
+use crate::agent::send::confirm::{Failed, MaybeSent, Post};
+use crate::agent::send::outgoing::POST_ID;
+use crate::agent::{Agent, Outgoing};
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, Message};
 
@@ -86,7 +88,7 @@ impl Unsent {
     fn new(room: &AgencyId, messages: Vec<Outgoing>) -> Self {
         let parts = messages.into_iter().map(|message| {
             let post_id = new_post_id();
-            Part { message: message.with_post_id(&post_id), post_id, maybe_sent: None }
+            Part { message: message.with(POST_ID, post_id.as_str()), post_id, maybe_sent: None }
         });
         Unsent { room: room.clone(), posted: Vec::new(), parts: parts.collect() }
     }
@@ -167,21 +169,9 @@ impl Agent {
     }
 
     fn post_part(&self, room: &AgencyId, part: &Part) -> Result<Message, Failed> {
-        let Inner { session, client, me, delivery, options, metadata_support, .. } = &*self.inner;
-        let (since, dm) = delivery.position(room);
-        let post = Post {
-            session,
-            client,
-            me,
-            room,
-            message: &part.message,
-            post_id: &part.post_id,
-            since,
-            dm,
-            metadata_support,
-            send_timeout: options.send_timeout,
-            echo_timeout: options.post_timeout,
-        };
+        let Part { message, post_id, .. } = part;
+        let (since, dm) = self.position(room);
+        let post = Post { agent: &self.inner, room, message, post_id, since, dm };
         match &part.maybe_sent {
             Some(maybe_sent) => post.resume(maybe_sent),
             None => post.run(),

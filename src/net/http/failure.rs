@@ -144,7 +144,7 @@ fn request_id(head: &Head) -> Option<&str> {
 
 fn hint(status: u16, wait: Option<Duration>) -> Option<String> {
     let text = match (status, wait) {
-        (401, _) => "the token is wrong, expired or revoked: was it copied whole?",
+        (401, _) => "the token is wrong, expired or revoked: check that it was copied whole",
         (403, _) => "the token is good, but may not do this",
         (404, _) => "it does not exist, or this token may not see it",
         (409, _) => "it conflicts with something that exists",

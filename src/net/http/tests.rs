@@ -189,7 +189,7 @@ fn an_error_says_what_to_do_and_no_secret() {
     let error = http.send(Request { query: &query, ..get("/api/auth/me") }).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "GET /api/auth/me: 401: unknown token … (the token is wrong, expired or revoked: was it copied whole?)"
+        "GET /api/auth/me: 401: unknown token … (the token is wrong, expired or revoked: check that it was copied whole)"
     );
     assert!(!format!("{error:?}").contains("hunter2"));
     no_secret(&error);

@@ -58,7 +58,8 @@ fn answered(head: &[u8], target: Endpoint<'_>, credentials: Option<&Credentials>
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut answer = httparse::Response::new(&mut headers);
     let parsed = answer.parse(head).map_err(|error| {
-        Error::protocol("its answer to CONNECT is not HTTP: is it an HTTP proxy?").with_source(error)
+        Error::protocol("its answer to CONNECT is not HTTP: check that it is an HTTP proxy")
+            .with_source(error)
     })?;
     let httparse::Status::Complete(length) = parsed else { return Ok(false) };
     match answer.code.unwrap_or_default() {

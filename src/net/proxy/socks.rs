@@ -41,7 +41,7 @@ pub(super) fn open_tunnel(
     send(stream, &greeting).map_err(failed)?;
     let [version, method] = receive(stream).map_err(failed)?;
     if version != VERSION {
-        return Err(Error::protocol("it does not answer as SOCKS 5: is it a SOCKS 5 proxy?"));
+        return Err(Error::protocol("it does not answer as SOCKS 5: check that it is a SOCKS 5 proxy"));
     }
     match (method, credentials) {
         (NO_CREDENTIALS, _) => {}

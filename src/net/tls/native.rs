@@ -192,7 +192,9 @@ fn failure(host: &str, error: native_tls::Error) -> Error {
     } else if has(&["unexpected eof"]) {
         broken_handshake(host, io::ErrorKind::UnexpectedEof.into())
     } else if has(&["wrong version number", "packet length too long", "http request"]) {
-        let text = format!("{host} does not speak TLS on this port: is it http instead of https?");
+        let text = format!(
+            "{host} does not speak TLS on this port: if it speaks plain HTTP, begin its URL with http://"
+        );
         Error::new(ErrorKind::Tls, text).with_source(error)
     } else {
         Error::new(ErrorKind::Tls, format!("the TLS handshake with {host} failed: {error}"))

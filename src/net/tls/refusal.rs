@@ -30,7 +30,7 @@ impl Refusal {
                 "the certificate of {host} has expired: the server has to renew it (or this computer's clock is wrong)"
             ),
             Refusal::NotYetValid => {
-                format!("the certificate of {host} is not valid yet: is this computer's clock right?")
+                format!("the certificate of {host} is not valid yet: check this computer's clock")
             }
             Refusal::WrongName => format!(
                 "the certificate is for another name than {host}: check the URL, or which server answers at that address"
@@ -60,7 +60,7 @@ pub(super) fn broken_handshake(host: &str, error: io::Error) -> Error {
         io::ErrorKind::UnexpectedEof => Error::new(
             ErrorKind::Connect,
             format!(
-                "{host} closed the connection during the TLS handshake: does it speak https on this port?"
+                "{host} closed the connection during the TLS handshake: check that it speaks https on this port"
             ),
         ),
         _ => Error::new(

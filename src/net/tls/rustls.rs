@@ -142,7 +142,9 @@ fn failure(host: &str, error: io::Error) -> Error {
         Tls::InvalidCertificate(reason) => return refusal(reason).into_error(host, cause),
         Tls::AlertReceived(alert) if is_about_certificates(*alert) => return refused_by_server(cause),
         Tls::InvalidMessage(_) => {
-            format!("{host} does not speak TLS on this port: is it http instead of https?")
+            format!(
+                "{host} does not speak TLS on this port: if it speaks plain HTTP, begin its URL with http://"
+            )
         }
         Tls::PeerIncompatible(_) => {
             format!("{host} and this program have no TLS version or cipher in common")

@@ -140,7 +140,7 @@ impl PacketDecoder {
             Ok(EnginePacket::Open(_)) => {
                 return Err(Disconnect::new(reason::PARSE_ERROR, "a second open packet"));
             }
-            Err(error) => return Err(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())),
+            Err(error) => return Err(Disconnect::new(reason::TRANSPORT_ERROR, error)),
         }
         self.idle_frames = self.idle_frames.saturating_add(1);
         Ok(())
@@ -226,5 +226,5 @@ fn detach_if_sparse(events: &mut [Inbound], read: u64) {
 }
 
 fn malformed(error: Error) -> Disconnect {
-    Disconnect::new(reason::PARSE_ERROR, error.to_string())
+    Disconnect::new(reason::PARSE_ERROR, error)
 }

@@ -115,9 +115,9 @@ impl Reader {
                     link.ended(into)?;
                     return link.check(Instant::now());
                 }
-                return Err(Disconnect::new(reason::TRANSPORT_CLOSE, error.to_string()));
+                return Err(Disconnect::new(reason::TRANSPORT_CLOSE, error));
             }
-            Err(error) => return Err(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())),
+            Err(error) => return Err(Disconnect::new(reason::TRANSPORT_ERROR, error)),
         }
         // The data of this read may have waited since before the sleep.
         link.probe_after_sleep();

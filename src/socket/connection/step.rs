@@ -37,16 +37,15 @@ impl Connection {
             return Err(end);
         }
         let is_waited_for = link.is_waited_for();
-        link.set_patient(false);
-        let (outcome, may_have_more) = if link.has_more() {
-            (link.decode(into).and_then(|()| link.check(Instant::now())), reads)
-        } else {
+        let (outcome, may_have_more) = link.without_waiting(|link| {
+            if link.has_more() {
+                return (link.decode(into).and_then(|()| link.check(Instant::now())), reads);
+            }
             let full = reader.wire.buffer_size();
             let read = if reads { reader.read(Some(Instant::now())) } else { Err(IoKind::WouldBlock.into()) };
             let is_full = read.as_ref().is_ok_and(|count| *count >= full);
-            (reader.take(read, &mut link, into), is_full)
-        };
-        link.set_patient(true);
+            (reader.take(read, link, into), is_full)
+        });
         if is_waited_for {
             self.alive.notify_all();
         }

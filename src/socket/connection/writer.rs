@@ -42,10 +42,7 @@ impl Connection {
         if let Some(polling) = &self.polling {
             return polling.post_soon(self, link, frame);
         }
-        link.set_patient(false);
-        let probe = link.probe_after_sleep();
-        link.set_patient(true);
-        if probe.is_some() {
+        if link.without_waiting(Link::probe_after_sleep).is_some() {
             return Err(SendFailure::busy(
                 "the computer was asleep, and the server has not shown yet that it is still there",
             ));
@@ -53,9 +50,7 @@ impl Connection {
         if link.has_overflow() {
             return Err(SendFailure::busy(SERVER_IS_SLOW));
         }
-        link.set_patient(false);
-        let sent = self.write(&mut link, frame);
-        link.set_patient(true);
+        let sent = link.without_waiting(|link| self.write(link, frame));
         if sent.is_ok() && link.has_overflow() {
             self.flush_soon();
         }
@@ -159,15 +154,21 @@ impl Link {
         if let Some(end) = self.write_failed() {
             return Err(end);
         }
-        written.map_err(|error| self.set_end(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())))
+        written.map_err(|error| self.set_end(Disconnect::new(reason::TRANSPORT_ERROR, error)))
     }
 
-    /// Whether writes wait until the system takes the bytes. If not, the rest of the bytes is kept, and a
+    /// Does work whose writes do not wait. Bytes that the system does not take at once are kept, and a
     /// [`flush`](Link::flush) is needed.
-    pub(super) fn set_patient(&mut self, patient: bool) {
-        if let Some(wire) = self.stream.wire_mut() {
-            wire.set_patient(patient);
-        }
+    pub(super) fn without_waiting<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let set_patient = |link: &mut Self, patient| {
+            if let Some(wire) = link.stream.wire_mut() {
+                wire.set_patient(patient);
+            }
+        };
+        set_patient(self, false);
+        let result = work(self);
+        set_patient(self, true);
+        result
     }
 
     pub(super) fn has_overflow(&mut self) -> bool {

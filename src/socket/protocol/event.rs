@@ -218,17 +218,12 @@ impl RawEvent {
 
 /// The first of several values separated by commas. `null` if there is none.
 fn first_of<'a, T: Deserialize<'a>>(values: &'a str) -> serde_json::Result<T> {
-    if !values.ends_with('}') {
-        return first_of_several(values);
-    }
     // The usual case is one object.
-    match serde_json::from_str(values) {
-        Err(_) => first_of_several(values),
-        only => only,
+    if values.ends_with('}')
+        && let Ok(only) = serde_json::from_str(values)
+    {
+        return Ok(only);
     }
-}
-
-fn first_of_several<'a, T: Deserialize<'a>>(values: &'a str) -> serde_json::Result<T> {
     serde_json::from_str(text_of_first(values)?)
 }
 

@@ -39,10 +39,6 @@ pub(crate) struct Packet<'a> {
     pub(crate) data: &'a str,
 }
 
-fn malformed(what: &'static str) -> Error {
-    Error::protocol(what)
-}
-
 /// # Errors
 /// `Protocol` if the text is not a packet. The JSON is checked only when it is decoded.
 pub(crate) fn decode(text: &str) -> Result<Packet<'_>> {
@@ -55,20 +51,20 @@ pub(crate) fn decode(text: &str) -> Result<Packet<'_>> {
         Some('4') => PacketKind::ConnectError,
         Some('5') => PacketKind::BinaryEvent,
         Some('6') => PacketKind::BinaryAck,
-        _ => return Err(malformed("unknown Socket.IO packet type")),
+        _ => return Err(Error::protocol("unknown Socket.IO packet type")),
     };
     let mut rest = chars.as_str();
 
     let mut attachments = 0;
     if matches!(kind, PacketKind::BinaryEvent | PacketKind::BinaryAck) {
-        let (count, after) = rest.split_once('-').ok_or_else(|| malformed("illegal attachments"))?;
+        let (count, after) = rest.split_once('-').ok_or_else(|| Error::protocol("illegal attachments"))?;
         // Two digits are enough for the limit: a longer number is refused without parsing it.
         if count.is_empty() || count.len() > 2 || !count.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(malformed("illegal attachments"));
+            return Err(Error::protocol("illegal attachments"));
         }
-        attachments = count.parse().map_err(|_| malformed("illegal attachments"))?;
+        attachments = count.parse().map_err(|_| Error::protocol("illegal attachments"))?;
         if attachments > MAX_ATTACHMENTS {
-            return Err(malformed("too many attachments"));
+            return Err(Error::protocol("too many attachments"));
         }
         rest = after;
     }
@@ -85,7 +81,7 @@ pub(crate) fn decode(text: &str) -> Result<Packet<'_>> {
         None
     } else {
         let id = number.parse().ok().filter(|id| number.len() <= 16 && *id <= MAX_ID);
-        Some(id.ok_or_else(|| malformed("packet id out of range"))?)
+        Some(id.ok_or_else(|| Error::protocol("packet id out of range"))?)
     };
 
     let first = data.as_bytes().first();
@@ -98,7 +94,7 @@ pub(crate) fn decode(text: &str) -> Result<Packet<'_>> {
         PacketKind::ConnectError => true,
     };
     if !fits {
-        return Err(malformed("the payload does not fit the Socket.IO packet type"));
+        return Err(Error::protocol("the payload does not fit the Socket.IO packet type"));
     }
     Ok(Packet { kind, attachments, namespace, id, data })
 }
@@ -123,7 +119,7 @@ pub(crate) fn split_event(data: &str) -> Result<NameAndArgs<'_>> {
         .trim_end()
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
-        .ok_or_else(|| malformed("the event is not a JSON array"))?
+        .ok_or_else(|| Error::protocol("the event is not a JSON array"))?
         .trim_start();
     let (name, rest) = if let Some(inside) = inner.strip_prefix('"') {
         let end =
@@ -138,7 +134,7 @@ pub(crate) fn split_event(data: &str) -> Result<NameAndArgs<'_>> {
         let end = inner.find(',').unwrap_or(inner.len());
         let (number, rest) = inner.split_at_checked(end).unwrap_or((inner, ""));
         let number = number.trim_end();
-        let no_name = || malformed("the event has no name");
+        let no_name = || Error::protocol("the event has no name");
         if !number.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
             return Err(no_name());
         }
@@ -146,24 +142,25 @@ pub(crate) fn split_event(data: &str) -> Result<NameAndArgs<'_>> {
         (number.into(), rest)
     };
     if RESERVED.contains(&&*name) {
-        return Err(malformed("the event has a reserved name"));
+        return Err(Error::protocol("the event has a reserved name"));
     }
     let rest = rest.trim_start();
     let args = match rest.strip_prefix(',') {
         Some(args) if !args.trim().is_empty() => args,
         None if rest.is_empty() => "",
-        _ => return Err(malformed("the event is not a JSON array")),
+        _ => return Err(Error::protocol("the event is not a JSON array")),
     };
     Ok(NameAndArgs { name, args })
 }
 
 /// Splits off a name that contains an escape. Returns the name and the rest.
 fn split_escaped(inner: &str) -> Result<(Cow<'_, str>, &str)> {
-    let not_closed = || malformed("the event's name is not closed");
+    let not_closed = || Error::protocol("the event's name is not closed");
     let end = string_end(inner).ok_or_else(not_closed)?;
     let (quoted, rest) = inner.split_at_checked(end).ok_or_else(not_closed)?;
     let name: serde_json::Result<String> = json::from_str(quoted);
-    let name = name.map_err(|error| malformed("the event's name is not a JSON string").with_source(error))?;
+    let name =
+        name.map_err(|error| Error::protocol("the event's name is not a JSON string").with_source(error))?;
     Ok((name.into(), rest))
 }
 

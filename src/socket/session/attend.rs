@@ -1,7 +1,6 @@
 //! The work of a background thread in steps that do not block, so that one thread can do it for many sessions.
 //!
-//! [`attend`] reads the available data. Workers do everything that waits for the network ([`Attended::Connect`],
-//! [`Attended::Send`]). A thread that waits for something of one session still reads by itself.
+//! [`attend`] reads the available data. Workers do everything that waits for the network ([`Attended::Work`]). A thread that waits for something of one session still reads by itself.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -62,10 +61,8 @@ impl Kept {
 pub(crate) enum Attended {
     /// Nothing to do: the session is over, or has another keeper.
     Gone,
-    /// Let a worker [`connect`].
-    Connect,
-    /// Let a worker [`send_due`].
-    Send,
+    /// Let a worker do this [`work`].
+    Work(fn(&SessionCore)),
     /// Start a [background thread](background::start) for the session, because its connection can block.
     OwnThread,
     /// Watch this connection instead of the last one, then attend again.
@@ -102,7 +99,7 @@ pub(crate) fn attend(core: &SessionCore, kept: &mut Kept) -> Attended {
                 (state, Attended::Down { until: Some(retry_at) })
             } else {
                 state.has_worker = true;
-                (state, Attended::Connect)
+                (state, Attended::Work(connector::dial_again))
             }
         }
         // A worker wakes the keeper when it is done.
@@ -129,7 +126,7 @@ fn look<'a>(
     let due = state.next_due().filter(|_| !state.has_worker);
     if due.is_some_and(|due| due <= now) {
         state.has_worker = true;
-        return (state, Attended::Send);
+        return (state, Attended::Work(SessionCore::send_due));
     }
     if connection.is_polling() {
         state.own_thread = true;
@@ -282,16 +279,6 @@ pub(crate) fn own_thread(core: &Arc<SessionCore>) -> Result<JoinHandle<()>> {
     })
 }
 
-/// Reconnects. A worker runs this.
-pub(crate) fn connect(core: &SessionCore) {
-    work(core, connector::dial_again);
-}
-
-/// Sends the due events. A worker runs this.
-pub(crate) fn send_due(core: &SessionCore) {
-    work(core, SessionCore::send_due);
-}
-
 /// No worker thread could be started: schedules another attempt.
 pub(crate) fn no_worker(core: &SessionCore) {
     let mut state = core.lock();
@@ -299,7 +286,8 @@ pub(crate) fn no_worker(core: &SessionCore) {
     state.retry_at = deadline::after(NO_WORKER);
 }
 
-fn work(core: &SessionCore, job: fn(&SessionCore)) {
+/// Does work that waits for the network. A worker runs this.
+pub(crate) fn work(core: &SessionCore, job: fn(&SessionCore)) {
     let outcome = catch_unwind(AssertUnwindSafe(|| job(core)));
     let mut state = core.lock();
     state.has_worker = false;

@@ -85,10 +85,10 @@ fn keep(shared: &SessionCore) -> End {
         let waits = state.consumers + state.others > 0;
         state = match state.phase.clone() {
             // A worker of an earlier keeper still runs. It wakes this thread when it ends.
-            Phase::Closed | Phase::Down if state.has_worker => sleep(shared, state, None),
+            Phase::Closed | Phase::Down if state.has_worker => shared.background.wait_for(state, None),
             Phase::Closed => return End::Closed,
             Phase::Down => match state.retry_at.checked_duration_since(deadline::now()) {
-                Some(left) if !left.is_zero() => sleep(shared, state, Some(left)),
+                Some(left) if !left.is_zero() => shared.background.wait_for(state, Some(left)),
                 _ => {
                     drop(state);
                     dial_again(shared);
@@ -99,7 +99,7 @@ fn keep(shared: &SessionCore) -> End {
             _ if state.reading || (waits && !shared.background_reads(&state)) => {
                 state.background_awake = false;
                 shared.hand_over(&mut state);
-                sleep(shared, state, left)
+                shared.background.wait_for(state, left)
             }
             Phase::Up(connection) | Phase::Restoring(connection) | Phase::Closing(connection) => {
                 match waits {
@@ -109,14 +109,6 @@ fn keep(shared: &SessionCore) -> End {
             }
         };
     }
-}
-
-fn sleep<'a>(
-    shared: &'a SessionCore,
-    state: MutexGuard<'a, SessionState>,
-    wait: Option<Duration>,
-) -> MutexGuard<'a, SessionState> {
-    shared.background.wait_for(state, wait)
 }
 
 /// The role is free and no thread waits: gives the last reader a moment to come back, and then reads.
@@ -131,7 +123,7 @@ fn watch<'a>(
     let grace = if queued { GRACE_WHILE_QUEUED } else { GRACE };
     state.background_awake = true;
     let until = deadline::after(grace);
-    state = sleep(shared, state, Some(grace));
+    state = shared.background.wait_for(state, Some(grace));
     let undisturbed = |state: &SessionState| {
         !state.reading
             && state.consumers + state.others == 0

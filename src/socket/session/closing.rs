@@ -52,6 +52,15 @@ impl Session {
         self.is_foreign() || self.shared.wait(Waiter::Other, Some(until), over).is_some()
     }
 
+    /// Why the session has ended, if not by [`close`](Session::close). Comes once.
+    pub(crate) fn take_failure(&self) -> Option<Error> {
+        if let Err(error) = self.shared.check_process() {
+            let told = self.closed.swap(true, Ordering::AcqRel);
+            return (!told).then_some(error);
+        }
+        self.shared.lock().failure.take()
+    }
+
     /// Says goodbye and ends the session, within `timeout`. Waits for the server's answer, which shows that the server has
     /// received everything that was sent before.
     ///

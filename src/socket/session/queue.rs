@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::socket::protocol::event::RawEvent;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::Mutex;
 
 /// An item for the consumers.
 #[derive(Debug)]
@@ -150,17 +150,13 @@ pub(crate) struct ReadyItems(Mutex<VecDeque<Item>>);
 const READY_SHARE: usize = 64;
 
 impl ReadyItems {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Item>> {
-        self.0.lock()
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.0.lock().is_empty()
     }
 
     /// Moves items from the queue if none is ready. Returns whether an item is ready.
     pub(crate) fn refill(&self, queue: &mut EventQueue) -> bool {
-        let mut items = self.lock();
+        let mut items = self.0.lock();
         if items.is_empty() {
             queue.refill(&mut items);
         }
@@ -169,7 +165,7 @@ impl ReadyItems {
 
     /// Takes the next item. Several consumers need a lock of their own to handle items in order.
     pub(crate) fn take(&self) -> Option<Item> {
-        self.lock().pop_front()
+        self.0.lock().pop_front()
     }
 }
 

@@ -261,6 +261,11 @@ impl Session {
         };
         self.shared.wait(Waiter::Consumer, until, wish).unwrap_or(Waited::Nothing)
     }
+
+    /// Whether something is there to take at once.
+    pub(crate) fn has_items(&self) -> bool {
+        self.shared.check_process().is_ok() && self.shared.ready.refill(&mut self.shared.lock().queue)
+    }
 }
 
 fn panicked() -> Disconnect {

@@ -1,27 +1,11 @@
-//! How other threads wake the consumers of a session, and what consumers ask without waiting.
+//! How other threads wake the consumers of a session.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use crate::error::Error;
 use crate::socket::session::Session;
 use crate::socket::session::core::SessionCore;
 
 impl Session {
-    /// Whether something is there to take at once.
-    pub(crate) fn has_items(&self) -> bool {
-        self.shared.check_process().is_ok() && self.shared.ready.refill(&mut self.shared.lock().queue)
-    }
-
-    /// Why the session has ended, if not by [`close`](Session::close). Comes once.
-    pub(crate) fn take_failure(&self) -> Option<Error> {
-        if let Err(error) = self.shared.check_process() {
-            let told = self.closed.swap(true, Ordering::AcqRel);
-            return (!told).then_some(error);
-        }
-        self.shared.lock().failure.take()
-    }
-
     /// A handle that wakes the consumers from another thread.
     pub(crate) fn waker(&self) -> Waker {
         Waker(Arc::clone(&self.shared))

@@ -11,8 +11,8 @@ mod thread;
 mod workers;
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -21,6 +21,7 @@ use crate::socket::session::core::SessionCore;
 use crate::socket::session::keeper::Keeper;
 use crate::socket::session::{Session, SessionId};
 use crate::socket::set::poller::Poller;
+use crate::sync::{Condvar, Mutex};
 
 /// A set of sessions, and the owner of its thread. After a drop, every session has its own background thread again.
 pub(crate) struct SessionSet {
@@ -145,7 +146,7 @@ impl SessionSet {
         if set.is_foreign() {
             return NextReady::Closed;
         }
-        let mut ready = set.ready();
+        let mut ready = set.ready.lock();
         loop {
             if ready.closed {
                 return NextReady::Closed;
@@ -160,12 +161,7 @@ impl SessionSet {
                 return NextReady::TimedOut;
             }
             ready.waiting += 1;
-            ready = match left {
-                None => set.consumers.wait(ready).unwrap_or_else(PoisonError::into_inner),
-                Some(left) => {
-                    set.consumers.wait_timeout(ready, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            ready = set.consumers.wait_for(ready, left);
             ready.waiting -= 1;
         }
     }
@@ -185,7 +181,7 @@ impl SessionSet {
         if self.is_foreign() {
             return;
         }
-        self.shared.ready().closed = true;
+        self.shared.ready.lock().closed = true;
         self.shared.consumers.notify_all();
     }
 }
@@ -197,7 +193,7 @@ impl Drop for SessionSet {
         }
         self.end_waits();
         self.shared.tell(|inbox| inbox.closed = true);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.lock().take();
         if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
             let _ = thread.join();
         }
@@ -223,17 +219,9 @@ impl SetCore {
         }
     }
 
-    fn inbox(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn ready(&self) -> MutexGuard<'_, Ready> {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Changes the inbox, and wakes the set's thread if it sleeps.
     fn tell<T>(&self, change: impl FnOnce(&mut Inbox) -> T) -> T {
-        let mut inbox = self.inbox();
+        let mut inbox = self.inbox.lock();
         let result = change(&mut inbox);
         let asleep = std::mem::take(&mut inbox.asleep);
         drop(inbox);
@@ -244,7 +232,7 @@ impl SetCore {
     }
 
     fn make_ready(&self, session: SessionId) {
-        let mut ready = self.ready();
+        let mut ready = self.ready.lock();
         if !ready.in_line.insert(session) {
             return;
         }

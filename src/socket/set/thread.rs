@@ -34,7 +34,7 @@ pub(super) fn start(set: Arc<SetCore>, poller: Poller) -> io::Result<JoinHandle<
             crate::logging::warn!(
                 "internal error: the thread of a set of agents panicked; please report this"
             );
-            thread.set.inbox().closed = true;
+            thread.set.inbox.lock().closed = true;
         }
         thread.hand_back();
     });
@@ -99,7 +99,7 @@ impl SetThread {
     }
 
     fn take_inbox(&self) -> Inbox {
-        let mut inbox = self.set.inbox();
+        let mut inbox = self.set.inbox.lock();
         let closed = inbox.closed;
         Inbox { closed, ..std::mem::take(&mut *inbox) }
     }
@@ -108,13 +108,13 @@ impl SetThread {
     fn wait(&mut self, readable: &mut Vec<(u64, bool)>) {
         let next = self.alarms.first().map(|(at, _)| at.saturating_duration_since(Instant::now()));
         let limit = {
-            let mut inbox = self.set.inbox();
+            let mut inbox = self.set.inbox.lock();
             let idle = self.again.is_empty() && inbox.is_empty();
             inbox.asleep = idle;
             if idle { next } else { Some(Duration::ZERO) }
         };
         self.poller.wait(limit, readable);
-        self.set.inbox().asleep = false;
+        self.set.inbox.lock().asleep = false;
     }
 
     fn run_alarms(&mut self) {
@@ -142,8 +142,7 @@ impl SetThread {
         loop {
             match attend::attend(&entry.core, &mut entry.kept) {
                 Attended::Gone => return self.forget(number),
-                Attended::Connect => return self.hire(number, attend::connect),
-                Attended::Send => return self.hire(number, attend::send_due),
+                Attended::Work(job) => return self.hire(number, job),
                 Attended::Down { until } => {
                     if let Some(mut watched) = entry.watched.take() {
                         self.poller.forget(&mut watched);

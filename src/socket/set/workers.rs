@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::socket::session::attend;
 use crate::socket::session::core::SessionCore;
 
 /// The most workers at a time. A server that does not answer occupies one worker for up to the
@@ -75,7 +76,7 @@ impl Shared {
         loop {
             if let Some((job, core)) = state.jobs.pop_front() {
                 drop(state);
-                job(&core);
+                attend::work(&core, job);
                 drop(core);
                 state = self.lock();
                 continue;

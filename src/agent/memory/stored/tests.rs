@@ -58,14 +58,14 @@ fn a_flood_of_questions_that_nobody_takes_is_bounded_and_comes_again() {
     for n in 0..MAX_OPEN + 10 {
         memory.hear(&message(&format!("q{n}"), "u-alice", "{}"), true);
     }
-    let followed = memory.lock().open.len();
+    let followed = memory.state.lock().open.len();
     assert_eq!(followed, MAX_OPEN);
     // The watermark does not move past the questions that the memory does not track, whatever else is done, and although
     // a gap of the room was filled.
     for n in 0..1000 {
         memory.done(&format!("q{n}").into());
     }
-    memory.lock().open.clear();
+    memory.state.lock().open.clear();
     memory.hold_watermark(&"a".into(), false);
     for n in 0..1000 {
         let mut later = message(&format!("m{n}"), "u-alice", "{}");

@@ -53,12 +53,8 @@ impl Keeps {
             let worker = Arc::clone(core);
             let until = match attend(core, &mut kept) {
                 Attended::Gone => break,
-                Attended::Connect => {
-                    workers.push(spawn(move || attend::connect(&worker)));
-                    None
-                }
-                Attended::Send => {
-                    workers.push(spawn(move || attend::send_due(&worker)));
+                Attended::Work(job) => {
+                    workers.push(spawn(move || attend::work(&worker, job)));
                     None
                 }
                 Attended::OwnThread => {

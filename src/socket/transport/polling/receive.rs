@@ -221,14 +221,14 @@ impl PacketStream for PollReceiver {
                     }
                 }
                 Err(error) if error.kind() == IoKind::WouldBlock => return Ok(None),
-                Err(error) => return Err(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())),
+                Err(error) => return Err(Disconnect::new(reason::TRANSPORT_ERROR, error)),
             }
         }
     }
 }
 
 fn failed(error: Error) -> Disconnect {
-    Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())
+    Disconnect::new(reason::TRANSPORT_ERROR, error)
 }
 
 /// A body, decoded packet by packet, because it may contain millions.

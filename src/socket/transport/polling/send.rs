@@ -62,9 +62,8 @@ impl PollSender {
     pub(crate) fn post(&self, turn: &mut SendTurn, body: &str, deadline: Instant) -> Result<(), SendFailure> {
         let mut reused = turn.idle.take();
         let answer = loop {
-            let not_sent = |error: Error| {
-                SendFailure::NotSent(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string()))
-            };
+            let not_sent =
+                |error: Error| SendFailure::NotSent(Disconnect::new(reason::TRANSPORT_ERROR, error));
             let request = self.requests.request(Some(body)).map_err(not_sent)?;
             let (mut stream, again) = self.connection(reused.take(), deadline).map_err(not_sent)?;
             stream.wire_mut().set_deadline(Some(deadline));

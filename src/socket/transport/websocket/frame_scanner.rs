@@ -242,32 +242,14 @@ pub(crate) struct Traffic {
     pub(crate) controls: u32,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    /// A frame of a data message. True for the last frame of the message.
-    Data(bool),
-    Close,
-    Control,
-}
-
-impl Kind {
-    fn of(header: &FrameHeader) -> Self {
-        match header.opcode {
-            OpCode::Data(_) => Kind::Data(header.is_final),
-            OpCode::Control(Control::Close) => Kind::Close,
-            OpCode::Control(_) => Kind::Control,
-        }
-    }
-}
-
 /// Counts the frames of a stream without looking at their content.
 #[derive(Debug, Default)]
 pub(crate) struct FrameCounter {
     /// The start of the current or last frame: the header and a little more.
     head: [u8; LONGEST_HEADER],
     have: usize,
-    /// The kind of the frame, and how many payload bytes are missing. `None` while the header is incomplete.
-    frame: Option<(Kind, u64)>,
+    /// The header of the frame, and how many payload bytes are missing. `None` while the header is incomplete.
+    frame: Option<(FrameHeader, u64)>,
     /// The stream is between the first and the last frame of a data message.
     in_message: bool,
     seen: Traffic,
@@ -309,10 +291,10 @@ impl FrameCounter {
         while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
             done += match self.frame {
                 None => self.header(rest),
-                Some((kind, left)) => self.payload(kind, left, rest),
+                Some(_) => self.payload(rest),
             };
-            if let Some((kind, 0)) = self.frame {
-                self.frame_ends(kind);
+            if let Some((header, _)) = self.frame.take_if(|(_, left)| *left == 0) {
+                self.frame_ends(&header);
                 break;
             }
         }
@@ -335,20 +317,25 @@ impl FrameCounter {
             let begin = self.head.get(..self.have).unwrap_or_default();
             self.frame = match FrameHeader::parse(&mut Cursor::new(begin)) {
                 Ok(None) => continue,
-                Ok(Some((header, length))) => Some((Kind::of(&header), length)),
+                Ok(frame) => frame,
                 // The header is invalid, so no frame can follow. tungstenite finds the same error.
-                Err(_) => Some((Kind::Control, 0)),
+                Err(_) => Some((
+                    FrameHeader { opcode: OpCode::Control(Control::Ping), ..FrameHeader::default() },
+                    0,
+                )),
             };
-            self.in_message |= matches!(self.frame, Some((Kind::Data(_), _)));
+            self.in_message |= matches!(&self.frame, Some((FrameHeader { opcode: OpCode::Data(_), .. }, _)));
             break;
         }
         taken
     }
 
-    fn payload(&mut self, kind: Kind, left: u64, bytes: &[u8]) -> usize {
-        let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-        self.frame = Some((kind, left - taken as u64));
-        if matches!(kind, Kind::Data(_)) {
+    /// Reads payload bytes of the current frame.
+    fn payload(&mut self, bytes: &[u8]) -> usize {
+        let Some((header, left)) = &mut self.frame else { return 0 };
+        let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+        *left -= taken as u64;
+        if matches!(header.opcode, OpCode::Data(_)) {
             self.seen.bytes += taken;
         }
         for byte in bytes.iter().take(taken.min(LONGEST_HEADER - self.have)) {
@@ -364,23 +351,22 @@ impl FrameCounter {
         }
     }
 
-    fn frame_ends(&mut self, kind: Kind) {
+    fn frame_ends(&mut self, header: &FrameHeader) {
         self.http |= self.have >= 7 && self.head.starts_with(b"HTTP/1.");
-        match kind {
-            Kind::Data(false) => {}
-            Kind::Data(true) => {
+        match header.opcode {
+            OpCode::Data(_) if header.is_final => {
                 self.took_message(0);
                 self.in_message = false;
             }
-            Kind::Close | Kind::Control => self.seen.controls = self.seen.controls.saturating_add(1),
+            OpCode::Data(_) => {}
+            OpCode::Control(_) => self.seen.controls = self.seen.controls.saturating_add(1),
         }
-        if let Kind::Close = kind {
+        if header.opcode == OpCode::Control(Control::Close) {
             // A server does not mask its frames, so the code follows the two bytes of the header.
             let code = self.head.get(2..self.have).and_then(<[u8]>::first_chunk);
             self.close.get_or_insert(code.map(|code| u16::from_be_bytes(*code)));
         }
         self.have = 0;
-        self.frame = None;
     }
 }
 

@@ -1,0 +1,164 @@
+//! Finds the pages of a history.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use crate::error::Result;
+use crate::model::{List, Message, MessageId, Timestamp};
+
+/// The page size without a limit (docs.crustocean.chat, page "Agency messages").
+const DEFAULT_LIMIT: u32 = 50;
+
+/// Finds the next page of a history, backwards in time.
+///
+/// Some servers sort a history by the messages' times, others by when they stored each message. In the second case
+/// the times are out of order, because several clocks made them, and a page that is requested by time can miss
+/// messages. Then the pages are requested by id, if the server accepts ids.
+#[derive(Debug, Default)]
+pub(crate) struct Walk {
+    cursor: Cursor,
+    before: Option<Timestamp>,
+    /// The time of the oldest message so far, and the last message that was received.
+    oldest: Option<Timestamp>,
+    last: Option<MessageId>,
+    /// The messages that the next page may contain again. Not all messages, because a history can be long.
+    seen: HashMap<MessageId, Timestamp>,
+    /// The size of the longest page so far.
+    longest: usize,
+    /// How many messages could not be decoded.
+    skipped: usize,
+    /// The newest message. If it is on a later page, the server has ignored the request's cursor.
+    first: Option<MessageId>,
+    /// The times were out of order.
+    unsorted: bool,
+    /// The server does not accept ids.
+    no_ids: bool,
+    /// The last page was not full, so no older messages exist.
+    ended: bool,
+}
+
+/// How many messages are remembered if a history is out of order.
+const SEEN: usize = 4096;
+
+/// How the next page is requested.
+///
+/// `before` excludes all messages of exactly that time, but the last page may contain only some of these messages. So
+/// the walk requests a moment later and skips repeated messages. If all messages of a page have the same time, the walk
+/// requests by the id of the last message (the API description has this parameter, the JavaScript SDK does not use it).
+/// If the request by id fails, the walk uses the exact time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Cursor {
+    #[default]
+    JustAfter,
+    Id,
+    Time,
+}
+
+impl Walk {
+    /// The cursor for the next page.
+    pub(crate) fn before(&self) -> Option<&Timestamp> {
+        self.before.as_ref()
+    }
+
+    /// The last message before the next page, if the next page is requested by id.
+    pub(crate) fn directly_before_page(&self) -> Option<&MessageId> {
+        self.last.as_ref().filter(|_| self.cursor == Cursor::Id)
+    }
+
+    /// How many messages could not be decoded so far.
+    pub(crate) fn skipped(&self) -> usize {
+        self.skipped
+    }
+
+    /// Replaces an error by an empty page if the page was requested by id, because some servers do not accept an id.
+    pub(crate) fn empty_if_id_refused(&self, page: Result<List<Message>>) -> Result<List<Message>> {
+        page.or_else(|error| match error.status() {
+            Some(400 | 404 | 422 | 500) if self.cursor == Cursor::Id => Ok(List::default()),
+            _ => Err(error),
+        })
+    }
+
+    /// A walk that starts before this time.
+    pub(crate) fn starting_at(before: Option<Timestamp>) -> Self {
+        Walk { before, ..Walk::default() }
+    }
+
+    /// Notes that the page size changes. The length of the earlier pages then says nothing about the next pages.
+    pub(crate) fn resized(&mut self) {
+        self.longest = 0;
+    }
+
+    /// Notes that a page of at most `asked` messages had `count` messages. A short page is the last page, so no further
+    /// request is necessary. A page counts as short only if it is also shorter than the server's default page size,
+    /// because a server may limit pages to this size.
+    pub(crate) fn note_size(&mut self, count: usize, asked: u32) {
+        self.ended |= count < asked.min(DEFAULT_LIMIT) as usize;
+    }
+
+    /// Whether the start of the history was reached.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The messages of a page that were not on earlier pages. `None` at the start of the history.
+    pub(crate) fn take(&mut self, page: List<Message>) -> Option<Vec<Message>> {
+        let count = page.len() + page.skipped();
+        self.skipped += page.skipped();
+        let again =
+            self.first.as_ref().and_then(|first| page.iter().position(|message| message.id == *first));
+        self.first = self.first.take().or_else(|| page.first().map(|message| message.id.clone()));
+        self.unsorted |= !page.is_sorted_by_key(|message| Reverse(message.created_at.rank()));
+        let ids: Vec<_> =
+            page.iter().map(|message| (message.id.clone(), message.created_at.clone())).collect();
+        let recent = self.recent();
+        let recent = recent.as_ref().map(Timestamp::rank);
+        let mut new = page.into_vec();
+        let mut places = 0..new.len();
+        new.retain(|message| {
+            let place = places.next();
+            // A message newer than the cursor is not new to the caller: the server has ignored the cursor.
+            let is_older = match &recent {
+                Some(_) if self.unsorted => place > again,
+                Some(recent) => message.created_at.rank() <= *recent,
+                None => true,
+            };
+            is_older && !self.seen.contains_key(&message.id)
+        });
+        let times = new.iter().map(|message| &message.created_at).chain(&self.oldest);
+        self.oldest = times.min_by_key(|time| time.rank()).cloned();
+        self.last = new.last().map(|message| message.id.clone()).or(self.last.take());
+        let recent = self.recent();
+        if !self.unsorted || self.seen.len() > SEEN {
+            let recent = recent.as_ref().map(Timestamp::rank);
+            self.seen.retain(|_, time| recent.as_ref().is_some_and(|recent| time.rank() <= *recent));
+        }
+        self.seen.extend(ids);
+        self.cursor = match self.cursor {
+            // The server accepts ids, which are the most exact cursor.
+            Cursor::Id if !new.is_empty() => Cursor::Id,
+            _ if !new.is_empty() && self.unsorted && !self.no_ids => Cursor::Id,
+            _ if !new.is_empty() => Cursor::JustAfter,
+            // The page was not full.
+            _ if count < self.longest && self.cursor != Cursor::Id => return None,
+            Cursor::JustAfter => Cursor::Id,
+            Cursor::Id => {
+                self.no_ids = true;
+                Cursor::Time
+            }
+            Cursor::Time => return None,
+        };
+        self.longest = self.longest.max(count);
+        self.before = match self.cursor {
+            Cursor::JustAfter => recent,
+            Cursor::Id => self.last.as_ref().map(|id| id.as_str().into()),
+            Cursor::Time => self.oldest.clone(),
+        };
+        // An empty page is the start of the history.
+        self.before.is_some().then_some(new)
+    }
+
+    /// The time from which the next page may contain known messages.
+    fn recent(&self) -> Option<Timestamp> {
+        self.oldest.as_ref().map(|oldest| oldest.just_after().unwrap_or_else(|| oldest.clone()))
+    }
+}
