@@ -43,19 +43,12 @@ impl Secret {
     /// A secret that may contain white space, such as a passphrase.
     fn phrase(what: &str, text: &str) -> Result<Self> {
         refuse_placeholders(what, text)?;
-        let text = text.trim();
-        if text.is_empty() {
-            return Err(Error::invalid(format!("the {what} is empty")));
-        }
-        Ok(Secret(text.to_owned()))
+        Ok(Secret(trimmed(what, text)?.to_owned()))
     }
 
     /// Checks the rule of all credentials: the text must fit into an HTTP header unchanged.
     fn parse(what: &str, text: &str) -> Result<Self> {
-        let text = text.trim();
-        if text.is_empty() {
-            return Err(Error::invalid(format!("the {what} is empty")));
-        }
+        let text = trimmed(what, text)?;
         if text.len() > MAX_LEN {
             return Err(Error::invalid(format!("the {what} is longer than {MAX_LEN} characters")));
         }
@@ -65,6 +58,13 @@ impl Secret {
             )));
         }
         Ok(Secret(text.to_owned()))
+    }
+}
+
+fn trimmed<'t>(what: &str, text: &'t str) -> Result<&'t str> {
+    match text.trim() {
+        "" => Err(Error::invalid(format!("the {what} is empty"))),
+        text => Ok(text),
     }
 }
 
@@ -95,9 +95,17 @@ fn refuse_placeholders(what: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Defines a token type with the code that all token types share. `$check` is the check of the type.
+/// Defines a token type with the code that all token types share. `$check` is the check of the type, for texts that
+/// people type. The server may send a token in any form.
 macro_rules! token {
     ($(#[$doc:meta])* $name:ident, $what:literal, $check:expr) => {
+        token! {
+            $(#[$doc])* $name, $what,
+            typed: |text| Secret::typed($what, text, $check),
+            sent: |text| Secret::parse($what, text)
+        }
+    };
+    ($(#[$doc:meta])* $name:ident, $what:literal, typed: $typed:expr, sent: $sent:expr) => {
         $(#[$doc])*
         #[derive(Clone)]
         pub struct $name(Secret);
@@ -118,7 +126,8 @@ macro_rules! token {
             /// [`Invalid`](crate::ErrorKind::Invalid) if the text is not a credential of this type. The error does
             /// not contain the text.
             fn from_str(text: &str) -> Result<Self> {
-                Secret::typed($what, text, $check).map($name)
+                let secret: fn(&str) -> Result<Secret> = $typed;
+                secret(text).map($name)
             }
         }
 
@@ -152,8 +161,8 @@ macro_rules! token {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
                 read_text(deserializer, $what, |text| {
-                    // Accepts a token from the server in any form: the strict check is for texts that people type.
-                    Secret::parse($what, text).map($name).map_err(|_| concat!("this is no ", $what))
+                    let secret: fn(&str) -> Result<Secret> = $sent;
+                    secret(text).map($name).map_err(|_| concat!("this is no ", $what))
                 })
             }
         }
@@ -250,19 +259,18 @@ token! {
     MetricsKey, "metrics key", |text| refuse_user_token(text, "metrics key")
 }
 
-/// The secret that signs the deliveries of a webhook subscription. Any text can be a secret.
-///
-/// `"…".parse()?` and `try_into()` trim white space around the text, as for all credentials.
-/// [`verbatim`](WebhookSecret::verbatim) keeps the white space.
-#[derive(Clone)]
-pub struct WebhookSecret(Secret);
+token! {
+    /// The secret that signs the deliveries of a webhook subscription. Any text can be a secret.
+    ///
+    /// `"…".parse()?` and `try_into()` trim white space around the text, as for all credentials.
+    /// [`verbatim`](WebhookSecret::verbatim) keeps the white space.
+    WebhookSecret, "webhook secret",
+    typed: |text| Secret::phrase("webhook secret", text),
+    // An empty secret, too: `verify` rejects it.
+    sent: |text| Ok(Secret(text.to_owned()))
+}
 
 impl WebhookSecret {
-    /// Returns the secret as text. No `Debug` output, error or log contains the secret.
-    pub fn expose(&self) -> &str {
-        &self.0.0
-    }
-
     /// Keeps white space around the text. Use `verbatim` if white space is part of the secret. Do not use `verbatim`
     /// for the content of a file: a file usually ends in a line break.
     ///
@@ -271,57 +279,8 @@ impl WebhookSecret {
     /// a secret.
     pub fn verbatim(text: impl Into<String>) -> Result<Self> {
         let secret = Secret(text.into());
-        if secret.0.trim().is_empty() {
-            return Err(Error::invalid("the webhook secret is empty"));
-        }
+        trimmed("webhook secret", &secret.0)?;
         Ok(WebhookSecret(secret))
-    }
-}
-
-impl FromStr for WebhookSecret {
-    type Err = Error;
-
-    /// Trims white space around the text, such as the line break at the end of a file.
-    ///
-    /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the text is empty, in quotes or a placeholder. The error does not
-    /// contain the text.
-    fn from_str(text: &str) -> Result<Self> {
-        Secret::phrase("webhook secret", text).map(WebhookSecret)
-    }
-}
-
-impl TryFrom<&str> for WebhookSecret {
-    type Error = Error;
-
-    fn try_from(text: &str) -> Result<Self> {
-        text.parse()
-    }
-}
-
-impl TryFrom<&String> for WebhookSecret {
-    type Error = Error;
-
-    fn try_from(text: &String) -> Result<Self> {
-        text.parse()
-    }
-}
-
-impl TryFrom<String> for WebhookSecret {
-    type Error = Error;
-
-    /// Wipes the given string.
-    fn try_from(mut text: String) -> Result<Self> {
-        let secret = text.parse();
-        text.zeroize();
-        secret
-    }
-}
-
-impl<'de> Deserialize<'de> for WebhookSecret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        // Accepts an empty secret here; `verify` rejects an empty secret.
-        read_text(deserializer, "a webhook secret", |text| Ok(WebhookSecret(Secret(text.into()))))
     }
 }
 

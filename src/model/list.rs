@@ -91,24 +91,37 @@ impl<T> List<T> {
 impl<T: DeserializeOwned> List<T> {
     /// Fails if the value is not a list.
     pub(crate) fn read(json: &str) -> Result<Self, ReadError> {
-        let (mut items, mut skipped, mut first) = (Vec::new(), Vec::new(), None);
-        let read = serde_helpers::elements(json, &mut |element| match answer::read(element) {
-            Ok(item) => items.push(item),
-            Err(error) => {
-                skipped.push(Skipped::new(element, items.len()));
-                first.get_or_insert(error);
-            }
-        });
-        read.ok_or_else(|| ReadError::new("expected a list"))?;
-        if let Some(error) = first {
-            crate::logging::warn!(
-                "{} of {} elements of a list cannot be read and are left out: {error}",
-                skipped.len(),
-                items.len() + skipped.len()
-            );
-        }
+        let mut items = Vec::new();
+        let skipped = read_elements(json, &mut |element| {
+            items.push(answer::read(element)?);
+            Ok(())
+        })?;
         Ok(List { items, skipped })
     }
+}
+
+/// Passes each element to `read`. Returns the elements for which `read` fails.
+fn read_elements(
+    json: &str,
+    read: &mut dyn FnMut(&str) -> Result<(), ReadError>,
+) -> Result<Vec<Skipped>, ReadError> {
+    let (mut skipped, mut count, mut first) = (Vec::new(), 0, None);
+    let list = serde_helpers::elements(json, &mut |element| match read(element) {
+        Ok(()) => count += 1,
+        Err(error) => {
+            skipped.push(Skipped::new(element, count));
+            first.get_or_insert(error);
+        }
+    });
+    list.ok_or_else(|| ReadError::new("expected a list"))?;
+    if let Some(error) = first {
+        crate::logging::warn!(
+            "{} of {} elements of a list cannot be read and are left out: {error}",
+            skipped.len(),
+            count + skipped.len()
+        );
+    }
+    Ok(skipped)
 }
 
 impl<T> Default for List<T> {

@@ -1,6 +1,8 @@
 //! Types of the API's data, one file per resource.
 
 #[macro_use]
+mod open_enum;
+#[macro_use]
 pub(crate) mod serde_helpers;
 
 mod agency;

@@ -129,35 +129,12 @@ fn failure_in(body: &[u8]) -> Option<String> {
     Some(error_text::in_value(&answer).unwrap_or_else(|| "it gave no reason".to_owned()))
 }
 
-fn refused(label: &Label, message: &str) -> Error {
-    let message = one_line(message, MAX_MESSAGE);
-    Error::new(ErrorKind::Server, format!("{label}: the server says that it failed: {message}"))
-        .with_status(200)
-        .with_server_message(message)
-}
-
 /// The error for an agent when the server has refused a new session as well.
 fn refused_whatever_the_session(error: Error) -> Error {
     let text = format!(
         "{error}; a session that had just been issued was refused, too: this call may not be for agents"
     );
     error.reworded(ErrorKind::Unauthorized, text)
-}
-
-#[cold]
-fn unreadable(label: &Label, why: &str) -> Error {
-    Error::protocol(format!("cannot read the answer to {label}: {why}"))
-}
-
-/// The error for a response of an unexpected form. It may contain an error text of the server.
-#[cold]
-fn misread(label: &Label, secrets: &Secrets, json: &str, error: &ReadError) -> Error {
-    // The error contains no value of the response, which may be a credential.
-    let error = unreadable(label, &error.to_string());
-    match error_text::in_json(json).filter(|_| json.trim_start().starts_with('{')) {
-        Some(message) => refused(label, &secrets.remove_from(&message)).with_source(error),
-        None => error,
-    }
 }
 
 /// A request that is being built. No `Debug`, because the body may contain a password.
@@ -207,15 +184,13 @@ impl<'a> Call<'a> {
 
     /// Sends the request and reads a response in another form.
     pub(crate) fn read<T>(self, read: impl FnOnce(&str) -> std::result::Result<T, ReadError>) -> Result<T> {
-        let secrets = self.client.0.http.secrets().clone();
-        let label = Label::new(self.method, &self.path);
-        let body = self.answer()?;
+        let received = self.answer()?;
         // Events are decoded from text, too, so the code that decodes a type is compiled only once.
-        let json = std::str::from_utf8(&body.0).map_err(|_| unreadable(&label, "it is not UTF-8"))?;
-        read(json).map_err(|error| misread(&label, &secrets, json, &error))
+        let json = received.json()?;
+        read(json).map_err(|error| received.misread(json, &error))
     }
 
-    fn answer(self) -> Result<Body> {
+    fn answer(self) -> Result<Received> {
         let answer = self.client.send(&Request {
             method: self.method,
             path: &self.path,
@@ -223,12 +198,51 @@ impl<'a> Call<'a> {
             credential: None,
             body: self.body.as_ref().map(|body| body.as_slice()),
         })?;
-        let body = Body(answer.body);
-        if let Some(message) = failure_in(&body.0) {
-            let label = Label::new(self.method, &self.path);
-            return Err(refused(&label, &self.client.0.http.secrets().remove_from(&message)));
+        let received = Received {
+            label: Label::new(self.method, &self.path),
+            secrets: self.client.0.http.secrets().clone(),
+            body: Body(answer.body),
+        };
+        match failure_in(&received.body.0) {
+            Some(message) => Err(received.refused(&message)),
+            None => Ok(received),
         }
-        Ok(body)
+    }
+}
+
+/// A response with a successful status.
+struct Received {
+    label: Label,
+    secrets: Secrets,
+    body: Body,
+}
+
+impl Received {
+    fn json(&self) -> Result<&str> {
+        std::str::from_utf8(&self.body.0).map_err(|_| self.unreadable("it is not UTF-8"))
+    }
+
+    #[cold]
+    fn unreadable(&self, why: &str) -> Error {
+        Error::protocol(format!("cannot read the answer to {}: {why}", self.label))
+    }
+
+    /// The error for a response that reports a failure.
+    fn refused(&self, message: &str) -> Error {
+        let message = one_line(&self.secrets.remove_from(message), MAX_MESSAGE);
+        let text = format!("{}: the server says that it failed: {message}", self.label);
+        Error::new(ErrorKind::Server, text).with_status(200).with_server_message(message)
+    }
+
+    /// The error for a response of an unexpected form. It may contain an error text of the server.
+    #[cold]
+    fn misread(&self, json: &str, error: &ReadError) -> Error {
+        // The error contains no value of the response, which may be a credential.
+        let error = self.unreadable(&error.to_string());
+        match error_text::in_json(json).filter(|_| json.trim_start().starts_with('{')) {
+            Some(message) => self.refused(&message).with_source(error),
+            None => error,
+        }
     }
 }
 

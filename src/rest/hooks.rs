@@ -36,6 +36,7 @@ impl<'a> Hooks<'a> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook.
     #[doc(alias = "getHook")]
+    #[inline]
     pub fn by_id(self, id: &HookId) -> Result<Hook> {
         self.client.get(["hooks", "by-id", id.as_str()])?.one("hook")
     }
@@ -45,6 +46,7 @@ impl<'a> Hooks<'a> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook.
     #[doc(alias = "getHookBySlug")]
+    #[inline]
     pub fn by_slug(self, slug: &str) -> Result<Hook> {
         self.client.get(["hooks", "by-slug", slug])?.one("hook")
     }
@@ -62,6 +64,7 @@ impl<'a> Hooks<'a> {
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "rotateHookKey")]
+    #[inline]
     pub fn rotate_key(self, id: &HookId) -> Result<HookKey> {
         let call = self.client.post(["hooks", "by-id", id.as_str(), "rotate-key"])?;
         Ok(call.read(answer::read::<KeyReply>)?.hook_key)
@@ -75,6 +78,7 @@ impl<'a> Hooks<'a> {
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "revokeHookKey")]
+    #[inline]
     pub fn revoke_key_for_good(self, id: &HookId) -> Result<()> {
         self.client.delete(["hooks", "by-id", id.as_str(), "revoke-key"])?.done()
     }
@@ -84,6 +88,7 @@ impl<'a> Hooks<'a> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook.
     #[doc(alias = "getHookSource")]
+    #[inline]
     pub fn source(self, webhook_url: &str) -> Result<HookSource> {
         self.client.get(["hooks", "source"])?.query("webhook_url", webhook_url.to_owned()).one("source")
     }
@@ -101,6 +106,7 @@ impl<'a> Hooks<'a> {
     ///
     /// # Errors
     /// The kinds of [every call](crate::rest#errors).
+    #[inline]
     pub fn update_metadata(self, fields: &Map<String, Value>) -> Result<()> {
         self.client.patch(["hooks", "metadata"])?.body(fields)?.done()
     }
@@ -149,6 +155,7 @@ impl UpdateHook<'_> {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not the hook's creator,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook; otherwise the kinds of [every
     /// call](crate::rest#errors).
+    #[inline]
     pub fn send(self) -> Result<Hook> {
         self.client.patch(["hooks", "by-id", self.id.as_str()])?.body(&self.body)?.one("hook")
     }
@@ -184,6 +191,7 @@ impl UpdateHookSource<'_> {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not the hook's creator,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook; otherwise the kinds of [every
     /// call](crate::rest#errors).
+    #[inline]
     pub fn send(self) -> Result<HookSource> {
         self.client.patch(["hooks", "source"])?.body(&self.body)?.one("source")
     }

@@ -27,6 +27,7 @@ impl Users<'_> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user.
+    #[inline]
     pub fn profile(self, username: &str) -> Result<User> {
         self.client.get(["users", username])?.one("user")
     }
@@ -36,6 +37,7 @@ impl Users<'_> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; otherwise the kinds of [every
     /// call](crate::rest#errors).
+    #[inline]
     pub fn follow(self, username: &str) -> Result<()> {
         self.client.post(["users", username, "follow"])?.done()
     }
@@ -45,6 +47,7 @@ impl Users<'_> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; otherwise the kinds of [every
     /// call](crate::rest#errors).
+    #[inline]
     pub fn unfollow(self, username: &str) -> Result<()> {
         self.client.delete(["users", username, "follow"])?.done()
     }

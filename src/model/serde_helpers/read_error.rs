@@ -1,0 +1,76 @@
+//! Why a value cannot be decoded.
+
+use std::fmt;
+
+use serde::de::{Error, Unexpected};
+
+use super::keys::first_of;
+
+/// Why a value cannot be decoded. The error never contains a part of the value.
+#[derive(Debug)]
+pub(crate) struct ReadError(pub(super) Box<Why>);
+
+#[derive(Debug)]
+pub(super) enum Why {
+    /// An object has no such key.
+    Missing(&'static str),
+    Other(String),
+}
+
+impl ReadError {
+    pub(crate) fn new(text: &str) -> Self {
+        ReadError(Box::new(Why::Other(text.to_owned())))
+    }
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            Why::Missing(field) => write!(f, "missing field `{}`", first_of(field)),
+            Why::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+impl Error for ReadError {
+    #[cold]
+    fn custom<T: fmt::Display>(text: T) -> Self {
+        ReadError(Box::new(Why::Other(text.to_string())))
+    }
+
+    #[cold]
+    fn missing_field(field: &'static str) -> Self {
+        ReadError(Box::new(Why::Missing(field)))
+    }
+
+    #[cold]
+    fn duplicate_field(field: &'static str) -> Self {
+        ReadError::new(&format!("duplicate field `{field}`"))
+    }
+
+    #[cold]
+    fn invalid_type(_: Unexpected<'_>, expected: &dyn serde::de::Expected) -> Self {
+        ReadError(Box::new(Why::Other(format!("expected {expected}"))))
+    }
+
+    #[cold]
+    fn invalid_value(_: Unexpected<'_>, expected: &dyn serde::de::Expected) -> Self {
+        ReadError(Box::new(Why::Other(format!("expected {expected}"))))
+    }
+}
+
+/// serde_json's error text may contain a value, so only its position is used.
+impl From<serde_json::Error> for ReadError {
+    #[cold]
+    fn from(error: serde_json::Error) -> Self {
+        let what =
+            if error.is_data() { "a value that does not fit" } else { "broken or too deeply nested JSON" };
+        // A tree has no lines.
+        ReadError(Box::new(Why::Other(match error.line() {
+            0 => what.to_owned(),
+            line => format!("{what} at line {line} column {}", error.column()),
+        })))
+    }
+}
