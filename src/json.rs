@@ -211,12 +211,6 @@ pub(crate) fn string(json: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The value of a number. `str::parse` would add 17 kB to a program.
-pub(crate) fn number(json: &str) -> Option<f64> {
-    let too_large = || json.starts_with(|c: char| c.is_ascii_digit()).then_some(f64::INFINITY);
-    serde_json::from_str(json).ok().or_else(too_large)
-}
-
 /// Returns the text of a string value; `None` for other values.
 pub(crate) fn text(value: Option<&RawValue>) -> Option<String> {
     string(value?.get()).map(Cow::into_owned)

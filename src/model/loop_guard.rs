@@ -147,8 +147,7 @@ impl<'de> Deserialize<'de> for LoopGuard {
 /// Reads a number that is not negative, rounded down. The number may be in a string.
 fn whole(value: Option<&RawValue>) -> Option<u32> {
     let text = json::text(value);
-    let text = text.as_deref().unwrap_or(value?.get()).trim();
-    let number = text.parse::<u32>().map_or_else(|_| json::number(text), |number| Some(number.into()))?;
+    let number: f64 = text.as_deref().unwrap_or(value?.get()).trim().parse().ok()?;
     // The cast saturates, so the code refuses only values that are not counts.
     (number >= 0.0 && number.is_finite()).then_some(number as u32)
 }

@@ -9,12 +9,10 @@
 pub(crate) mod answer;
 #[cfg(feature = "polling")]
 pub(crate) mod cookies;
-mod date;
 pub(crate) mod decoder;
 pub(crate) mod encode;
 pub(crate) mod exchange;
 mod failure;
-mod gzip;
 mod pool;
 mod request;
 mod retry;

@@ -30,7 +30,6 @@ impl<'a> Account<'a> {
     ///
     /// # Errors
     /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if the token is not valid. Use this call to check a token.
-    #[inline]
     pub fn me(self) -> Result<User> {
         self.client.get(["auth", "me"])?.one("user")
     }
@@ -45,7 +44,6 @@ impl<'a> Account<'a> {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the new password is shorter than 8 characters; otherwise the kinds of
     /// [every call](crate::rest#errors).
-    #[inline]
     pub fn change_password(self, current: &str, new: &str) -> Result<()> {
         check::password(new)?;
         let body = ChangePassword { current_password: current, new_password: new };
@@ -57,7 +55,6 @@ impl<'a> Account<'a> {
     ///
     /// # Errors
     /// The kinds of [every call](crate::rest#errors).
-    #[inline]
     pub fn logout(self) -> Result<()> {
         self.client.post(["auth", "logout"])?.done()
     }
@@ -66,7 +63,6 @@ impl<'a> Account<'a> {
     ///
     /// # Errors
     /// The kinds of [every call](crate::rest#errors).
-    #[inline]
     pub fn delete_for_good(self) -> Result<()> {
         self.client.delete(["auth", "account"])?.done()
     }
@@ -124,7 +120,6 @@ impl UpdateAccount<'_> {
     /// # Errors
     /// [`Server`](crate::ErrorKind::Server) with status 400 if the server rejects a value; otherwise the kinds of
     /// [every call](crate::rest#errors).
-    #[inline]
     pub fn send(self) -> Result<User> {
         self.client.patch(["auth", "me"])?.body(&self.body)?.one("user")
     }

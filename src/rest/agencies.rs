@@ -33,7 +33,6 @@ impl<'a> Agencies<'a> {
     /// # Errors
     /// The kinds of [every call](crate::rest#errors).
     #[doc(alias = "getAgencies")]
-    #[inline]
     pub fn list(self) -> Result<List<Agency>> {
         self.client.get(["agencies"])?.list("agencies")
     }
@@ -42,7 +41,6 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency.
-    #[inline]
     pub fn lookup(self, slug: &str) -> Result<Agency> {
         self.client.get(["agencies", "lookup", slug])?.one("agency")
     }
@@ -66,7 +64,6 @@ impl<'a> Agencies<'a> {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not the agency's owner,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn delete(self, id: &AgencyId) -> Result<()> {
         self.client.delete(["agencies", id.as_str()])?.done()
     }
@@ -76,7 +73,6 @@ impl<'a> Agencies<'a> {
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if the agency needs a password; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn join(self, id: &AgencyId) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "join"])?.body(&Join { password: None })?.done()
     }
@@ -86,7 +82,6 @@ impl<'a> Agencies<'a> {
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if the password is wrong; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn join_with_password(self, id: &AgencyId, password: &str) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "join"])?.body(&Join { password: Some(password) })?.done()
     }
@@ -96,7 +91,6 @@ impl<'a> Agencies<'a> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency, [`Server`](crate::ErrorKind::Server) with
     /// status 400 if you are not a member; otherwise the kinds of [every call](crate::rest#errors).
-    #[inline]
     pub fn leave(self, id: &AgencyId) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "leave"])?.done()
     }
@@ -107,7 +101,6 @@ impl<'a> Agencies<'a> {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if the agency is private and you are not a member,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn members(self, id: &AgencyId) -> Result<List<Member>> {
         self.client.get(["agencies", id.as_str(), "members"])?.list("members")
     }
@@ -119,7 +112,6 @@ impl<'a> Agencies<'a> {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not a member, [`NotFound`](crate::ErrorKind::NotFound) if
     /// there is no such agency or agent; otherwise the kinds of [every call](crate::rest#errors).
     #[doc(alias = "addAgentToAgency")]
-    #[inline]
     pub fn add_agent<'b>(self, id: &AgencyId, agent: impl Into<AgentRef<'b>>) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "agents"])?.body(&agent.into())?.done()
     }
@@ -166,7 +158,6 @@ impl CreateAgency<'_> {
     /// # Errors
     /// [`Conflict`](crate::ErrorKind::Conflict) if the name is taken; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn send(self) -> Result<Agency> {
         self.client.post(["agencies"])?.body(&self.body)?.one("agency")
     }
@@ -198,7 +189,6 @@ impl UpdateAgency<'_> {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not the agency's owner,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn send(self) -> Result<Agency> {
         self.client.patch(["agencies", self.id.as_str()])?.body(&self.body)?.one("agency")
     }

@@ -41,7 +41,6 @@ impl<'a> Agents<'a> {
     ///
     /// # Errors
     /// The kinds of [every call](crate::rest#errors).
-    #[inline]
     pub fn list(self) -> Result<List<AgentInfo>> {
         self.client.get(["agents"])?.list("agents")
     }
@@ -53,7 +52,6 @@ impl<'a> Agents<'a> {
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agent; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "verifyAgent")]
-    #[inline]
     pub fn verify(self, id: &AgentId) -> Result<VerifiedAgent> {
         let call = self.client.post(["agents", id.as_str(), "verify"])?;
         // The agent is verified, even if the response cannot be read.
@@ -66,7 +64,6 @@ impl<'a> Agents<'a> {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are neither the agent's owner nor the agent itself,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agent; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn config(self, id: &AgentId) -> Result<AgentConfig> {
         self.client.get(["agents", id.as_str(), "config"])?.one("config")
     }
@@ -78,7 +75,6 @@ impl<'a> Agents<'a> {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are neither the agent's owner nor the agent itself,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agent; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn config_in(self, id: &AgentId, agency: &AgencyId) -> Result<AgentConfig> {
         let call = self.client.get(["agents", id.as_str(), "config"])?;
         call.query("agencyId", agency.as_str()).one("config")
@@ -103,7 +99,6 @@ impl<'a> Agents<'a> {
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agent or user; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "transferAgent")]
-    #[inline]
     pub fn transfer<'b>(self, id: &AgentId, to: impl Into<NewOwner<'b>>) -> Result<()> {
         self.client.post(["agents", id.as_str(), "transfer"])?.body(&to.into())?.done()
     }
@@ -114,7 +109,6 @@ impl<'a> Agents<'a> {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not the agent's owner,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agent; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn delete(self, id: &AgentId) -> Result<()> {
         self.client.delete(["agents", id.as_str()])?.done()
     }
@@ -205,7 +199,6 @@ impl CreateAgent<'_> {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name does not have 2 to 24 characters; otherwise the kinds of
     /// [every call](crate::rest#errors).
-    #[inline]
     pub fn send(self) -> Result<CreatedAgent> {
         check::agent_name(self.body.text("name").unwrap_or_default())?;
         self.client.post(["agents"])?.body(&self.body)?.read(answer::read)
@@ -327,7 +320,6 @@ impl UpdateConfig<'_> {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not the agent's owner,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agent; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn send(self) -> Result<()> {
         self.client.patch(["agents", self.id.as_str(), "config"])?.body(&self.body)?.done()
     }

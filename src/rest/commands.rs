@@ -43,7 +43,6 @@ impl<'a> Commands<'a> {
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "listCustomCommands")]
-    #[inline]
     pub fn list(self) -> Result<List<CustomCommand>> {
         self.client.get(["custom-commands", self.agency.as_str(), "commands"])?.list("commands")
     }
@@ -70,7 +69,6 @@ impl<'a> Commands<'a> {
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such command; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "deleteCustomCommand")]
-    #[inline]
     pub fn delete(self, id: &CommandId) -> Result<()> {
         self.client.delete(self.path(id))?.done()
     }
@@ -82,7 +80,6 @@ impl<'a> Commands<'a> {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency's commands,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such command; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn hook_key(self, id: &CommandId) -> Result<HookKey> {
         let call = self.client.post(self.key_path(id))?;
         Ok(call.read(answer::read::<KeyReply>)?.hook_key)
@@ -94,7 +91,6 @@ impl<'a> Commands<'a> {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency's commands,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such command; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn revoke_hook_key(self, id: &CommandId) -> Result<()> {
         self.client.delete(self.key_path(id))?.done()
     }
@@ -171,7 +167,6 @@ impl CreateCommand<'_> {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name contains a slash, or no letter or digit; otherwise the kinds
     /// of [every call](crate::rest#errors).
-    #[inline]
     pub fn send(self) -> Result<CreatedCommand> {
         check::command_name(self.body.text("name").unwrap_or_default())?;
         let Commands { client, agency } = self.commands;
@@ -204,7 +199,6 @@ impl UpdateCommand<'_> {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name contains a slash, or no letter or digit; otherwise the kinds
     /// of [every call](crate::rest#errors).
-    #[inline]
     pub fn send(self) -> Result<CustomCommand> {
         self.body.text("name").map_or(Ok(()), check::command_name)?;
         self.commands.client.patch(self.commands.path(&self.id))?.body(&self.body)?.one("command")

@@ -74,7 +74,6 @@ impl<'a> DeployHook<'a> {
     /// [`Invalid`](crate::ErrorKind::Invalid) if the slug has characters other than `a` to `z`, digits and `-`, the
     /// code is larger than 64 KB, or the hook has no command. [`Forbidden`](crate::ErrorKind::Forbidden) if you may not
     /// install hooks in the agency. [`Conflict`](crate::ErrorKind::Conflict) if another user owns the slug.
-    #[inline]
     pub fn send(self) -> Result<DeployedHook> {
         check::slug(self.body.text("slug").unwrap_or_default())?;
         check::code(self.body.text("code").unwrap_or_default())?;

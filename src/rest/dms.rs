@@ -30,7 +30,6 @@ impl<'a> Dms<'a> {
     ///
     /// # Errors
     /// The kinds of [every call](crate::rest#errors).
-    #[inline]
     pub fn list(self) -> Result<List<Conversation>> {
         self.client.get(["dm"])?.list("conversations")
     }
@@ -41,7 +40,6 @@ impl<'a> Dms<'a> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn open(self, user: &UserId) -> Result<AgencyId> {
         let opened: OpenedConversation = self.client.post(["dm", user.as_str()])?.one("conversation")?;
         Ok(opened.agency_id)
@@ -57,7 +55,6 @@ impl<'a> Dms<'a> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such conversation; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn hide(self, id: &AgencyId) -> Result<()> {
         self.client.delete(["dm", id.as_str()])?.done()
     }
@@ -67,7 +64,6 @@ impl<'a> Dms<'a> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such conversation; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn purge_for_good(self, id: &AgencyId) -> Result<()> {
         self.client.post(["dm", id.as_str(), "purge"])?.done()
     }

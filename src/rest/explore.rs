@@ -62,7 +62,6 @@ impl<'a> Explore<'a> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user.
     #[doc(alias = "getWalletAddress")]
-    #[inline]
     pub fn wallet(self, username: &str) -> Result<WalletAddress> {
         let username = username.strip_prefix('@').unwrap_or(username).to_lowercase();
         self.client.get(["explore", "wallet", &username])?.one("wallet")
@@ -73,7 +72,6 @@ impl<'a> Explore<'a> {
     /// # Errors
     /// The kinds of [every call](crate::rest#errors).
     #[doc(alias = "getCapabilities")]
-    #[inline]
     pub fn capabilities(self) -> Result<Capabilities> {
         self.client.get(["explore", "capabilities"])?.one("capabilities")
     }
@@ -82,7 +80,6 @@ impl<'a> Explore<'a> {
     ///
     /// # Errors
     /// The kinds of [every call](crate::rest#errors).
-    #[inline]
     pub fn commands(self) -> Result<List<PlatformCommand>> {
         self.client.get(["commands"])?.list("commands")
     }

@@ -65,7 +65,6 @@ impl HookClientBuilder {
     ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if a setting is not usable.
-    #[inline]
     pub fn build(self, key: HookKey) -> Result<HookClient> {
         Ok(HookClient(Client::with(self.config.http()?, Credentials::Hook(key))))
     }
@@ -76,7 +75,6 @@ impl HookClient {
     ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if `CRUSTOCEAN_API_URL` is not usable or no TLS feature is compiled in.
-    #[inline]
     pub fn new(key: HookKey) -> Result<Self> {
         Self::builder().build(key)
     }
@@ -91,7 +89,6 @@ impl HookClient {
     /// # Errors
     /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if the key is wrong or was revoked; otherwise the kinds of
     /// [every call](crate::rest#errors).
-    #[inline]
     pub fn agencies(&self) -> Result<List<Agency>> {
         self.0.get(["hooks", "agencies"])?.list("agencies")
     }
@@ -100,7 +97,6 @@ impl HookClient {
     ///
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if the hook is not installed in the agency.
-    #[inline]
     pub fn members(&self, agency: &AgencyId) -> Result<List<Member>> {
         self.0.get(["hooks", "agencies", agency.as_str(), "members"])?.list("members")
     }
@@ -111,7 +107,6 @@ impl HookClient {
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if the hook is not installed in the agency,
     /// [`Invalid`](crate::ErrorKind::Invalid) if the text is empty.
-    #[inline]
     pub fn post(&self, agency: &AgencyId, content: &str) -> Result<Option<MessageId>> {
         check_text(content)?;
         let body = Fields::default().with("agencyId", agency.as_str()).with("content", content);
@@ -125,7 +120,6 @@ impl HookClient {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such message, or if another sender posted it,
     /// [`Invalid`](crate::ErrorKind::Invalid) if the text is empty.
-    #[inline]
     pub fn edit(&self, message: &MessageId, content: &str) -> Result<()> {
         check_text(content)?;
         let body = Fields::default().with("content", content);

@@ -36,7 +36,6 @@ impl<'a> Hooks<'a> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook.
     #[doc(alias = "getHook")]
-    #[inline]
     pub fn by_id(self, id: &HookId) -> Result<Hook> {
         self.client.get(["hooks", "by-id", id.as_str()])?.one("hook")
     }
@@ -46,7 +45,6 @@ impl<'a> Hooks<'a> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook.
     #[doc(alias = "getHookBySlug")]
-    #[inline]
     pub fn by_slug(self, slug: &str) -> Result<Hook> {
         self.client.get(["hooks", "by-slug", slug])?.one("hook")
     }
@@ -64,7 +62,6 @@ impl<'a> Hooks<'a> {
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "rotateHookKey")]
-    #[inline]
     pub fn rotate_key(self, id: &HookId) -> Result<HookKey> {
         let call = self.client.post(["hooks", "by-id", id.as_str(), "rotate-key"])?;
         Ok(call.read(answer::read::<KeyReply>)?.hook_key)
@@ -78,7 +75,6 @@ impl<'a> Hooks<'a> {
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "revokeHookKey")]
-    #[inline]
     pub fn revoke_key_for_good(self, id: &HookId) -> Result<()> {
         self.client.delete(["hooks", "by-id", id.as_str(), "revoke-key"])?.done()
     }
@@ -88,7 +84,6 @@ impl<'a> Hooks<'a> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook.
     #[doc(alias = "getHookSource")]
-    #[inline]
     pub fn source(self, webhook_url: &str) -> Result<HookSource> {
         self.client.get(["hooks", "source"])?.query("webhook_url", webhook_url.to_owned()).one("source")
     }
@@ -106,7 +101,6 @@ impl<'a> Hooks<'a> {
     ///
     /// # Errors
     /// The kinds of [every call](crate::rest#errors).
-    #[inline]
     pub fn update_metadata(self, fields: &Map<String, Value>) -> Result<()> {
         self.client.patch(["hooks", "metadata"])?.body(fields)?.done()
     }
@@ -155,7 +149,6 @@ impl UpdateHook<'_> {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not the hook's creator,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn send(self) -> Result<Hook> {
         self.client.patch(["hooks", "by-id", self.id.as_str()])?.body(&self.body)?.one("hook")
     }
@@ -191,7 +184,6 @@ impl UpdateHookSource<'_> {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not the hook's creator,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn send(self) -> Result<HookSource> {
         self.client.patch(["hooks", "source"])?.body(&self.body)?.one("source")
     }

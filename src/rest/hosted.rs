@@ -20,7 +20,6 @@ impl HostedConfig {
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if the variable is not set; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn from_env(token: &AgentToken) -> Result<Self> {
         match env::var(VARIABLE) {
             Ok(url) if !url.trim().is_empty() => Client::builder().hosted_config(&url, token),
@@ -39,7 +38,6 @@ impl ClientBuilder {
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if the URL is not usable; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn hosted_config(mut self, url: &str, token: &AgentToken) -> Result<HostedConfig> {
         let (origin, path, query) = parts(url.trim())?;
         self.config.api_url = Some(origin.to_owned());

@@ -19,7 +19,6 @@ impl<'a> Agencies<'a> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) or [`Server`](crate::ErrorKind::Server) if the invite has expired or is
     /// used up; otherwise the kinds of [every call](crate::rest#errors).
-    #[inline]
     pub fn redeem_invite(self, code: &str) -> Result<AgencyId> {
         let body = Fields::default().with("code", code);
         let call = self.client.post(["agencies", "invite", "redeem"])?.body(&body)?;
@@ -31,7 +30,6 @@ impl<'a> Agencies<'a> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn skills(self, id: &AgencyId) -> Result<Skills> {
         self.client.get(["agencies", id.as_str(), "skills"])?.one("skills")
     }
@@ -43,7 +41,6 @@ impl<'a> Agencies<'a> {
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "installSkill")]
-    #[inline]
     pub fn install_skill(self, id: &AgencyId, name: &str) -> Result<()> {
         let body = Fields::default().with("skillName", name);
         self.client.post(["agencies", id.as_str(), "skills"])?.body(&body)?.done()
@@ -77,7 +74,6 @@ impl CreateInvite<'_> {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the time is not a whole number of minutes; otherwise the kinds of
     /// [every call](crate::rest#errors).
-    #[inline]
     pub fn send(self) -> Result<Invite> {
         let body = match self.expires {
             Some(time) => self.body.with("expires", spelled(time)?),

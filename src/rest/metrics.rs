@@ -20,7 +20,6 @@ impl Client {
     /// # Errors
     /// [`Unauthorized`](crate::ErrorKind::Unauthorized) or [`Forbidden`](crate::ErrorKind::Forbidden) if the key is
     /// missing or wrong; otherwise the kinds of [every call](crate::rest#errors).
-    #[inline]
     pub fn metrics(&self, key: Option<&MetricsKey>) -> Result<String> {
         let credential = key.map(|key| ("X-Metrics-Key", key.expose()));
         let request = Request { method: Method::Get, path: "/metrics", query: &[], credential, body: None };

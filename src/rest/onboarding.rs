@@ -48,7 +48,6 @@ impl<'a> Onboarding<'a> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if the code is unknown or has expired,
     /// [`Conflict`](crate::ErrorKind::Conflict) if the agent is already claimed.
-    #[inline]
     pub fn claim_lookup(self, code: &ClaimCode) -> Result<ClaimableAgent> {
         self.client.get(["agents", "claim", code.expose()])?.one("agent")
     }
@@ -60,7 +59,6 @@ impl<'a> Onboarding<'a> {
     /// [`NotFound`](crate::ErrorKind::NotFound) if the code is unknown or has expired,
     /// [`Conflict`](crate::ErrorKind::Conflict) if the agent is already claimed; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn claim(self, code: &ClaimCode, email: &str) -> Result<PendingClaim> {
         let body = Fields::default().with("claimCode", code.expose()).with("email", email);
         self.client.post(["agents", "claim"])?.body(&body)?.one("claim")
@@ -132,7 +130,6 @@ impl Bootstrap<'_> {
     /// [`Invalid`](crate::ErrorKind::Invalid) if a name or the password breaks a rule (see [`Client::register`]; an
     /// agent's name has 2 to 24 characters), [`Unauthorized`](crate::ErrorKind::Unauthorized) if the user exists with
     /// another password, [`RateLimited`](crate::ErrorKind::RateLimited) after 10 attempts in a minute.
-    #[inline]
     pub fn send(self) -> Result<Bootstrapped> {
         check::username(self.body.text("username").unwrap_or_default())?;
         check::password(self.body.text("password").unwrap_or_default())?;
@@ -168,7 +165,6 @@ impl RegisterAgent<'_> {
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name does not have 2 to 24 characters,
     /// [`RateLimited`](crate::ErrorKind::RateLimited) after 10 attempts in a minute; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn send(self) -> Result<RegisteredAgent> {
         check::agent_name(self.body.text("name").unwrap_or_default())?;
         let call = self.client.post(["agents", "register"])?.body(&self.body)?;

@@ -33,7 +33,6 @@ impl<'a> Runs<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such run, or if you may not read it.
-    #[inline]
     pub fn get(self, id: &RunId) -> Result<RunRecord> {
         self.client.get(["runs", id.as_str()])?.read(|json| {
             let Transcript { transcript } = answer::one(json, "run")?;

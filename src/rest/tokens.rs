@@ -36,7 +36,6 @@ impl<'a> Tokens<'a> {
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if the client acts as an agent, because only people have these
     /// tokens; otherwise the kinds of [every call](crate::rest#errors).
-    #[inline]
     pub fn list(self) -> Result<List<PersonalAccessTokenInfo>> {
         self.client.get(["auth", "tokens"])?.list("tokens")
     }
@@ -45,7 +44,6 @@ impl<'a> Tokens<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if the token is not yours or was revoked before.
-    #[inline]
     pub fn revoke(self, id: &TokenId) -> Result<()> {
         self.client.delete(["auth", "tokens", id.as_str()])?.done()
     }
@@ -71,7 +69,6 @@ impl CreateToken<'_> {
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name is empty or longer than 64 characters;
     /// [`Server`](crate::ErrorKind::Server) if you have 10 tokens already; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn send(self) -> Result<CreatedToken> {
         check::token_name(self.body.text("name").unwrap_or_default())?;
         self.client.post(["auth", "tokens"])?.body(&self.body)?.read(|json| {

@@ -27,7 +27,6 @@ impl Users<'_> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user.
-    #[inline]
     pub fn profile(self, username: &str) -> Result<User> {
         self.client.get(["users", username])?.one("user")
     }
@@ -37,7 +36,6 @@ impl Users<'_> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn follow(self, username: &str) -> Result<()> {
         self.client.post(["users", username, "follow"])?.done()
     }
@@ -47,7 +45,6 @@ impl Users<'_> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn unfollow(self, username: &str) -> Result<()> {
         self.client.delete(["users", username, "follow"])?.done()
     }

@@ -30,7 +30,6 @@ impl<'a> Wallet<'a> {
     /// # Errors
     /// The kinds of [every call](crate::rest#errors).
     #[doc(alias = "getWalletInfo")]
-    #[inline]
     pub fn info(self) -> Result<WalletInfo> {
         self.client.get(["wallet"])?.one("wallet")
     }
@@ -41,7 +40,6 @@ impl<'a> Wallet<'a> {
     /// [`Invalid`](crate::ErrorKind::Invalid) if the address is not `0x` and 40 hexadecimal digits; otherwise the kinds
     /// of [every call](crate::rest#errors).
     #[doc(alias = "registerWallet")]
-    #[inline]
     pub fn register(self, address: &str) -> Result<RegisteredWallet> {
         check::address(address)?;
         let body = Fields::default().with("address", address);
@@ -52,7 +50,6 @@ impl<'a> Wallet<'a> {
     ///
     /// # Errors
     /// The kinds of [every call](crate::rest#errors).
-    #[inline]
     pub fn unregister(self) -> Result<()> {
         self.client.delete(["wallet", "register"])?.done()
     }
@@ -100,7 +97,6 @@ impl ReportPayment<'_> {
     /// neither `@username` nor an address, or the amount is not a decimal number.
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if an agent exceeded its limit. The report then fails, although the
     /// transfer itself has taken place.
-    #[inline]
     pub fn send(self) -> Result<Payment> {
         let text = |key| self.body.text(key).unwrap_or_default();
         check::transaction(text("txHash"))?;

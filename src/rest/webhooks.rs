@@ -40,7 +40,6 @@ impl Client {
     /// # Errors
     /// The kinds of [every call](crate::rest#errors).
     #[doc(alias = "listWebhookEventTypes")]
-    #[inline]
     pub fn webhook_event_types(&self) -> Result<List<WebhookEventType>> {
         self.get(["webhook-subscriptions", "meta", "events"])?.read(webhook::event_types)
     }
@@ -54,7 +53,6 @@ impl<'a> Webhooks<'a> {
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "listWebhookSubscriptions")]
-    #[inline]
     pub fn list(self) -> Result<List<Subscription>> {
         self.client.get(["webhook-subscriptions", self.agency.as_str()])?.list("subscriptions")
     }
@@ -84,7 +82,6 @@ impl<'a> Webhooks<'a> {
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such subscription; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "deleteWebhookSubscription")]
-    #[inline]
     pub fn delete(self, id: &SubscriptionId) -> Result<()> {
         self.client.delete(["webhook-subscriptions", self.agency.as_str(), id.as_str()])?.done()
     }
@@ -148,7 +145,6 @@ impl CreateSubscription<'_> {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn send(self) -> Result<Subscription> {
         let Webhooks { client, agency } = self.webhooks;
         client.post(["webhook-subscriptions", agency.as_str()])?.body(&self.body)?.one("subscription")
@@ -172,7 +168,6 @@ impl UpdateSubscription<'_> {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such subscription; otherwise the kinds of [every
     /// call](crate::rest#errors).
-    #[inline]
     pub fn send(self) -> Result<Subscription> {
         let Webhooks { client, agency } = self.webhooks;
         let call = client.patch(["webhook-subscriptions", agency.as_str(), self.id.as_str()])?;

@@ -56,8 +56,6 @@ macro_rules! lenient {
     };
     (@read [$($usual:ident)?] $name:ident $(, |$value:ident| $then:expr)? $(, or_text $text:expr)?) => {
         impl $name {
-            // Compiled in the programs that decode this type: `benches/run footprint`.
-            #[inline]
             fn read_json(json: &str) -> Result<Self, $crate::model::serde_helpers::ReadError> {
                 $(if let Some(text) = $crate::model::serde_helpers::string_in(json) {
                     let from_text: fn(String) -> $name = $text;

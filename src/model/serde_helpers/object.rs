@@ -166,8 +166,6 @@ impl<'de> MapAccess<'de> for Fields<'de, '_> {
         seed.deserialize(number).map(Some)
     }
 
-    // Compiled once for each type of a field, not for each field: `benches/run footprint`.
-    #[inline(never)]
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ReadError> {
         let value = seed.deserialize(self.value().unwrap_or(Lenient { json: "null" }))?;
         self.odd.reading.set(None);

@@ -1,11 +1,13 @@
 //! A response: its head, and its decompressed body.
 
+use std::io::Read as _;
 use std::time::Duration;
 
+use flate2::bufread::MultiGzDecoder;
 use ureq_proto::http::Response;
 use ureq_proto::http::header::{self, HeaderMap, HeaderName};
 
-use super::{gzip, retry_after};
+use super::retry_after;
 use crate::error::{Error, Result};
 
 /// The largest body, compressed or not.
@@ -124,14 +126,15 @@ impl Answer {
 
 /// Decompresses gzip. For an error response, decompresses as much as possible.
 fn unpacked(body: &[u8], wanted: bool) -> Result<Vec<u8>> {
-    // Limits the decompressed size, so that a small response cannot use all memory.
     let limit = if wanted { MAX_BODY } else { MAX_ERROR_BODY };
     let mut whole = Vec::new();
-    match gzip::unpack(body, limit, &mut whole) {
-        Err(gzip::Failure::NotGzip) if wanted => {
-            Err(Error::protocol("the server's answer is not proper gzip"))
+    // Limits the decompressed size, so that a small response cannot use all memory.
+    let read = MultiGzDecoder::new(body).take(limit as u64 + 1).read_to_end(&mut whole);
+    match read {
+        Err(error) if wanted => {
+            Err(Error::protocol("the server's answer is not proper gzip").with_source(error))
         }
-        Err(gzip::Failure::TooLarge) if wanted => Err(too_large()),
+        Ok(_) if wanted && whole.len() > limit => Err(too_large()),
         _ => Ok(whole),
     }
 }

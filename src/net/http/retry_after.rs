@@ -2,23 +2,22 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::date;
-
 /// The longest wait that is returned. A longer wait is not useful.
 pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long to wait, in whole seconds, rounded up, at most 24 hours. A time that is past or negative is zero. `None`
 /// if the text is neither a number nor a date.
 ///
-/// `sent` is the `Date` of the same response, so both times are from the server's clock. This machine's clock may be
+/// `date` is the `Date` of the same response, so both times are from the server's clock. This machine's clock may be
 /// wrong.
-pub(super) fn parse(text: &str, sent: Option<&str>) -> Option<Duration> {
+pub(super) fn parse(text: &str, date: Option<&str>) -> Option<Duration> {
     let text = text.trim();
     if let Some(wait) = seconds(text) {
         return Some(wait);
     }
-    let moment = date::parse(text)?;
-    let now = sent.and_then(date::parse).unwrap_or_else(SystemTime::now);
+    let moment = httpdate::parse_http_date(text).ok()?;
+    let now =
+        date.and_then(|date| httpdate::parse_http_date(date.trim()).ok()).unwrap_or_else(SystemTime::now);
     let wait = moment.duration_since(now).unwrap_or_default();
     let whole = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
     Some(Duration::from_secs(whole).min(LONGEST))
