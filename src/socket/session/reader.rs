@@ -240,8 +240,8 @@ pub(crate) enum Waited {
 }
 
 impl Session {
-    /// Waits for an item to [take](crate::socket::session::queue::ReadyItems::take), at most until `until`. If `has_some` returns true, another source has
-    /// something for the consumer, and the result is [`Waited::Nothing`].
+    /// Waits for an item to [take](crate::socket::session::queue::ReadyItems::take), at most until `until`. If
+    /// `has_some` returns true, another source has something for the consumer, and the result is [`Waited::Nothing`].
     pub(crate) fn wait_for_items(&self, until: Option<Instant>, has_some: &dyn Fn() -> bool) -> Waited {
         if !self.shared.ready.is_empty() {
             return Waited::Items;
