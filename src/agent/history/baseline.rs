@@ -5,6 +5,7 @@ use crate::agent::history::delivery::{Delivery, Source};
 use crate::agent::history::fetch;
 use crate::agent::history::room::Room;
 use crate::agent::history::state::{State, cannot_be_read};
+use crate::agent::history::unreadable::Reported;
 use crate::model::{AgencyId, UserId};
 use crate::rest::Client;
 use crate::socket::Session;
@@ -46,7 +47,7 @@ impl Delivery {
         known.cursor.dm = dm;
         known.cursor.begin_after(&page.messages, page.is_whole);
         let from_before = known.cursor.unreadable(&page.messages, None, &Lookback::default());
-        known.cursor.note_reported(&from_before);
+        known.cursor.note_reported(Reported::from(&*from_before));
         if let Some(memory) = &self.shared.memory {
             memory.begin(room, &page.messages, page.is_whole, dm);
         }
@@ -98,7 +99,7 @@ impl Delivery {
                 let mut state = self.lock();
                 let Some(room) = state.rooms.get_mut(room) else { return false };
                 let mut unreadable = room.cursor.unreadable(&page.messages, None, &Lookback::default());
-                room.cursor.note_reported(&unreadable);
+                room.cursor.note_reported(Reported::from(&*unreadable));
                 unreadable.retain(|element| element.place <= unheard);
                 unreadable.len()
             };

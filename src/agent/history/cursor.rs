@@ -378,25 +378,17 @@ impl Cursor {
                     && lookback.unsure_from.is_none_or(|from| time <= from)
             })
         };
-        let mut found = unreadable::on_page(page, above, &self.hasher);
-        for element in &found {
-            if self.reported.contains(element) {
-                // Also stores the marks from this page, so that later pages with these neighbours match the element.
-                self.reported.insert(element);
-            }
-        }
-        found.retain(|element| {
+        let mut new = self.reported.find_new(unreadable::on_page(page, above, &self.hasher));
+        new.retain(|element| {
             let heard = element.id.as_ref().is_some_and(|id| self.has_heard(id));
-            !heard && !is_old(element) && !self.reported.contains(element)
+            !heard && !is_old(element)
         });
-        found
+        new
     }
 
     /// Notes that the elements were reported, or need no report.
-    pub(crate) fn note_reported<'a>(&mut self, elements: impl IntoIterator<Item = &'a Unreadable>) {
-        for element in elements {
-            self.reported.insert(element);
-        }
+    pub(crate) fn note_reported(&mut self, elements: Reported) {
+        self.reported.append(elements);
     }
 
     /// Returns the missed and edited messages of a page of the history, newest first.

@@ -158,8 +158,8 @@ impl Fill<'_> {
         let mut limit = FIRST_PAGE;
         let mut pages: Vec<Page> = Vec::new();
         let (mut count, mut kept, mut unsure) = (0, 0, 0);
-        // Pages can overlap, so `found` prevents counting an element twice.
-        let (mut unreadable, mut found, mut elements) = (0, Reported::default(), Vec::new());
+        // Pages can overlap, so `reported` prevents counting an element twice.
+        let (mut unreadable, mut reported) = (0, Reported::default());
         // A page without a readable message does not tell where the next page starts. The helper then requests a
         // larger page, once.
         let mut widened = false;
@@ -181,8 +181,9 @@ impl Fill<'_> {
             let (length, bytes) = (page.len(), page.iter().map(size_of_message).sum::<usize>());
             let above = walk.directly_before_page().cloned();
             let new = self.delivery.unreadable(self.job, &page, above.as_ref(), lookback)?;
-            unreadable += new.iter().filter(|element| found.insert(element)).count();
-            elements.extend(new);
+            let new = reported.find_new(new);
+            unreadable += new.len();
+            reported.append(Reported::from(&*new));
             let Some(new) = walk.take(page) else { break nothing_readable };
             let oldest = new.last().map(|message| message.id.clone());
             let (missed, progress) = self.delivery.classify_page(self.job, new, lookback)?;
@@ -213,7 +214,7 @@ impl Fill<'_> {
             limit = u32::try_from(fits).unwrap_or(PAGE).clamp(1, PAGE);
             walk.resized();
         };
-        self.delivery.note_reported(self.job, &elements)?;
+        self.delivery.note_reported(self.job, reported)?;
         let unreadable = (unreadable > 0).then(|| cannot_be_read(unreadable));
         let blind = (cut_off && unreadable.is_some()).then(|| {
             let text = "a whole page of the room's history cannot be read: messages before it may be missing";

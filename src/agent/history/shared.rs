@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::agent::history::cursor::{Lookback, Progress};
 use crate::agent::history::state::{BUDGET, GapClosed, Job, State};
-use crate::agent::history::unreadable::Unreadable;
+use crate::agent::history::unreadable::{Reported, Unreadable};
 use crate::agent::memory::Memory;
 use crate::deadline;
 use crate::error::{Error, Result};
@@ -80,7 +80,7 @@ impl Shared {
     }
 
     /// Notes that the elements are about to be reported.
-    pub(super) fn note_reported(&self, job: &Job, elements: &[Unreadable]) -> Result<(), GapClosed> {
+    pub(super) fn note_reported(&self, job: &Job, elements: Reported) -> Result<(), GapClosed> {
         self.lock().room_with_gap(&job.room, job.gap)?.cursor.note_reported(elements);
         Ok(())
     }

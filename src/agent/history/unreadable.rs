@@ -1,12 +1,15 @@
 //! Tracks the elements of a history that cannot be decoded, and which of them were reported.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::hash::BuildHasher;
 
 use crate::model::{List, Message, MessageId};
 
-/// The number of marks that are remembered. An element has one or two marks.
-const MOST: usize = 4096;
+/// The number of elements that are remembered.
+const MOST: usize = 2048;
+
+/// How many messages on each side of an element are looked at.
+const NEAREST: usize = 32;
 
 /// An element of a page that cannot be decoded.
 #[derive(Debug)]
@@ -14,10 +17,12 @@ pub(crate) struct Unreadable {
     pub(crate) id: Option<MessageId>,
     /// The number of messages on the page that are newer than the element.
     pub(crate) place: usize,
-    /// Hashes that identify the element on other pages. With an id: the hash of the id. Without an id: one hash of
-    /// the text with the next newer message, and one of the text with the next older message. One of these messages
-    /// can be on another page.
-    marks: Vec<u64>,
+    /// The hash of the id, or of the text if the element has no id.
+    key: u64,
+    /// The hashes of the ids of the messages around an element without an id, the nearest first. Other elements can
+    /// have the same text, so the place in the history identifies the element.
+    newer: Vec<u64>,
+    older: Vec<u64>,
 }
 
 /// Returns the elements of a page, newest first, that cannot be decoded. `above`: the message directly before the
@@ -27,60 +32,104 @@ pub(super) fn on_page(
     above: Option<&MessageId>,
     hasher: &impl BuildHasher,
 ) -> Vec<Unreadable> {
-    let skipped = page.skipped_elements();
-    let mark = |at: usize| {
-        let Some(element) = skipped.get(at) else { return Vec::new() };
-        if let Some(id) = &element.id {
-            return vec![hasher.hash_one(id)];
+    let hash = |id: &MessageId| hasher.hash_one(id);
+    let mut found: Vec<Unreadable> = Vec::new();
+    for element in page.skipped_elements() {
+        let place = element.place;
+        let id = element.id.as_deref().map(MessageId::from);
+        if id.is_some() && found.iter().any(|other| other.id == id) {
+            continue;
         }
-        // Elements with the same text in one place are numbered, so that each has its own mark.
-        let alike = |others: &[_]| others.iter().filter(|other| *other == element).count();
-        let newer = match element.place.checked_sub(1) {
-            Some(place) => page.get(place).map(|newer| &newer.id),
-            None => above,
+        let (key, newer, older) = match &id {
+            Some(id) => (hash(id), Vec::new(), Vec::new()),
+            None => {
+                let ids = || page.iter().map(|message| &message.id);
+                let newer = ids().take(place).rev().chain(above).take(NEAREST).map(hash).collect();
+                let older = ids().skip(place).take(NEAREST).map(hash).collect();
+                (hasher.hash_one(element.digest), newer, older)
+            }
         };
-        let newer = newer.map(|newer| ("newer", newer, alike(skipped.get(..at).unwrap_or_default())));
-        let older = page.get(element.place);
-        let older = older.map(|older| ("older", &older.id, alike(skipped.get(at + 1..).unwrap_or_default())));
-        let marks: Vec<u64> = [newer, older]
-            .into_iter()
-            .flatten()
-            .map(|neighbour| hasher.hash_one((neighbour, element.digest)))
-            .collect();
-        if marks.is_empty() { vec![hasher.hash_one(element.digest)] } else { marks }
-    };
-    let unreadable = skipped.iter().enumerate().map(|(at, element)| Unreadable {
-        id: element.id.as_deref().map(MessageId::from),
-        place: element.place,
-        marks: mark(at),
-    });
-    unreadable.collect()
+        found.push(Unreadable { id, place, key, newer, older });
+    }
+    found
 }
 
 /// The unreadable elements that were reported, or that are older than the join.
 #[derive(Debug, Default)]
 pub(crate) struct Reported {
     /// Oldest first.
-    marks: VecDeque<u64>,
+    elements: VecDeque<Known>,
+}
+
+/// An element that is known.
+#[derive(Debug)]
+struct Known {
+    key: u64,
+    /// The message directly before the element, and the one directly behind it, where the element was seen last. One
+    /// of them can be on another page.
+    newer: Option<u64>,
+    older: Option<u64>,
+}
+
+impl Known {
+    /// Returns how far the element is from a former neighbour, in messages, if it is `seen`. In a history that is
+    /// sorted by several clocks, messages can be inserted on both sides of an element.
+    fn distance(&self, seen: &Unreadable) -> Option<usize> {
+        if self.key != seen.key {
+            return None;
+        }
+        let has_neighbours = self.newer.is_some() || self.older.is_some();
+        if !has_neighbours && seen.newer.is_empty() && seen.older.is_empty() {
+            return Some(0);
+        }
+        let newer = seen.newer.iter().position(|id| Some(*id) == self.newer);
+        let older = seen.older.iter().position(|id| Some(*id) == self.older);
+        newer.into_iter().chain(older).min()
+    }
+}
+
+impl From<&Unreadable> for Known {
+    fn from(seen: &Unreadable) -> Self {
+        Known { key: seen.key, newer: seen.newer.first().copied(), older: seen.older.first().copied() }
+    }
+}
+
+impl From<&[Unreadable]> for Reported {
+    fn from(elements: &[Unreadable]) -> Self {
+        Reported { elements: elements.iter().map(Known::from).collect() }
+    }
 }
 
 impl Reported {
-    /// Notes an element. Returns whether the element is new.
-    pub(crate) fn insert(&mut self, unreadable: &Unreadable) -> bool {
-        let is_new = !self.contains(unreadable);
-        for mark in &unreadable.marks {
-            if !self.marks.contains(mark) {
-                self.marks.push_back(*mark);
+    /// Returns the elements of a page that are not known. Updates the known ones, so that later pages with their
+    /// present neighbours match them. A known element matches one element of the page, the nearest one.
+    pub(crate) fn find_new(&mut self, page: Vec<Unreadable>) -> Vec<Unreadable> {
+        let mut pairs = Vec::new();
+        for (at, seen) in page.iter().enumerate() {
+            let known = self.elements.iter().enumerate();
+            pairs.extend(known.filter_map(|(number, known)| Some((known.distance(seen)?, at, number))));
+        }
+        pairs.sort_unstable();
+        let mut page: Vec<_> = page.into_iter().map(Some).collect();
+        let mut matched = HashSet::new();
+        for (_, at, number) in pairs {
+            if matched.contains(&number) {
+                continue;
+            }
+            let Some(seen) = page.get_mut(at).and_then(Option::take) else { continue };
+            matched.insert(number);
+            if let Some(known) = self.elements.get_mut(number) {
+                let now = Known::from(&seen);
+                (known.newer, known.older) = (now.newer.or(known.newer), now.older.or(known.older));
             }
         }
-        while self.marks.len() > MOST {
-            self.marks.pop_front();
-        }
-        is_new
+        page.into_iter().flatten().collect()
     }
 
-    pub(crate) fn contains(&self, unreadable: &Unreadable) -> bool {
-        unreadable.marks.iter().any(|mark| self.marks.contains(mark))
+    pub(crate) fn append(&mut self, other: Reported) {
+        self.elements.extend(other.elements);
+        let surplus = self.elements.len().saturating_sub(MOST);
+        self.elements.drain(..surplus);
     }
 }
 
@@ -90,17 +139,29 @@ mod tests {
 
     use super::*;
 
-    /// Builds a page. In `names`, `m…` is a message, `id:…` is an element with only an id, and anything else is raw
+    /// Builds a page. In `names`, `m…` and `x…` are messages, `id:…` is an element with only an id, and anything else is raw
     /// JSON.
     fn page(names: &[&str]) -> List<Message> {
         let elements = names.iter().map(|name| match name.strip_prefix("id:") {
             Some(id) => format!(r#"{{"id":"{id}"}}"#),
-            None if name.starts_with('m') => {
+            None if name.starts_with(['m', 'x']) => {
                 format!(r#"{{"id":"{name}","agency_id":"a","content":"","created_at":"x"}}"#)
             }
             None => (*name).to_owned(),
         });
         List::read(&format!("[{}]", elements.collect::<Vec<_>>().join(","))).unwrap()
+    }
+
+    /// Reports the elements of a page that are new, and returns their number.
+    fn report(
+        reported: &mut Reported,
+        page: &List<Message>,
+        above: Option<&MessageId>,
+        hasher: &RandomState,
+    ) -> usize {
+        let new = reported.find_new(on_page(page, above, hasher));
+        reported.append(Reported::from(&*new));
+        new.len()
     }
 
     #[test]
@@ -112,24 +173,30 @@ mod tests {
             (&["null", "m1"], &["null", "null", "m1"], 1),
             (&["{}", "null", "m1"], &["7", "{}", "null", "m1"], 1),
             (&["null", "m1"], &["null", "m2", "null", "m1"], 1),
+            // Messages of a slower clock were inserted on both sides.
+            (&["m2", "null", "m1"], &["m2", "m4", "null", "m3", "m1"], 0),
+            (&["m2", "null", "m1"], &["m2", "m4", "null", "m3", "null", "m1"], 1),
+            (&["m2", "null", "m1"], &["null", "m5", "m2", "m4", "null", "m3", "m1"], 1),
+            (&["m3", "null", "m2", "null", "m1"], &["m3", "x4", "null", "x5", "m2", "null", "m1"], 0),
+            // Elements of another text do not count.
+            (&["m2", "null", "m1"], &["m2", "m4", "{}", "m3", "m1"], 1),
             // The element is at the end or at the start of a page.
             (&["m2", "null", "m1"], &["m2", "null"], 0),
             (&["m2", "null", "m1"], &["null", "m1", "m0"], 0),
             // The page has no other element.
             (&["null"], &["null"], 0),
+            (&["null", "null"], &["null", "null", "null"], 1),
             // The id identifies the element at any place.
             (&["id:x", "m1"], &["m3", "id:x", "m2"], 0),
             (&["id:x", "m1"], &["id:y", "m1"], 1),
+            (&["id:x"], &["id:x", "m1", "id:x"], 0),
         ] {
             let hasher = RandomState::new();
             let mut reported = Reported::default();
-            for element in on_page(&page(first), None, &hasher) {
-                assert!(reported.insert(&element), "{first:?}");
-            }
-            let again = on_page(&page(then), None, &hasher);
-            let count = again.iter().filter(|element| reported.insert(element)).count();
-            assert_eq!(count, new, "{first:?}, then {then:?}");
-            assert!(again.iter().all(|element| reported.contains(element)));
+            let count = on_page(&page(first), None, &hasher).len();
+            assert_eq!(report(&mut reported, &page(first), None, &hasher), count, "{first:?}");
+            assert_eq!(report(&mut reported, &page(then), None, &hasher), new, "{first:?}, then {then:?}");
+            assert_eq!(report(&mut reported, &page(then), None, &hasher), 0, "{first:?}, twice {then:?}");
         }
     }
 
@@ -140,10 +207,10 @@ mod tests {
         // The request for the next page contains the id of the last message.
         let above = MessageId::from("m2");
         let (first, next) = (page(&["m3", "m2", "null"]), page(&["null", "m1"]));
-        assert!(reported.insert(&on_page(&first, None, &hasher)[0]));
-        assert!(!reported.insert(&on_page(&next, Some(&above), &hasher)[0]));
-        // `insert` adds all marks of the element, also if the element is known.
-        assert!(!reported.insert(&on_page(&next, None, &hasher)[0]));
+        assert_eq!(report(&mut reported, &first, None, &hasher), 1);
+        assert_eq!(report(&mut reported, &next, Some(&above), &hasher), 0);
+        // The older neighbour was noted, although the element was known.
+        assert_eq!(report(&mut reported, &next, None, &hasher), 0);
     }
 
     #[test]
@@ -161,9 +228,8 @@ mod tests {
         let hasher = RandomState::new();
         let mut reported = Reported::default();
         for n in 0..3 * MOST {
-            let element = on_page(&page(&[&format!("id:{n}")]), None, &hasher);
-            assert!(reported.insert(&element[0]));
+            assert_eq!(report(&mut reported, &page(&[&format!("id:{n}")]), None, &hasher), 1);
         }
-        assert_eq!(reported.marks.len(), MOST);
+        assert_eq!(reported.elements.len(), MOST);
     }
 }
