@@ -104,6 +104,15 @@ pub fn survives(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> Vec<Event
 
 /// A failing handshake. Returns the error of the first connect, and the reason of a later failed attempt.
 pub fn refused(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> (Error, String) {
+    // Longer than the attack takes on a busy machine.
+    refused_within(Duration::from_secs(20), attack)
+}
+
+/// Like [`refused`], with a time limit for the handshake.
+pub fn refused_within(
+    limit: Duration,
+    attack: impl Fn(&mut Conn) + Send + Sync + 'static,
+) -> (Error, String) {
     let server = ScriptedServer::start_before_upgrade(move |conn| match conn.index {
         0 | 2 => attack(conn),
         1 => {
@@ -119,7 +128,7 @@ pub fn refused(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> (Error, St
         }
     });
     let connect = || {
-        let builder = Agent::builder().api_url(server.url()).handshake_timeout(Duration::from_millis(1500));
+        let builder = Agent::builder().api_url(server.url()).handshake_timeout(limit);
         builder.connect("sk_x".parse().unwrap())
     };
     let started = Instant::now();

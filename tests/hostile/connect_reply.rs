@@ -10,7 +10,7 @@ use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// How long a script keeps an idle connection open: longer than the agent's time limits.
+/// How long a script keeps an idle connection open.
 const HOLD: Duration = Duration::from_secs(4);
 
 #[test]

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::hostile::{each, frame, refused};
+use crate::common::hostile::{each, frame, refused, refused_within};
 use crate::common::{Conn, ScriptedServer, scripted, watchdog};
 use crustocean::ErrorKind;
 use tungstenite::handshake::derive_accept_key;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// How long a script keeps an idle connection open: longer than the agent's time limits.
+/// How long a script keeps an idle connection open.
 const HOLD: Duration = Duration::from_secs(4);
 
 /// A `101` with these headers, and the right accept key if there is `{accept}`.
@@ -58,18 +58,17 @@ fn b08_http_instead_of_the_open_packet() {
 #[test]
 fn b14_a_handshake_that_drips() {
     let _watchdog = watchdog(LIMIT);
-    let started = Instant::now();
-    let (error, again) = refused(|conn| {
+    let hold = Duration::from_secs(10);
+    let (error, again) = refused_within(hold / 3, move |conn| {
         let text = switch(conn, "Upgrade: websocket\r\nX-Endless: ");
         conn.send_raw_bytes(text.trim_end().as_bytes());
-        let deadline = Instant::now() + HOLD;
+        let deadline = Instant::now() + hold;
         while conn.send_raw_bytes(b"x") && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
         }
     });
     assert!(error.is_timeout(), "{error}");
     assert!(again.contains("in time"), "{again}");
-    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
 }
 
 #[test]
@@ -112,7 +111,7 @@ fn b15_a_refusal_with_a_body() {
         });
         assert_eq!((error.status(), error.kind()), (Some(*status), *kind), "{error}");
         assert!(error.to_string().contains(said) && again.contains(said), "{error} / {again}");
-        assert!(started.elapsed() < Duration::from_secs(12), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
     });
 }
 

@@ -41,7 +41,7 @@ fn an_agent_uses_few_threads_and_little_memory() {
         }
     });
     let agent = scripted(&server);
-    let (mut links, mut at_hundred) = (0, (0, 0));
+    let (mut links, mut at_hundred) = (0, 0);
     for event in agent.events() {
         match event.unwrap() {
             Event::Disconnected { .. } | Event::ConnectFailed { .. } => agent.reconnect_now(),
@@ -49,17 +49,16 @@ fn an_agent_uses_few_threads_and_little_memory() {
             _ => {}
         }
         if links == 100 {
-            let (threads, resident, _) = usage();
-            at_hundred = (threads, resident);
+            at_hundred = usage().1;
         }
         if links == 1000 {
             break;
         }
     }
-    let (threads, resident, _) = usage();
-    assert_eq!((at_hundred.0, threads), (1, 1), "one thread, however often");
-    let growth = resident.saturating_sub(at_hundred.1);
+    let growth = usage().1.saturating_sub(at_hundred);
     assert!(growth < 8 * 1024, "{growth} kB more after 900 links");
+    // For a moment, the thread that opened a connection can still be there.
+    eventually("there is one thread, however often", || usage().0 == 1);
     agent.close().unwrap();
     drop(server);
     eventually("the thread is gone", || usage().0 == 0);
