@@ -9,7 +9,7 @@ use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(50);
 
 pub(crate) struct Answer {
     pub(crate) status: u16,
