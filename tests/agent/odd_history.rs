@@ -1,6 +1,7 @@
 //! An undecodable message in a history loses only itself. The others on its page arrive, and the gap is reported as not
 //! completely filled, once.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::common::{
@@ -70,10 +71,14 @@ fn histories() -> [Value; 4] {
     ]
 }
 
-#[test]
-fn an_unreadable_message_is_reported_once() {
-    static LOSSES: AtomicUsize = AtomicUsize::new(0);
-    let _watchdog = watchdog(SOON * 5);
+/// Loses the connection once for each message of `last`. `history` is the room's history, from the number of losses.
+/// Returns what is reported as missing before each of these messages, or an empty text.
+fn reports_before(
+    last: &[&str],
+    history: impl Fn(usize, &Request) -> Value + Send + Sync + 'static,
+) -> Vec<String> {
+    let losses = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&losses);
     let server = ScriptedServer::start(move |conn| {
         conn.handshake();
         conn.accept_join();
@@ -81,21 +86,17 @@ fn an_unreadable_message_is_reported_once() {
             conn.send_event("message", message("m1", 1));
         }
         conn.recv(SOON);
-        LOSSES.fetch_add(1, Ordering::SeqCst);
+        counted.fetch_add(1, Ordering::SeqCst);
     });
     server.on("GET", "/api/agencies/ag-1/messages", move |request| {
-        let losses = LOSSES.load(Ordering::SeqCst);
-        if losses == 0 || request.query.contains("before") {
-            return Response::json(200, json!([]));
-        }
-        Response::json(200, histories()[(losses - 1).min(3)].clone())
+        Response::json(200, history(losses.load(Ordering::SeqCst), request))
     });
     let agent = scripted(&server);
     agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     let events = agent.events();
     wait_for_message(&events, "m1");
     let mut reports = Vec::new();
-    for last in ["m3", "m4", "m5", "m6"] {
+    for last in last {
         agent.send("now it breaks").unwrap();
         let mut reported = None;
         // A report comes before the messages.
@@ -103,14 +104,23 @@ fn an_unreadable_message_is_reported_once() {
             match event {
                 Event::Disconnected { .. } | Event::ConnectFailed { .. } => agent.reconnect_now(),
                 Event::GapNotFilled { error, .. } => reported = Some(error.to_string()),
-                Event::Message(message) if message.id == last => return Some(()),
+                Event::Message(message) if message.id == *last => return Some(()),
                 _ => {}
             }
             None
         });
-        reports.push(reported);
+        reports.push(reported.unwrap_or_default());
     }
-    let told: Vec<_> = reports.iter().map(|report| report.as_deref().unwrap_or("")).collect();
+    reports
+}
+
+#[test]
+fn an_unreadable_message_is_reported_once() {
+    let _watchdog = watchdog(SOON * 5);
+    let told = reports_before(&["m3", "m4", "m5", "m6"], |losses, request| match losses.checked_sub(1) {
+        Some(loss) if !request.query.contains("before") => histories()[loss.min(3)].clone(),
+        _ => json!([]),
+    });
     assert!(
         told[0].contains("2 messages")
             && told[1].is_empty()
@@ -118,6 +128,27 @@ fn an_unreadable_message_is_reported_once() {
             && told[3].is_empty(),
         "{told:?}"
     );
+}
+
+/// It was the newest of the history, so its older neighbour is the only one known, and that one is on the next page.
+#[test]
+fn an_unreadable_message_at_the_end_of_a_page_is_reported_once() {
+    let _watchdog = watchdog(SOON * 5);
+    let told = reports_before(&["m2", "m26"], |losses, request| {
+        let is_second_page = request.query.contains("before");
+        match losses {
+            0 => json!([]),
+            1 if is_second_page => json!([]),
+            1 => json!([null, message("m2", 2), message("m1", 1)]),
+            _ if is_second_page => json!([message("m3", 3), null, message("m2", 2), message("m1", 1)]),
+            _ => {
+                assert!(request.query.contains("limit=25"), "{}", request.query);
+                let newest = (3..=26).rev().map(|number| message(&format!("m{number}"), number));
+                newest.chain([Value::Null]).collect()
+            }
+        }
+    });
+    assert!(told[0].contains("1 message") && told[1].is_empty(), "{told:?}");
 }
 
 /// A page without one readable message does not say where the next page starts.

@@ -180,11 +180,16 @@ impl Fill<'_> {
             }
             let (length, bytes) = (page.len(), page.iter().map(size_of_message).sum::<usize>());
             let above = walk.directly_before_page().cloned();
-            let new = self.delivery.unreadable(self.job, &page, above.as_ref(), lookback)?;
-            let new = reported.find_new(new);
-            unreadable += new.len();
-            reported.append(Reported::from(&*new));
-            let Some(new) = walk.take(page) else { break nothing_readable };
+            let mut new = self.delivery.unreadable(self.job, &page, above.as_ref(), lookback)?;
+            // The next page, if there is one, shows the elements at the end of this page with both neighbours.
+            let is_last = length + page.skipped() < limit.min(fetch::FIRST_PAGE) as usize;
+            let at_end = new.iter().position(|element| element.place == length && !is_last);
+            let at_end = new.split_off(at_end.unwrap_or(new.len()));
+            unreadable += reported.insert(new);
+            let Some(new) = walk.take(page) else {
+                unreadable += reported.insert(at_end);
+                break nothing_readable;
+            };
             let oldest = new.last().map(|message| message.id.clone());
             let (missed, progress) = self.delivery.classify_page(self.job, new, lookback)?;
             unsure += progress.unsure;

@@ -126,6 +126,13 @@ impl Reported {
         page.into_iter().flatten().collect()
     }
 
+    /// Adds the elements that are new. Returns their number.
+    pub(crate) fn insert(&mut self, elements: Vec<Unreadable>) -> usize {
+        let new = self.find_new(elements);
+        self.append(Reported::from(&*new));
+        new.len()
+    }
+
     pub(crate) fn append(&mut self, other: Reported) {
         self.elements.extend(other.elements);
         let surplus = self.elements.len().saturating_sub(MOST);
@@ -150,18 +157,6 @@ mod tests {
             None => (*name).to_owned(),
         });
         List::read(&format!("[{}]", elements.collect::<Vec<_>>().join(","))).unwrap()
-    }
-
-    /// Reports the elements of a page that are new, and returns their number.
-    fn report(
-        reported: &mut Reported,
-        page: &List<Message>,
-        above: Option<&MessageId>,
-        hasher: &RandomState,
-    ) -> usize {
-        let new = reported.find_new(on_page(page, above, hasher));
-        reported.append(Reported::from(&*new));
-        new.len()
     }
 
     #[test]
@@ -194,9 +189,9 @@ mod tests {
             let hasher = RandomState::new();
             let mut reported = Reported::default();
             let count = on_page(&page(first), None, &hasher).len();
-            assert_eq!(report(&mut reported, &page(first), None, &hasher), count, "{first:?}");
-            assert_eq!(report(&mut reported, &page(then), None, &hasher), new, "{first:?}, then {then:?}");
-            assert_eq!(report(&mut reported, &page(then), None, &hasher), 0, "{first:?}, twice {then:?}");
+            assert_eq!(reported.insert(on_page(&page(first), None, &hasher)), count, "{first:?}");
+            assert_eq!(reported.insert(on_page(&page(then), None, &hasher)), new, "{first:?}, then {then:?}");
+            assert_eq!(reported.insert(on_page(&page(then), None, &hasher)), 0, "{first:?}, twice {then:?}");
         }
     }
 
@@ -207,10 +202,10 @@ mod tests {
         // The request for the next page contains the id of the last message.
         let above = MessageId::from("m2");
         let (first, next) = (page(&["m3", "m2", "null"]), page(&["null", "m1"]));
-        assert_eq!(report(&mut reported, &first, None, &hasher), 1);
-        assert_eq!(report(&mut reported, &next, Some(&above), &hasher), 0);
+        assert_eq!(reported.insert(on_page(&first, None, &hasher)), 1);
+        assert_eq!(reported.insert(on_page(&next, Some(&above), &hasher)), 0);
         // The older neighbour was noted, although the element was known.
-        assert_eq!(report(&mut reported, &next, None, &hasher), 0);
+        assert_eq!(reported.insert(on_page(&next, None, &hasher)), 0);
     }
 
     #[test]
@@ -228,7 +223,7 @@ mod tests {
         let hasher = RandomState::new();
         let mut reported = Reported::default();
         for n in 0..3 * MOST {
-            assert_eq!(report(&mut reported, &page(&[&format!("id:{n}")]), None, &hasher), 1);
+            assert_eq!(reported.insert(on_page(&page(&[&format!("id:{n}")]), None, &hasher)), 1);
         }
         assert_eq!(reported.elements.len(), MOST);
     }
