@@ -151,6 +151,22 @@ fn an_unreadable_message_at_the_end_of_a_page_is_reported_once() {
     assert!(told[0].contains("1 message") && told[1].is_empty(), "{told:?}");
 }
 
+/// The pages before it are requested by id and by time, and contain nothing else.
+#[test]
+fn an_unreadable_message_at_the_start_of_a_history_is_reported_once() {
+    let _watchdog = watchdog(SOON * 5);
+    let told = reports_before(&["m26"], |losses, request| {
+        let newest = (2..=26).rev().map(|number| message(&format!("m{number}"), number));
+        match losses {
+            0 => json!([]),
+            _ if request.query.contains(".001") => json!([message("m2", 2), null]),
+            _ if request.query.contains("before") => json!([null]),
+            _ => newest.collect(),
+        }
+    });
+    assert!(told[0].contains("1 message "), "{told:?}");
+}
+
 /// A page without one readable message does not say where the next page starts.
 #[test]
 fn behind_a_page_of_unreadable_messages_the_others_are_heard() {
