@@ -60,9 +60,9 @@ impl Walk {
         self.before.as_ref()
     }
 
-    /// The last message before the next page. `None` if the next page contains that message again.
+    /// The last message before the next page, if the next page is requested by id.
     pub(crate) fn directly_before_page(&self) -> Option<&MessageId> {
-        self.last.as_ref().filter(|_| self.cursor != Cursor::JustAfter)
+        self.last.as_ref().filter(|_| self.cursor == Cursor::Id)
     }
 
     /// How many messages could not be decoded so far.

@@ -72,15 +72,16 @@ struct Known {
 }
 
 impl Known {
-    /// Returns how far the element is from a former neighbour, in messages, if it is `seen`. In a history that is
+    /// Returns how far the element is from a former neighbour, in messages, if it can be `seen`. In a history that is
     /// sorted by several clocks, messages can be inserted on both sides of an element.
     fn distance(&self, seen: &Unreadable) -> Option<usize> {
         if self.key != seen.key {
             return None;
         }
-        let has_neighbours = self.newer.is_some() || self.older.is_some();
-        if !has_neighbours && seen.newer.is_empty() && seen.older.is_empty() {
-            return Some(0);
+        if seen.newer.is_empty() && seen.older.is_empty() {
+            // The page does not tell the place of the element: for example, a page that was requested by time from a
+            // history that is out of order.
+            return Some(NEAREST);
         }
         let newer = seen.newer.iter().position(|id| Some(*id) == self.newer);
         let older = seen.older.iter().position(|id| Some(*id) == self.older);
@@ -181,6 +182,8 @@ mod tests {
             // The page has no other element.
             (&["null"], &["null"], 0),
             (&["null", "null"], &["null", "null", "null"], 1),
+            (&["m2", "null", "m1", "null"], &["null"], 0),
+            (&["m2", "null", "m1"], &["null", "null"], 1),
             // The id identifies the element at any place.
             (&["id:x", "m1"], &["m3", "id:x", "m2"], 0),
             (&["id:x", "m1"], &["id:y", "m1"], 1),
