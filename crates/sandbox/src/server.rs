@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
@@ -23,7 +24,7 @@ use crate::realtime::{deliver, disconnect, namespace};
 use crate::routes::{access, guard, metrics};
 use crate::store::journal::Journal;
 use crate::suspended::Suspended;
-use crate::{control, demo, routes};
+use crate::{control, demo, ids, routes};
 
 /// The size limit of an incoming message, which is the Node server's default.
 const MAX_PAYLOAD: u64 = 1_000_000;
@@ -138,9 +139,30 @@ fn new_runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()
 }
 
+/// The ports of sandboxes without a wanted port. Systems give other ports to outgoing connections: Linux from 32,768,
+/// most others from 49,152. So no connection takes the port of a suspended sandbox, which gets its port again.
+const PORTS: Range<u16> = 20_000..27_000;
+
+/// How many ports of [`PORTS`] are tried.
+const MOST_TRIES: usize = 50;
+
+/// Listens on this port, or on any free port if it is 0.
+async fn listen(host: IpAddr, port: u16) -> io::Result<TcpListener> {
+    for _ in 0..MOST_TRIES {
+        if port != 0 {
+            break;
+        }
+        let random = PORTS.start + u16::from_be_bytes(ids::random()) % (PORTS.end - PORTS.start);
+        if let Ok(listener) = TcpListener::bind((host, random)).await {
+            return Ok(listener);
+        }
+    }
+    TcpListener::bind((host, port)).await
+}
+
 fn prepare(config: &Config) -> io::Result<(Runtime, std::net::TcpListener, SocketAddr)> {
     let runtime = new_runtime()?;
-    let listener = runtime.block_on(TcpListener::bind((config.host, config.port)))?.into_std()?;
+    let listener = runtime.block_on(listen(config.host, config.port))?.into_std()?;
     let address = listener.local_addr()?;
     Ok((runtime, listener, address))
 }

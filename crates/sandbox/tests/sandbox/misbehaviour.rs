@@ -109,7 +109,7 @@ fn stopping_frees_the_port_at_once() {
     let start = Instant::now();
     sandbox.stop();
     sandbox.stop();
-    assert!(start.elapsed() < Duration::from_secs(1));
+    assert!(start.elapsed() < Duration::from_secs(5));
     assert_eq!(socket.packet(), None);
     // The records still exist, and the port is free.
     assert!(sandbox.wait_for_event("join-agency", PATIENCE).is_some());
