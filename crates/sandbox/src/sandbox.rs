@@ -413,7 +413,7 @@ impl Builder {
         Ok(self)
     }
 
-    /// Sets the port. Defaults to 0, which means any free port.
+    /// Sets the port. Defaults to 0, which means a free port: one from 20,000 to 26,999, where possible.
     pub fn port(mut self, port: u16) -> Self {
         self.0.port = port;
         self
