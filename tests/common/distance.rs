@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Both sides are idle when nothing was sent while the delivering thread slept this often. Counted in turns of a thread and
 /// not in time: on a busy machine a thread that is about to send waits for its turn, as this one does.
-const IDLE: u32 = 100;
+const IDLE: u32 = 250;
 /// How long it sleeps each time.
 const TURN: Duration = Duration::from_millis(2);
 
