@@ -8,6 +8,10 @@ use crate::model::{List, Message, MessageId};
 /// The number of elements that are remembered.
 const MOST: usize = 2048;
 
+/// How many elements of a page are looked at. A page is requested with at most 100 elements, but a hostile server may
+/// send more.
+const MOST_ON_PAGE: usize = 256;
+
 /// How many messages on each side of an element are looked at.
 const NEAREST: usize = 32;
 
@@ -34,7 +38,7 @@ pub(super) fn on_page(
 ) -> Vec<Unreadable> {
     let hash = |id: &MessageId| hasher.hash_one(id);
     let mut found: Vec<Unreadable> = Vec::new();
-    for element in page.skipped_elements() {
+    for element in page.skipped_elements().iter().take(MOST_ON_PAGE) {
         let place = element.place;
         let id = element.id.as_deref().map(MessageId::from);
         if id.is_some() && found.iter().any(|other| other.id == id) {
@@ -219,6 +223,17 @@ mod tests {
             page.skipped_elements().iter().map(|element| (element.place, element.digest)).collect()
         };
         assert_eq!(places(&turned), places(&page(&["7", "m1", "null", "{}", "m0"])));
+    }
+
+    #[test]
+    fn what_is_looked_at_is_bounded() {
+        let hasher = RandomState::new();
+        let mut reported = Reported::default();
+        let many = page(&["null"; 100_000]);
+        for _ in 0..2 {
+            reported.insert(on_page(&many, None, &hasher));
+            assert_eq!(reported.elements.len(), MOST_ON_PAGE);
+        }
     }
 
     #[test]
