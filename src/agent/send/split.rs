@@ -105,7 +105,7 @@ impl Window<'_, '_> {
             // Inside code, blank lines and indentation matter.
             let (end, next) = match after(self.fence, piece) {
                 Some(_) => (end - usize::from(piece.ends_with('\r')), end + 1),
-                None => (piece.trim_end().len(), end),
+                None => (trimmed_end(piece), end),
             };
             return Cut { end, next, at_line: true };
         }
@@ -113,7 +113,7 @@ impl Window<'_, '_> {
         let piece = self.rest.get(..at).unwrap_or(self.rest);
         let end = match after(self.fence, piece) {
             Some(_) => at,
-            None => piece.trim_end().len(),
+            None => trimmed_end(piece),
         };
         Cut { end, next: at, at_line: false }
     }
@@ -121,7 +121,7 @@ impl Window<'_, '_> {
     /// Whether a part may start with the first word at or after this position of the rest.
     fn word_may_begin(&mut self, at: usize) -> bool {
         let word = self.words.next(self.start + at);
-        !self.words.slash_follows(word) && is_boundary(self.rest, word - self.start)
+        !self.words.slash_follows(word)
     }
 
     /// The end of the best line to split after: preferably before a blank line and outside of code.
@@ -187,6 +187,13 @@ fn is_boundary(text: &str, at: usize) -> bool {
         && GraphemeCursor::new(at, text.len(), true).is_boundary(text, 0).unwrap_or(true)
 }
 
+/// The length of a piece without the white space at its end. White space that belongs to the visible character before it
+/// stays.
+fn trimmed_end(piece: &str) -> usize {
+    let end = piece.trim_end().len();
+    (end..piece.len()).find(|at| is_boundary(piece, *at)).unwrap_or(piece.len())
+}
+
 /// Whether the platform runs this text as a command instead of showing it.
 pub(crate) fn is_command(text: &str) -> bool {
     let name = text.trim_start_matches(is_trimmed).strip_prefix('/');
@@ -209,9 +216,14 @@ impl<'t> Words<'t> {
         Words { text, run: 0..0, trimmed: 0..0 }
     }
 
-    /// The first position at or after `at` that is not white space; the end of the text if there is none.
+    /// The first position at or after `at` that is not white space; the end of the text if there is none. White space with
+    /// a combining mark is a visible character.
     fn next(&mut self, at: usize) -> usize {
-        skip(self.text, &mut self.run, at, char::is_whitespace)
+        let end = skip(self.text, &mut self.run, at, char::is_whitespace);
+        let last = self.text.get(at..end).and_then(|blank| blank.char_indices().next_back());
+        let Some(last) = last.map(|(last, _)| at + last) else { return end };
+        let marked = self.text.get(last..).is_some_and(|rest| !is_boundary(rest, end - last));
+        if marked { last } else { end }
     }
 
     /// Whether a server that trims the text from this position would find a slash first.

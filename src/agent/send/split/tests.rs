@@ -196,6 +196,9 @@ fn token() -> impl Strategy<Value = String> {
         1 => Just("\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}".to_owned()),
         1 => Just("\u{1f1e9}\u{1f1ea}\u{1f1eb}\u{1f1f7}".to_owned()),
         1 => "(e\u{301}|\u{1f44d}\u{1f3fd}|\u{2764}\u{fe0f}|\u{4e2d}|\u{915}\u{94d}\u{937}){1,30}",
+        // Marks that join the white space before them, and characters that join the white space after them.
+        1 => "[\u{301}\u{cc6}\u{200d}]",
+        1 => "[\u{600}\u{110bd}]",
         1 => "\\PC{1,10}",
     ]
 }
@@ -224,6 +227,21 @@ proptest! {
             prop_assert!(n == 0 || !is_command(&shown), "{shown:?}");
         }
         prop_assert!(text[end..].trim().chars().all(|c| matches!(c, '`' | '~')));
+    }
+
+    /// A mark joins the white space before it, and some characters join the white space after them.
+    #[test]
+    fn white_space_with_marks_stays_whole(
+        pieces in proptest::collection::vec(("(```|~~~|)", "\n[a-z ]{60,190}", "[\u{600}\u{110bd}]?", "(\n```\n|\n~~~\n|\n|)", "[ \u{3000}]{0,90}", "[\u{301}\u{cc6}\u{200d}]?"), 2..8),
+        limit in 200usize..300,
+    ) {
+        let text: String = pieces.into_iter().flat_map(|(a, b, c, d, e, f)| [a, b, c, d, e, f]).collect();
+        let text = text.trim();
+        for part in split(text, limit) {
+            prop_assert!(shown(text, &part).chars().count() <= limit);
+            prop_assert!(is_boundary(text, part.range.start), "starts within a character: {:?}", part.range);
+            prop_assert!(is_boundary(text, part.range.end), "ends within a character: {:?}", part.range);
+        }
     }
 
     #[test]
