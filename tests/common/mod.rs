@@ -31,7 +31,7 @@ pub use faulty_proxy::{FaultyProxy, Random};
 pub use holding_proxy::HoldingProxy;
 pub use http::{Request, Response};
 pub use poller::PollServer;
-pub use programs::PROGRAMS;
+pub use programs::{PROGRAMS, cargo};
 pub use promptly::promptly;
 pub use proxy::{Protocol, ProxyBehaviour, TestProxy};
 pub use scripted::{Conn, Received, ScriptedServer};

@@ -7,10 +7,22 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
+/// Cargo, without what it sets for a running test: build scripts read these variables, and would run again here and once
+/// more in the next `cargo test`.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let about = name.to_str().and_then(|name| name.strip_prefix("CARGO_")).unwrap_or_default();
+        if ["MANIFEST_", "PKG_", "CRATE_", "BIN_"].iter().any(|part| about.starts_with(part)) {
+            cargo.env_remove(&name);
+        }
+    }
+    cargo
+}
+
 /// Builds the examples with this test's profile. `cargo test` has built them already, but a single test program has not.
 pub static PROGRAMS: LazyLock<HashMap<String, PathBuf>> = LazyLock::new(|| {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
+    let mut build = cargo();
     build.args(["build", "--examples", "--message-format=json-render-diagnostics", "--quiet"]);
     build.args((!cfg!(debug_assertions)).then_some("--release"));
     build.current_dir(env!("CARGO_MANIFEST_DIR")).stderr(Stdio::inherit());

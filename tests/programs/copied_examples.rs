@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
-use crate::common::watchdog;
+use crate::common::{cargo, watchdog};
 
 /// The first build may take long.
 const LIMIT: Duration = Duration::from_secs(900);
@@ -93,8 +92,7 @@ fn every_example_compiles_in_a_project_of_its_own() {
     // Uses the same versions as this repository.
     fs::copy(root.join("Cargo.lock"), workspace.join("Cargo.lock")).unwrap();
 
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut check = Command::new(cargo);
+    let mut check = cargo();
     check.args(["check", "--offline", "--quiet", "--workspace"]).current_dir(&workspace);
     // Shares the build of this repository.
     check.env("CARGO_TARGET_DIR", target.parent().unwrap());
