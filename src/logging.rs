@@ -31,4 +31,14 @@ macro_rules! warning {
     };
 }
 
-pub(crate) use {debug, info, warning as warn};
+#[cfg_attr(
+    not(feature = "receiver"),
+    allow(unused_macros, reason = "only a webhook has an error of its own")
+)]
+macro_rules! error {
+    ($($text:tt)+) => {
+        $crate::logging::write(log::Level::Error, module_path!(), format_args!($($text)+))
+    };
+}
+
+pub(crate) use {debug, error, info, warning as warn};

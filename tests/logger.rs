@@ -115,6 +115,36 @@ fn a_logger_that_panics_ends_nothing() {
     comes_back(PANICS);
 }
 
+/// The refusals are logged by the thread that accepts and by the one that answers.
+#[test]
+#[cfg(feature = "receiver")]
+fn a_logger_that_panics_stops_no_webhook() {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    let _watchdog = watchdog(LIMIT);
+    let _logger = logger(PANICS);
+    let secret: crustocean::webhook::WebhookSecret = "only we know".parse().unwrap();
+    let receiver = crustocean::webhook::Receiver::new().deliveries("/hook", secret, |_| ());
+    let server = receiver.max_connections(1).serve("127.0.0.1:0").unwrap();
+    let status = || {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        stream.write_all(b"POST /hook HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer.split(' ').nth(1).unwrap_or("nothing").to_owned()
+    };
+    assert_eq!(status(), "401", "without a signature");
+    let silent = TcpStream::connect(server.address()).unwrap();
+    eventually("one at a time", || status() == "503");
+    eventually("all records are there", || logged().iter().any(|(_, text)| text.contains("at once")));
+    drop(silent);
+    eventually("the next one is answered", || status() == "401");
+    server.stop().unwrap();
+    MODE.store(QUIET, Ordering::SeqCst);
+}
+
 #[test]
 fn a_logger_that_blocks_stops_no_heartbeat() {
     comes_back(BLOCKS);
@@ -190,4 +220,32 @@ fn a_payload_that_panics_ends_nothing() {
     agent.raw().emit("after", &1).unwrap();
     agent.close().unwrap();
     server.finish(SOON);
+}
+
+/// Only `logging` catches what a logger panics with.
+#[test]
+fn no_other_file_calls_the_logger() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = ["src", "crates/wallet/src", "crates/workers/src"].map(|part| root.join(part)).to_vec();
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            files += 1;
+            let text = std::fs::read_to_string(&path).unwrap();
+            let mut code = text.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+            let calls = |line: &str| {
+                ["error!", "warn!", "info!", "debug!", "trace!", "log!"]
+                    .iter()
+                    .any(|name| line.contains(&format!("log::{name}")))
+            };
+            let allowed = path.ends_with("logging.rs");
+            assert!(allowed || !code.any(calls), "{}: use the module logging", path.display());
+        }
+    }
+    assert!(files > 200, "{files}");
 }

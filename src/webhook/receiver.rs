@@ -311,7 +311,7 @@ impl Receiver {
         let signature = signature.unwrap_or_default();
         let answer = catch_unwind(AssertUnwindSafe(|| self.answer(path, &at_path, &signature, body)));
         answer.unwrap_or_else(|_| {
-            log::error!("the handler of the webhook {path} panicked");
+            crate::logging::error!("the handler of the webhook {path} panicked");
             Answer::error(500, "internal error")
         })
     }
@@ -375,7 +375,9 @@ impl Receiver {
             // The first request may still fail. Then the platform must send the delivery again.
             Begun::Pending => return Answer::error(503, "it is being handled").with("Retry-After", "5"),
             Begun::Stale => {
-                log::warn!("a delivery to {path} is too old, or from the future: check this machine's clock");
+                crate::logging::warn!(
+                    "a delivery to {path} is too old, or from the future: check this machine's clock"
+                );
                 return Answer::error(400, "the delivery is too old, or from the future");
             }
         }
@@ -388,7 +390,7 @@ impl Receiver {
                 Answer::empty(204)
             }
             Err(why) => {
-                log::warn!("a delivery to {path} was not handled: {why}");
+                crate::logging::warn!("a delivery to {path} was not handled: {why}");
                 Answer::error(500, "the delivery could not be handled")
             }
         }
@@ -437,11 +439,11 @@ fn verify(secret: Option<&WebhookSecret>, body: &[u8], signature: &str) -> Resul
 }
 
 fn refused(path: &str, error: &Error) -> Answer {
-    log::debug!("a request to the webhook {path} is refused: {error}");
+    crate::logging::debug!("a request to the webhook {path} is refused: {error}");
     match error.kind() {
         ErrorKind::Unauthorized => Answer::error(401, "the signature is missing or wrong"),
         ErrorKind::Config => {
-            log::error!("the webhook {path} cannot be served: {error}");
+            crate::logging::error!("the webhook {path} cannot be served: {error}");
             Answer::error(500, "internal error")
         }
         // The error contains no part of the body.

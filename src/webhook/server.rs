@@ -129,7 +129,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Err(error) = self.stop() {
-            log::warn!("{error}");
+            crate::logging::warn!("{error}");
         }
     }
 }
@@ -184,7 +184,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             Ok((stream, _)) => admit(stream, shared),
             // One connection failed, or the process has no free file descriptors at the moment.
             Err(error) => {
-                log::debug!("a webhook's connection cannot be accepted: {error}");
+                crate::logging::debug!("a webhook's connection cannot be accepted: {error}");
                 thread::sleep(Duration::from_millis(20));
             }
         }
@@ -198,7 +198,7 @@ fn admit(stream: TcpStream, shared: &Arc<Shared>) {
         let most = shared.receiver.max_connections;
         if state.connections >= most {
             drop(state);
-            log::warn!("more than {most} webhook requests at once: one is refused");
+            crate::logging::warn!("more than {most} webhook requests at once: one is refused");
             // The answer fits into the send buffer of a new connection, so the write does not block.
             let _ = stream.set_nonblocking(true);
             let busy = Answer::error(503, "too many requests at once");
@@ -212,11 +212,11 @@ fn admit(stream: TcpStream, shared: &Arc<Shared>) {
     let connection = Connection { shared: Arc::clone(shared), number };
     let spawned = thread::Builder::new().name("crustocean-webhook".to_owned()).spawn(move || {
         if let Err(error) = connection.serve(stream) {
-            log::debug!("a webhook's connection broke: {error}");
+            crate::logging::debug!("a webhook's connection broke: {error}");
         }
     });
     if let Err(error) = spawned {
-        log::warn!("a webhook cannot be handled: {error}");
+        crate::logging::warn!("a webhook cannot be handled: {error}");
     }
 }
 

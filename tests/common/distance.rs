@@ -35,6 +35,8 @@ struct State {
     under_way: Vec<Crossing>,
     /// How often the delivering thread slept since something was sent.
     turns: u32,
+    /// A step is measured. Between steps, bytes are delivered at once.
+    measured: bool,
     open: bool,
 }
 
@@ -52,7 +54,7 @@ impl Distance {
         let target = target.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let state = State { now: 0, under_way: Vec::new(), turns: 0, open: true };
+        let state = State { now: 0, under_way: Vec::new(), turns: 0, measured: false, open: true };
         let wire = Arc::new(Wire { state: Mutex::new(state) });
         let accepting = Arc::clone(&wire);
         thread::spawn(move || {
@@ -81,13 +83,17 @@ impl Distance {
     /// Runs `step`. Returns its result, and how many round trips it took.
     pub fn round_trips<T>(&self, step: impl FnOnce() -> T) -> (T, u64) {
         let before = self.settle();
+        self.wire.state().measured = true;
         let result = step();
-        let crossings = self.wire.state().now - before;
+        let mut state = self.wire.state();
+        state.measured = false;
+        let crossings = state.now - before;
+        drop(state);
         (result, crossings.div_ceil(2))
     }
 
     /// Waits until no bytes are on the way.
-    pub fn settle(&self) -> u64 {
+    fn settle(&self) -> u64 {
         loop {
             let state = self.wire.state();
             if state.under_way.is_empty() && state.turns > 2 * IDLE {
@@ -117,7 +123,8 @@ impl Wire {
         thread::sleep(TURN);
         let mut state = self.state();
         state.turns = state.turns.saturating_add(1);
-        if state.turns < IDLE || state.under_way.is_empty() {
+        let idle = !state.measured || state.turns >= IDLE;
+        if !idle || state.under_way.is_empty() {
             return state.open;
         }
         let next = state.under_way.iter().map(|crossing| crossing.arrives).min().unwrap_or(state.now);

@@ -63,7 +63,7 @@ fn an_agent_uses_few_threads_and_little_memory() {
     drop(server);
     eventually("the thread is gone", || usage().0 == 0);
 
-    // Idle: with a thread that waits for events, and without one.
+    // Idle: with a thread that waits for events, and without one. Both at once: the limit is that of one of them.
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
         conn.recv(Duration::from_secs(60));
@@ -71,9 +71,8 @@ fn an_agent_uses_few_threads_and_little_memory() {
     let agent = scripted(&server);
     let events = agent.events();
     let waiting = std::thread::spawn(move || events.filter(|event| event.is_err()).count());
-    idle("a loop that waits");
     let other = scripted(&server);
-    idle("an agent whose events nobody takes");
+    idle("a loop that waits, and an agent whose events nobody takes");
 
     // The server ends and refuses every connection from now on.
     drop(server);

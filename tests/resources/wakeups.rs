@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::common::{SOON, TRANSPORTS, TestSandbox, eventually, watchdog};
-use crustocean::Stop;
+use crustocean::{Agent, Error, Event, Stop};
 
 /// The name of the threads that wait.
 const WAITS: &str = "waits";
@@ -44,41 +44,62 @@ fn waits<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> thread
     thread::Builder::new().name(WAITS.to_owned()).spawn(work).unwrap()
 }
 
+/// An agent with a loop that waits and a call that waits.
+struct Waiting {
+    sandbox: TestSandbox,
+    stop: Stop,
+    agent: Agent,
+    heard: mpsc::Receiver<Event>,
+    consumer: thread::JoinHandle<()>,
+    call: thread::JoinHandle<Error>,
+}
+
+/// All transports at once: the limit is that of one of them.
 #[test]
 fn an_idle_agent_with_a_stop_does_not_wake_up() {
     let (_alone, _watchdog) = (crate::alone(), watchdog(Duration::from_secs(120)));
-    for &transport in TRANSPORTS {
+    let connected = TRANSPORTS.iter().map(|&transport| {
         let (sandbox, stop) = (TestSandbox::new(), Stop::new());
         let builder = sandbox.builder().transport(transport).stop(&stop);
         let agent = builder.connect(sandbox.agent_token("larry")).unwrap();
         agent.join("lobby").unwrap();
-        rests(&format!("{transport:?}, nobody waits"));
+        (sandbox, stop, agent)
+    });
+    let connected: Vec<_> = connected.collect();
+    rests("nobody waits");
 
-        let (heard, hears) = mpsc::channel();
+    let loops = connected.into_iter().map(|(sandbox, stop, agent)| {
+        let (hears, heard) = mpsc::channel();
         let events = agent.events();
-        let consumer = waits(move || {
-            for event in events {
-                heard.send(event.unwrap()).unwrap();
-            }
-        });
-        rests(&format!("{transport:?}, a loop"));
+        let consumer = waits(move || events.for_each(|event| hears.send(event.unwrap()).unwrap()));
+        (sandbox, stop, agent, heard, consumer)
+    });
+    let loops: Vec<_> = loops.collect();
+    rests("a loop");
+    let agents = loops.into_iter().map(|(sandbox, stop, agent, heard, consumer)| {
         let asking = agent.clone();
-        let asks = waits(move || asking.raw().call("question", &1, Duration::from_secs(3600)).unwrap_err());
-        rests(&format!("{transport:?}, a loop and a call"));
+        let call = waits(move || asking.raw().call("question", &1, Duration::from_secs(3600)).unwrap_err());
+        Waiting { sandbox, stop, agent, heard, consumer, call }
+    });
+    let agents: Vec<_> = agents.collect();
+    rests("a loop and a call");
 
-        // What comes after the rest is heard, and then it is quiet again.
-        while hears.try_recv().is_ok() {}
+    // What comes after the rest is heard, and then it is quiet again.
+    for waiting in &agents {
+        while waiting.heard.try_recv().is_ok() {}
         for number in 0..3 {
-            sandbox.alice_says(&format!("number {number}"));
-            let text = format!("{:?}", hears.recv_timeout(SOON).unwrap());
+            waiting.sandbox.alice_says(&format!("number {number}"));
+            let text = format!("{:?}", waiting.heard.recv_timeout(SOON).unwrap());
             assert!(text.contains(&format!("number {number}")), "{text}");
         }
-        rests(&format!("{transport:?}, after some events"));
+    }
+    rests("after some events");
 
-        stop.stop();
-        consumer.join().unwrap();
-        assert!(asks.join().unwrap().is_closed());
-        agent.close().unwrap();
+    for waiting in agents {
+        waiting.stop.stop();
+        waiting.consumer.join().unwrap();
+        assert!(waiting.call.join().unwrap().is_closed());
+        waiting.agent.close().unwrap();
     }
     eventually("all threads are gone", || sleeps() == 0);
 }

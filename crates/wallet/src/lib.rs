@@ -12,6 +12,7 @@ mod hex;
 mod http;
 mod keccak;
 mod key;
+mod logging;
 mod node;
 mod outbox;
 mod payment;

@@ -88,7 +88,7 @@ impl Rpc {
                 (Failure::NotDelivered(error) | Failure::Unclear(error), Some(pause))
                     if error.kind() != ErrorKind::Timeout =>
                 {
-                    log::debug!("{method}: {error}; once more in {pause:?}");
+                    crate::logging::record!(Debug, "{method}: {error}; once more in {pause:?}");
                     thread::sleep(*pause);
                 }
                 (failure, _) => return Err(failure.into_error()),

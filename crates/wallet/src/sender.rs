@@ -143,7 +143,7 @@ impl Sender {
                 data: quote.data.clone(),
             })?;
             let hash = version.hash;
-            log::debug!("{hash} has number {nonce}");
+            crate::logging::record!(Debug, "{hash} has number {nonce}");
             let trouble = match self.node.send(&version.raw) {
                 Accepted::Yes => None,
                 Accepted::Unclear(error) => Some(error),
@@ -156,7 +156,7 @@ impl Sender {
                     if tries == NONCE_TRIES {
                         return Err(error);
                     }
-                    log::debug!("number {nonce} is taken: somebody else uses this key");
+                    crate::logging::record!(Debug, "number {nonce} is taken: somebody else uses this key");
                     outbox.forget_next();
                     thread::sleep(NONCE_PAUSE * tries);
                     continue;
@@ -296,7 +296,7 @@ impl Sender {
         let last = self.outbox().versions(hash).and_then(|versions| versions.last().cloned());
         if let Some(version) = last {
             let answer = self.watched.send(&version.raw);
-            log::debug!("{} is sent again: {answer:?}", version.hash);
+            crate::logging::record!(Debug, "{} is sent again: {answer:?}", version.hash);
         }
     }
 

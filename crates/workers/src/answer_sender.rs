@@ -103,7 +103,11 @@ impl AnswerSender {
             match find_answer(&self.agent(term)?, room, question) {
                 Ok(found) => return Ok(found),
                 Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::NotFound) => {
-                    log::warn!("cannot check whether {} has an answer: {error}", question.id);
+                    crate::logging::record!(
+                        Warn,
+                        "cannot check whether {} has an answer: {error}",
+                        question.id
+                    );
                     return Ok(false);
                 }
                 Err(error) => {
@@ -163,7 +167,7 @@ impl AnswerSender {
         } else if !is_transient(error) {
             return Err(NotSent::Failed(format!("{what}: {error}")));
         }
-        log::warn!("{what}: {error}");
+        crate::logging::record!(Warn, "{what}: {error}");
         term.wait_for_end(error.retry_after().unwrap_or_else(|| backoff.next()));
         if term.should_continue() { Ok(()) } else { Err(NotSent::TermEnded) }
     }

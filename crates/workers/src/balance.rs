@@ -53,14 +53,17 @@ impl Balance<'_> {
                 if let Err(error) = &result
                     && error.is_retryable()
                 {
-                    log::warn!("waiting for Redis: {error}");
+                    crate::logging::record!(Warn, "waiting for Redis: {error}");
                     result = join_ended(&mut running);
                 }
                 stop.wait(tick);
             }
             // The other processes learn that their share has grown, and take the leases that are given up.
             if let Err(error) = self.register(&mut redis, Duration::ZERO) {
-                log::warn!("the other processes take over only after the term of this one: {error}");
+                crate::logging::record!(
+                    Warn,
+                    "the other processes take over only after the term of this one: {error}"
+                );
             }
             running.values().for_each(|running| running.end_handle.request_end());
             for (name, running) in running {
@@ -85,7 +88,7 @@ impl Balance<'_> {
         for (name, running) in
             running.iter_mut().filter(|(name, _)| leases.iter().all(|lease| lease.name() != *name))
         {
-            log::info!("{name} is no longer in the list");
+            crate::logging::record!(Info, "{name} is no longer in the list");
             running.request_end();
         }
         let rank = members.iter().position(|member| member == self.name).unwrap_or(0);

@@ -28,7 +28,7 @@ pub(crate) fn connect_with_retry(connect: &Connect, term: &Term, margin: Duratio
         match connect(Agent::builder().send_timeout(margin / 2)) {
             Ok(agent) => return Ok(Some(agent)),
             Err(error) if is_transient(&error) => {
-                log::warn!("cannot connect the agent: {error}");
+                crate::logging::record!(Warn, "cannot connect the agent: {error}");
                 term.wait_for_end(error.retry_after().unwrap_or_else(|| backoff.next()));
             }
             Err(error) => return Err(error.into()),

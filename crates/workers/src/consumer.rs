@@ -113,7 +113,7 @@ impl<'a> Consumer<'a> {
                 Ok(true) => backoff.reset(),
                 Ok(false) => return Ok(()),
                 Err(error) if error.is_retryable() => {
-                    log::warn!("waiting for Redis: {error}");
+                    crate::logging::record!(Warn, "waiting for Redis: {error}");
                     // If a reply was lost, its entry is pending now: read the pending entries again.
                     self.position = "0".to_owned();
                     std::thread::sleep(backoff.next().min(Duration::from_secs(1)));
@@ -189,7 +189,8 @@ impl<'a> Consumer<'a> {
             }
             Outcome::Failed(reason) if entry.delivery < self.policy.deliveries => {
                 let pause = self.policy.backoff.after(entry.delivery);
-                log::warn!(
+                crate::logging::record!(
+                    Warn,
                     "delivery {} of {} failed, again in {pause:?}: {reason}",
                     entry.delivery,
                     entry.id
@@ -197,7 +198,7 @@ impl<'a> Consumer<'a> {
                 self.parked.put_back(entry, Instant::now() + pause);
             }
             Outcome::Failed(reason) | Outcome::Hopeless(reason) => {
-                log::error!("{} becomes a dead letter: {reason}", entry.id);
+                crate::logging::record!(Error, "{} becomes a dead letter: {reason}", entry.id);
                 if let Err(error) = self.move_to_dead_letters(&entry, &reason) {
                     self.parked.put_back(entry, Instant::now() + self.policy.backoff.after(1));
                     return Err(error);

@@ -136,7 +136,7 @@ impl Intake {
             let term = term?;
             match self.serve(&term) {
                 Err(error) if error.is_retryable() || error.kind() == crate::ErrorKind::LeaseLost => {
-                    log::warn!("the intake starts again: {error}");
+                    crate::logging::record!(Warn, "the intake starts again: {error}");
                     term.release();
                     stop.wait(Duration::from_millis(100));
                 }

@@ -103,7 +103,7 @@ impl Lease {
                 Ok(Attempt::Taken(term)) => return Ok(Some(term)),
                 Ok(Attempt::Held(left)) => poll.min(left.max(Duration::from_millis(5))),
                 Err(error) if error.is_retryable() => {
-                    log::warn!("waiting for the lease {:?}: {error}", self.0.name);
+                    crate::logging::record!(Warn, "waiting for the lease {:?}: {error}", self.0.name);
                     poll
                 }
                 Err(error) => return Err(error),
@@ -173,7 +173,7 @@ impl Lease {
             }
             ["taken", fence, value] => {
                 let fence = fence.parse().map_err(|_| Error::unexpected())?;
-                log::info!("took the lease {:?}, number {fence}", self.0.name);
+                crate::logging::record!(Info, "took the lease {:?}, number {fence}", self.0.name);
                 let term = Term::begin(self.0.clone(), fence, value.to_owned(), asked)?;
                 Ok(Some(Attempt::Taken(term)))
             }

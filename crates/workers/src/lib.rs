@@ -12,6 +12,7 @@ mod error;
 mod intake;
 mod keys;
 mod lease;
+mod logging;
 mod moment;
 mod placement;
 mod status;

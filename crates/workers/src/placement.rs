@@ -99,7 +99,9 @@ impl Placement {
             let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
             while term.should_continue() {
                 match work(term, agent) {
-                    Err(error) if term.should_continue() => log::error!("{agent} ended: {error}"),
+                    Err(error) if term.should_continue() => {
+                        crate::logging::record!(Error, "{agent} ended: {error}")
+                    }
                     _ => {}
                 }
                 term.wait_for_end(backoff.next());

@@ -187,10 +187,12 @@ impl Workers {
                 Ok(Some(shards)) => return Ok(Some(shards.max(1))),
                 Ok(None) if !logged => {
                     logged = true;
-                    log::info!("waiting for an intake of {:?}", self.agent);
+                    crate::logging::record!(Info, "waiting for an intake of {:?}", self.agent);
                 }
                 Ok(None) => {}
-                Err(error) if error.is_retryable() => log::warn!("waiting for Redis: {error}"),
+                Err(error) if error.is_retryable() => {
+                    crate::logging::record!(Warn, "waiting for Redis: {error}")
+                }
                 Err(error) => return Err(error),
             }
             stop.wait(Duration::from_millis(100));

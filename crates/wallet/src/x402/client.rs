@@ -200,7 +200,7 @@ impl X402 {
         parts.uri = uri;
         parts.headers.insert(HeaderName::from_static(offer.version.header()), header);
         parts.extensions.insert(Paying);
-        log::debug!("paying {origin} {} USDC", offer.price);
+        crate::logging::record!(Debug, "paying {origin} {} USDC", offer.price);
         let answer = body::send(parts, body, |request| {
             let request = self.agent.configure_request(request);
             // A redirect is returned as the response: the payment is sent nowhere else.

@@ -84,7 +84,7 @@ impl Ledger {
             spent
         });
         if let Err(error) = released {
-            log::warn!("a payment that was not made still counts: {error}");
+            crate::logging::record!(Warn, "a payment that was not made still counts: {error}");
         }
     }
 

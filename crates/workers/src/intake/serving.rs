@@ -73,7 +73,10 @@ impl Serving<'_> {
                         self.catch_up()?;
                     }
                     Ok(Event::GapNotFilled { agency_id, error, .. }) => {
-                        log::warn!("reading {agency_id} again from its watermark: {error}");
+                        crate::logging::record!(
+                            Warn,
+                            "reading {agency_id} again from its watermark: {error}"
+                        );
                         self.write(&mut batch)?;
                         self.caught_up.remove(&agency_id);
                         self.catch_up()?;
@@ -156,7 +159,10 @@ impl Serving<'_> {
             }
             match (stored.get(done), rest.first()) {
                 (Some(Stored::Full), _) => {
-                    log::warn!("a shard is full: the intake waits until workers have answered");
+                    crate::logging::record!(
+                        Warn,
+                        "a shard is full: the intake waits until workers have answered"
+                    );
                     self.term.wait_for_end(full.next());
                     self.check()?;
                 }
@@ -178,7 +184,7 @@ impl Serving<'_> {
             self.check()?;
             match attempt(self) {
                 Err(error) if is_retryable(&error) => {
-                    log::warn!("the intake waits: {error}");
+                    crate::logging::record!(Warn, "the intake waits: {error}");
                     self.term.wait_for_end(backoff.next());
                 }
                 other => return other,
@@ -232,7 +238,7 @@ impl Serving<'_> {
         let missed = self.retry_while_held(|reader| reader.missed(room));
         let missed = match missed {
             Err(error) if is_unreadable_history(&error) => {
-                log::warn!("the history of {} cannot be read: {error}", room.id());
+                crate::logging::record!(Warn, "the history of {} cannot be read: {error}", room.id());
                 return Ok(());
             }
             other => other?,

@@ -14,7 +14,8 @@ pub(super) fn run(term: &TermState) {
             Next::Renew => {}
             Next::Release => {
                 if let Err(error) = term.give_up(&mut redis) {
-                    log::warn!(
+                    crate::logging::record!(
+                        Warn,
                         "cannot release the lease {:?}, so it ends by timeout: {error}",
                         term.config.name
                     );
@@ -29,7 +30,7 @@ pub(super) fn run(term: &TermState) {
             Ok(true) => term.renewed(asked),
             Ok(false) => term.end(TermEnd::Lost),
             Err(error) => {
-                log::warn!("cannot renew the lease {:?}: {error}", term.config.name);
+                crate::logging::record!(Warn, "cannot renew the lease {:?}: {error}", term.config.name);
                 term.pause(pause);
             }
         }

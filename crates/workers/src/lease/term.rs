@@ -107,7 +107,7 @@ impl Term {
         let agent = agent.clone();
         self.on_end(move |_| {
             if let Err(error) = agent.close() {
-                log::info!("closing the agent at the end of a term: {error}");
+                crate::logging::record!(Info, "closing the agent at the end of a term: {error}");
             }
         });
     }

@@ -134,13 +134,13 @@ impl TermState {
         };
         self.changed.notify_all();
         if end == TermEnd::Lost {
-            log::warn!("lost the lease {:?}, number {}", self.config.name, self.fence);
+            crate::logging::record!(Warn, "lost the lease {:?}, number {}", self.config.name, self.fence);
         }
         if !callbacks.is_empty() {
             let run = move || callbacks.into_iter().for_each(|act| act(end));
             // On a thread of its own, so that the caller does not wait for the callbacks.
             if let Err(error) = thread::Builder::new().name("lease-end".to_owned()).spawn(run) {
-                log::error!("cannot start a thread to end a term: {error}");
+                crate::logging::record!(Error, "cannot start a thread to end a term: {error}");
             }
         }
     }
