@@ -43,7 +43,8 @@ impl log::Log for Logger {
                 }
             }
             PANICS => panic!("a logger that panics"),
-            BLOCKS => std::thread::sleep(Duration::from_secs(4)),
+            // Longer than the interval and the timeout of the heartbeats together.
+            BLOCKS => std::thread::sleep(Duration::from_secs(3)),
             _ => {}
         }
     }
