@@ -118,7 +118,8 @@ fn parse(text: &str) -> Option<Instant> {
 
 /// The date this many days after 1970-01-01: the inverse of `days_since_epoch`, found by search.
 fn date_of(days: i64) -> (i64, i64, i64) {
-    let mut year = 1970 + days.div_euclid(366);
+    // A year that is not too late, before 1970 and after.
+    let mut year = 1970 + days.div_euclid(if days < 0 { 365 } else { 366 });
     while days_since_epoch(year + 1, 1, 1) <= days {
         year += 1;
     }
@@ -360,10 +361,22 @@ mod tests {
             ("2024-02-28T23:59:59.999Z", "2024-02-29T00:00:00.000Z"),
             ("2024-12-31T23:59:59.999999Z", "2025-01-01T00:00:00.000Z"),
             ("1969-12-31T23:59:59.999Z", "1970-01-01T00:00:00.000Z"),
+            ("1968-12-31T00:00:00Z", "1968-12-31T00:00:00.001Z"),
+            // What some languages send for a time that was never set.
+            ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.001Z"),
             ("2026-01-01T00:30:00+01:00", "2025-12-31T23:30:00.001Z"),
         ] {
             assert_eq!(Timestamp::from(text).just_after().unwrap().as_str(), after);
         }
         assert!(Timestamp::from("soon").just_after().is_none());
+    }
+
+    #[test]
+    fn a_date_of_each_day() {
+        for day in (days_since_epoch(0, 1, 1)..days_since_epoch(10_000, 1, 1)).step_by(73) {
+            let (year, month, date) = date_of(day);
+            assert!((1..=12).contains(&month) && (1..=31).contains(&date), "{day}: {year}-{month}-{date}");
+            assert_eq!(days_since_epoch(year, month, date), day);
+        }
     }
 }
