@@ -5,9 +5,9 @@ use std::thread;
 /// The stack size of a thread that opens a connection or reads a history and then ends, in bytes.
 ///
 /// Such a thread uses much stack, for HTTP, TLS and JSON. glibc keeps the stack of an ended thread with all the memory
-/// that the thread has used, and gives it to a new thread that asks for at least a quarter of the size, and at most the
-/// whole. Neither a thread that lives as long as its agent (256 KiB), nor a thread of the program with the usual 2 MiB,
-/// gets a stack of this size. Only memory that is used counts.
+/// that the thread has used, and reuses it for a new thread whose stack is at most as large and at least a quarter of
+/// it. A thread that lives as long as its agent (256 KiB) and a usual thread of the program (2 MiB) do not get it, so they
+/// do not keep that memory. The unused part of a stack needs no memory.
 const SHORT_LIVED: usize = 1536 << 10;
 
 /// A builder of such a thread.

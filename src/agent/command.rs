@@ -163,7 +163,7 @@ impl Command<'_> {
             other => other?,
         };
         let mut reply: CommandReply = ack.first().or_else(|error| {
-            in_other_words(&ack, content).ok_or_else(|| {
+            reply_from_plain_ack(&ack, content).ok_or_else(|| {
                 Error::protocol("the answer to the command cannot be decoded").with_source(error)
             })
         })?;
@@ -172,7 +172,7 @@ impl Command<'_> {
         }
         if !reply.ok
             && reply.content.is_empty()
-            && let Some(other) = in_other_words(&ack, content)
+            && let Some(other) = reply_from_plain_ack(&ack, content)
         {
             reply.content = other.content;
         }
@@ -230,7 +230,7 @@ fn checked(text: &str) -> Result<&str> {
 }
 
 /// Reads a reply from an ack of another form: a plain text, which is a result, or an error object.
-fn in_other_words(ack: &AckArgs, command: &str) -> Option<CommandReply> {
+fn reply_from_plain_ack(ack: &AckArgs, command: &str) -> Option<CommandReply> {
     let value: Value = ack.first().ok()?;
     let content = error_text::in_value(&value)?;
     let name = command.split_whitespace().next().unwrap_or(command);

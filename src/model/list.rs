@@ -69,7 +69,7 @@ impl<T> List<T> {
     }
 
     /// Reverses the list, and adapts the places of the skipped elements.
-    pub(crate) fn turn_around(&mut self) {
+    pub(crate) fn reverse(&mut self) {
         self.items.reverse();
         self.skipped.reverse();
         for skipped in &mut self.skipped {

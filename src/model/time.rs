@@ -62,7 +62,7 @@ impl Timestamp {
         ))
     }
 
-    /// The key for comparisons: for many of them, so that each time is parsed once.
+    /// A sort key. For many comparisons: `<` parses both texts each time.
     pub(crate) fn rank(&self) -> Rank<'_> {
         parse(&self.0).map_or(Rank::Text(&self.0), Rank::Time)
     }

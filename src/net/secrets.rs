@@ -165,13 +165,11 @@ fn escape(rest: &[Piece]) -> Option<(char, usize)> {
                 "gt" => '>',
                 "quot" => '"',
                 "apos" => '\'',
-                _ => match name.strip_prefix(['#']) {
-                    Some(digits) => match digits.strip_prefix(['x', 'X']) {
-                        Some(digits) => number(digits, 16)?,
-                        None => number(digits, 10)?,
-                    },
-                    None => return None,
-                },
+                _ => {
+                    let digits = name.strip_prefix('#')?;
+                    let hex = digits.strip_prefix(['x', 'X']);
+                    hex.map_or_else(|| number(digits, 10), |hex| number(hex, 16))?
+                }
             };
             Some((c, name.len() + 2))
         }

@@ -35,8 +35,8 @@ pub(crate) struct Wire {
     saw_end: bool,
     /// Direct mode: the socket does not block.
     nonblocking: bool,
-    /// Writes do not wait for the peer; see [`set_patient`](Wire::set_patient).
-    impatient: bool,
+    /// Writes do not wait for the peer; see [`set_nonblocking_writes`](Wire::set_nonblocking_writes).
+    nonblocking_writes: bool,
     /// Bytes that the system did not take from writes that do not wait. The next write sends these bytes first.
     overflow: Vec<u8>,
 }
@@ -77,7 +77,7 @@ impl Wire {
             written: 0,
             saw_end: false,
             nonblocking: false,
-            impatient: false,
+            nonblocking_writes: false,
             overflow: Vec::new(),
         }
     }
@@ -119,10 +119,10 @@ impl Wire {
         set_limit(&mut self.write_limit, limit, |limit| self.socket.set_write_timeout(limit))
     }
 
-    /// Fed mode: whether writes wait until the system takes the bytes. If a write does not wait, the rest of the bytes
+    /// Fed mode: whether writes return without waiting for the peer. If the system does not take all bytes, the rest
     /// is kept, and the next waiting write or [`flush_overflow`](Wire::flush_overflow) sends it.
-    pub(crate) fn set_patient(&mut self, patient: bool) {
-        self.impatient = !patient;
+    pub(crate) fn set_nonblocking_writes(&mut self, on: bool) {
+        self.nonblocking_writes = on;
     }
 
     /// Whether bytes of a write that did not wait are kept.
@@ -137,7 +137,7 @@ impl Wire {
     }
 
     /// Writes what the system takes at once, and keeps the rest.
-    fn write_impatiently(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    fn write_nonblocking(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Some(kind) = self.write_failure {
             return Err(kind.into());
         }
@@ -295,8 +295,8 @@ impl Read for Wire {
 
 impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let result = match self.impatient {
-            true => self.write_impatiently(bytes),
+        let result = match self.nonblocking_writes {
+            true => self.write_nonblocking(bytes),
             false => self.flush_overflow().and_then(|()| self.write_once(bytes)),
         };
         if let Err(error) = &result {

@@ -13,7 +13,7 @@ use crate::stack;
 /// The server's maximum is not documented. The JavaScript SDK sends no higher limit.
 const MAX_LIMIT: u32 = 100;
 
-/// A page that arrives within this time is not fetched ahead: waking the thread takes a good part of it.
+/// A page that arrives within this time is not fetched ahead: to start a thread takes nearly as long.
 const NEARBY: Duration = Duration::from_millis(1);
 
 /// The messages of a room. Returned by [`Agencies::messages`](crate::rest::Agencies::messages) and

@@ -110,16 +110,16 @@ impl Walk {
         self.unsorted |= !page.is_sorted_by_key(|message| Reverse(message.created_at.rank()));
         let ids: Vec<_> =
             page.iter().map(|message| (message.id.clone(), message.created_at.clone())).collect();
-        let recent = self.recent();
-        let recent = recent.as_ref().map(Timestamp::rank);
+        let bound = self.upper_bound();
+        let bound = bound.as_ref().map(Timestamp::rank);
         let mut new = page.into_vec();
         let mut places = 0..new.len();
         new.retain(|message| {
             let place = places.next();
             // A message newer than the cursor is not new to the caller: the server has ignored the cursor.
-            let is_older = match &recent {
+            let is_older = match &bound {
                 Some(_) if self.unsorted => place > again,
-                Some(recent) => message.created_at.rank() <= *recent,
+                Some(bound) => message.created_at.rank() <= *bound,
                 None => true,
             };
             is_older && !self.seen.contains_key(&message.id)
@@ -127,10 +127,10 @@ impl Walk {
         let times = new.iter().map(|message| &message.created_at).chain(&self.oldest);
         self.oldest = times.min_by_key(|time| time.rank()).cloned();
         self.last = new.last().map(|message| message.id.clone()).or(self.last.take());
-        let recent = self.recent();
+        let bound = self.upper_bound();
         if !self.unsorted || self.seen.len() > SEEN {
-            let recent = recent.as_ref().map(Timestamp::rank);
-            self.seen.retain(|_, time| recent.as_ref().is_some_and(|recent| time.rank() <= *recent));
+            let bound = bound.as_ref().map(Timestamp::rank);
+            self.seen.retain(|_, time| bound.as_ref().is_some_and(|bound| time.rank() <= *bound));
         }
         self.seen.extend(ids);
         self.cursor = match self.cursor {
@@ -149,7 +149,7 @@ impl Walk {
         };
         self.longest = self.longest.max(count);
         self.before = match self.cursor {
-            Cursor::JustAfter => recent,
+            Cursor::JustAfter => bound,
             Cursor::Id => self.last.as_ref().map(|id| id.as_str().into()),
             Cursor::Time => self.oldest.clone(),
         };
@@ -158,7 +158,7 @@ impl Walk {
     }
 
     /// The time from which the next page may contain known messages.
-    fn recent(&self) -> Option<Timestamp> {
+    fn upper_bound(&self) -> Option<Timestamp> {
         self.oldest.as_ref().map(|oldest| oldest.just_after().unwrap_or_else(|| oldest.clone()))
     }
 }

@@ -103,14 +103,14 @@ const REFERENCE: &[&str] = &[
 ];
 
 /// The kind of client that has the method.
-struct Doors {
+struct Clients {
     url: String,
     client: Client,
     hook: HookClient,
 }
 
 /// Errors are ignored: the server answers `{}` to everything.
-type Call = Box<dyn FnOnce(&Doors) -> Option<Error>>;
+type Call = Box<dyn FnOnce(&Clients) -> Option<Error>>;
 
 fn address() -> String {
     format!("0x{}", "a".repeat(40))
@@ -127,8 +127,8 @@ fn code() -> ClaimCode {
 /// A method as the table writes it, and a call of it. Ids are the placeholders of the reference.
 fn calls() -> Vec<(&'static str, Call)> {
     macro_rules! call {
-        ($text:literal, |$doors:ident| $call:expr) => {
-            ($text, Box::new(|$doors: &Doors| $call.err()) as Call)
+        ($text:literal, |$clients:ident| $call:expr) => {
+            ($text, Box::new(|$clients: &Clients| $call.err()) as Call)
         };
     }
     vec![
@@ -322,7 +322,7 @@ fn every_method_calls_the_endpoint_of_its_row() {
     server.on_all(|_| Response::json(200, json!({})));
     let token: PersonalAccessToken = format!("cru_{}", "0".repeat(48)).parse().unwrap();
     let key: HookKey = "h00k".parse().unwrap();
-    let doors = Doors {
+    let clients = Clients {
         url: server.url(),
         client: Client::builder().api_url(server.url()).build(token).unwrap(),
         hook: HookClient::builder().api_url(server.url()).build(key).unwrap(),
@@ -335,7 +335,7 @@ fn every_method_calls_the_endpoint_of_its_row() {
     let mut called = Vec::new();
     for (method, call) in calls() {
         let before = api().len();
-        let error = call(&doors);
+        let error = call(&clients);
         let requests = api();
         assert_eq!(requests.len(), before + 1, "{method} makes one request: {error:?}");
         let path = requests[before].path.replace("%7B", "{").replace("%7D", "}");

@@ -151,7 +151,7 @@ pub(crate) fn page(
     };
     // The documentation says that pages are newest first, but some clients do not rely on this order.
     if is_oldest_first(&page) {
-        page.turn_around();
+        page.reverse();
     }
     Ok(page)
 }

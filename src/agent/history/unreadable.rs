@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn a_page_that_was_turned_around_is_the_same_page() {
         let mut turned = page(&["m0", "{}", "null", "m1", "7"]);
-        turned.turn_around();
+        turned.reverse();
         let places = |page: &List<Message>| -> Vec<_> {
             page.skipped_elements().iter().map(|element| (element.place, element.digest)).collect()
         };

@@ -1,7 +1,7 @@
 //! The listeners of an agent's events, and their queues.
 //!
 //! With only one kind of loop, the loop takes events directly from the [delivery](crate::agent::history): no event is
-//! copied, and this module costs one atomic read. With several kinds, or with subscriptions, the thread that takes an
+//! copied, and this module costs a few atomic reads. With several kinds, or with subscriptions, the thread that takes an
 //! event from the delivery puts the event into all queues. The thread holds one lock, so all queues have the same
 //! order.
 //!
@@ -338,8 +338,8 @@ impl<S: Source> Listener<S> {
         queue.tell_length();
     }
 
-    /// Gives what has come by now to the queues that are there already: this one is new, and begins with what comes from now
-    /// on. Returns whether others who wait have got something.
+    /// Distributes the events that have already arrived to the other queues: this new queue starts with later events.
+    /// Returns whether a waiting listener got an event.
     pub(crate) fn begin_now(&self, source: &S) -> bool {
         let mut state = self.listeners.state.lock();
         let Some(at) = state.queues.iter().position(|queue| queue.kind == self.kind) else { return false };
@@ -357,7 +357,7 @@ impl<S: Source> Listener<S> {
         others
     }
 
-    /// Puts an event into all queues. Returns whether others wait for it.
+    /// Puts an event into all queues. Returns whether a waiting listener got it.
     fn distribute(&self, state: &mut State, event: Event, source: &S) -> bool {
         let listeners = &self.listeners;
         let bounds = listeners.bounds;

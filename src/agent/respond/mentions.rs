@@ -205,17 +205,15 @@ impl Mentions {
             return None;
         }
         let limit = if message.is_from_agent() { &mut shared.exchanges } else { &mut shared.people };
-        match limit {
-            Some(exchanges) => match exchanges.admit(message, Instant::now()) {
-                Admitted::Now(message) => Some(message),
-                Admitted::Later => None,
-                Admitted::Never(message) => {
-                    drop(shared);
-                    self.agent.drop_question(&message.id);
-                    None
-                }
-            },
-            _ => Some(message),
+        let Some(exchanges) = limit else { return Some(message) };
+        match exchanges.admit(message, Instant::now()) {
+            Admitted::Now(message) => Some(message),
+            Admitted::Later => None,
+            Admitted::Never(message) => {
+                drop(shared);
+                self.agent.drop_question(&message.id);
+                None
+            }
         }
     }
 

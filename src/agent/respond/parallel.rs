@@ -19,9 +19,9 @@ const MOST_BYTES: usize = 8 << 20;
 const RECHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Mentions {
-    /// Handles each message with `handler`, on up to `threads` threads (at least one). Several rooms are handled at the same
-    /// time; the messages of one room in order, and never two at once. Threads are started when they are needed. Blocks
-    /// until the agent has ended and the running handlers have returned.
+    /// Handles each message with `handler`, on up to `threads` threads (at least one). Several rooms are handled at the
+    /// same time. The messages of one room are handled in order, one at a time. Threads are started when they are needed.
+    /// Blocks until the agent has ended and the running handlers have returned.
     ///
     /// The handler may return any type of error. If it uses `?`, write the type of its result, as below.
     ///

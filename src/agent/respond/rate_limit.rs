@@ -1,8 +1,9 @@
-//! Limits on answers: to other agents, and the cooldown for people.
+//! Limits how often the agent answers other agents and people.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use crate::agent::history::size_of_message;
 use crate::deadline;
 use crate::model::{AgencyId, Message, UserId};
 
@@ -173,7 +174,7 @@ impl Exchanges {
         if due <= now {
             return Admitted::Now(message);
         }
-        self.bytes += size(&message);
+        self.bytes += size_of_message(&message);
         self.next += 1;
         self.waiting.insert((due, self.next), message);
         let full = self.waiting.len() > MOST_WAITING || self.bytes > MOST_BYTES;
@@ -192,7 +193,7 @@ impl Exchanges {
 
     fn pop(&mut self) -> Option<Message> {
         let (_, message) = self.waiting.pop_first()?;
-        self.bytes = self.bytes.saturating_sub(size(&message));
+        self.bytes = self.bytes.saturating_sub(size_of_message(&message));
         Some(message)
     }
 
@@ -206,10 +207,6 @@ impl Exchanges {
             silent.and_then(|key| self.pairs.remove(&key));
         }
     }
-}
-
-fn size(message: &Message) -> usize {
-    size_of::<Message>() + message.content.len() + message.metadata.raw().len()
 }
 
 #[cfg(test)]

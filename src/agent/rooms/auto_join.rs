@@ -41,8 +41,8 @@ struct State {
     waiting: VecDeque<Invitation>,
     /// The agencies of accepted invitations whose events are about to be handed out.
     accepted: Vec<AgencyId>,
-    /// What the thread does. Set by what follows rooms, so that an agent that follows none does not bring that code into
-    /// the program.
+    /// The function that the thread runs. The methods that follow rooms set it, so that a program that follows no rooms
+    /// does not contain this code.
     work: Option<fn(&Agent)>,
     /// Whether a thread is working.
     busy: bool,

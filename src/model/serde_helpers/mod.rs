@@ -16,8 +16,8 @@
 //! - Errors name the field and never contain a value, because a value may be a secret.
 //!
 //! Everything is decoded from its JSON text: [`object`](object()) finds the text of each field, and the deserializer
-//! [`Lenient`] decodes it. So the code of each type is compiled once, however many deserializers the program reads it
-//! from, and what does not depend on the type is compiled once for all types. Finding the text of each field takes
+//! [`Lenient`] decodes it. So the code of each type is compiled once, not once for each deserializer of the program. Code
+//! that does not depend on the type is shared. Finding the text of each field takes
 //! time, so types that are decoded often are first decoded in one pass, by [`usual`](usual()).
 
 mod collections;

@@ -73,7 +73,7 @@ impl Link {
         }
         let idle = std::mem::take(&mut self.decoder.idle_frames).saturating_add(seen.controls);
         if self.flood.add(idle, now) {
-            self.stream.say_why(Some(CloseCode::Policy));
+            self.stream.send_close_frame(Some(CloseCode::Policy));
             return Err(Disconnect::new(reason::TRANSPORT_ERROR, "the server floods us with control frames"));
         }
         Ok(())
@@ -83,7 +83,7 @@ impl Link {
         self.decoder.more = false;
         for _ in 0..MOST_PACKETS {
             let Some(packet) = self.stream.next()? else { return Ok(()) };
-            self.decoder.accept(packet, into).inspect_err(|_| self.stream.say_why(None))?;
+            self.decoder.accept(packet, into).inspect_err(|_| self.stream.send_close_frame(None))?;
         }
         self.decoder.more = true;
         Ok(())

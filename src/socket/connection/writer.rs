@@ -121,13 +121,13 @@ impl Connection {
     }
 
     /// Leaves the namespace and starts the closing handshake. The reader sees the end.
-    pub(crate) fn say_goodbye(&self, deadline: Instant) {
+    pub(crate) fn send_close(&self, deadline: Instant) {
         // A write is stuck, so a clean close is not possible.
         let Some(mut link) = deadline::lock(&self.link, deadline) else { return self.cut() };
         if link.over().is_some() {
             return;
         }
-        link.say_goodbye(deadline);
+        link.send_close(deadline);
         if link.end().is_some() {
             // The write failed. Cutting the connection wakes the reader.
             return self.cut();
@@ -148,7 +148,7 @@ impl Link {
         self.stream.wire_mut().map_or(0, |wire| wire.written())
     }
 
-    /// Writes a message.
+    /// Writes a message. A failure ends the connection.
     pub(super) fn write(&mut self, message: Message) -> Result<(), Disconnect> {
         let written = self.stream.write(message);
         if let Some(end) = self.write_failed() {
@@ -160,14 +160,14 @@ impl Link {
     /// Does work whose writes do not wait. Bytes that the system does not take at once are kept, and a
     /// [`flush`](Link::flush) is needed.
     pub(super) fn without_waiting<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
-        let set_patient = |link: &mut Self, patient| {
+        let set_nonblocking = |link: &mut Self, on| {
             if let Some(wire) = link.stream.wire_mut() {
-                wire.set_patient(patient);
+                wire.set_nonblocking_writes(on);
             }
         };
-        set_patient(self, false);
+        set_nonblocking(self, true);
         let result = work(self);
-        set_patient(self, true);
+        set_nonblocking(self, false);
         result
     }
 
@@ -190,7 +190,7 @@ impl Link {
     }
 
     /// Leaves the namespace and starts the closing handshake. With polling, only notes that the namespace is left.
-    fn say_goodbye(&mut self, deadline: Instant) {
+    fn send_close(&mut self, deadline: Instant) {
         if let Some(wire) = self.stream.wire_mut() {
             // The goodbye may use all the time that is left.
             let _ = wire.set_write_timeout(deadline.saturating_duration_since(Instant::now()));

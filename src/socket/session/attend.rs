@@ -1,6 +1,7 @@
 //! The work of a background thread in steps that do not block, so that one thread can do it for many sessions.
 //!
-//! [`attend`] reads the available data. Workers do everything that waits for the network ([`Attended::Work`]). A thread that waits for something of one session still reads by itself.
+//! [`attend`] reads the available data. Workers do everything that waits for the network ([`Attended::Work`]). A thread
+//! that waits for something of one session still reads by itself.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -26,7 +27,7 @@ pub(crate) const NO_WORKER: Duration = Duration::from_secs(1);
 
 /// The keeper's data about one session.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct KeptSession {
     number: u64,
     /// The generation of the watched connection.
     generation: u64,
@@ -43,10 +44,18 @@ pub(crate) struct Kept {
     read_at: Option<Instant>,
 }
 
-impl Kept {
+impl KeptSession {
     /// `number` identifies the keeper.
     pub(crate) fn new(number: u64) -> Self {
-        Kept { number, generation: 0, turns: 0, readable: false, ended: false, check_at: None, read_at: None }
+        KeptSession {
+            number,
+            generation: 0,
+            turns: 0,
+            readable: false,
+            ended: false,
+            check_at: None,
+            read_at: None,
+        }
     }
 
     /// Notes that the watched connection has bytes. `ended`: these bytes may be the last.
@@ -76,7 +85,7 @@ pub(crate) enum Attended {
 }
 
 /// Does the work that is due for a session, without blocking.
-pub(crate) fn attend(core: &SessionCore, kept: &mut Kept) -> Attended {
+pub(crate) fn attend(core: &SessionCore, kept: &mut KeptSession) -> Attended {
     let mut state = core.lock();
     if state.keeper.as_ref().is_none_or(|keeper| keeper.number() != kept.number) {
         return Attended::Gone;
@@ -105,7 +114,7 @@ pub(crate) fn attend(core: &SessionCore, kept: &mut Kept) -> Attended {
         // A worker wakes the keeper when it is done.
         Phase::Down | Phase::Closed => (state, Attended::Down { until: None }),
         Phase::Up(connection) | Phase::Restoring(connection) | Phase::Closing(connection) => {
-            look(core, state, kept, connection)
+            attend_connected(core, state, kept, connection)
         }
     };
     // Another thread may wait for the role. From now on, a thread that releases the role wakes the keeper.
@@ -116,10 +125,10 @@ pub(crate) fn attend(core: &SessionCore, kept: &mut Kept) -> Attended {
 }
 
 /// Does the work of [`attend`] for a session that has a connection.
-fn look<'a>(
+fn attend_connected<'a>(
     core: &'a SessionCore,
     mut state: MutexGuard<'a, SessionState>,
-    kept: &mut Kept,
+    kept: &mut KeptSession,
     connection: Arc<Connection>,
 ) -> (MutexGuard<'a, SessionState>, Attended) {
     let now = deadline::now();
@@ -135,7 +144,7 @@ fn look<'a>(
     if kept.generation != state.generation {
         // The first check also decodes bytes that another thread has read but not decoded.
         let (generation, turns) = (state.generation, state.turns);
-        *kept = Kept { generation, turns, check_at: Some(now), ..Kept::new(kept.number) };
+        *kept = KeptSession { generation, turns, check_at: Some(now), ..KeptSession::new(kept.number) };
         return (state, Attended::Watch(connection));
     }
     if state.reading {
@@ -174,12 +183,12 @@ fn look<'a>(
     }
     kept.turns = state.turns;
     let read_at = kept.read_at.filter(|_| kept.readable);
-    let until = [due, kept.check_at, read_at].into_iter().flatten().min();
+    let until = deadline::earliest([due, kept.check_at, read_at]);
     (state, Attended::Wait { until, anew })
 }
 
 /// Whether the session may be read now: always, unless the queue is half full.
-fn may_read(state: &mut SessionState, kept: &mut Kept, now: Instant) -> bool {
+fn may_read(state: &mut SessionState, kept: &mut KeptSession, now: Instant) -> bool {
     if !state.queue.is_half_full() {
         kept.read_at = None;
         return true;

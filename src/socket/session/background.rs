@@ -95,7 +95,7 @@ fn keep(shared: &SessionCore) -> End {
                     shared.lock()
                 }
             },
-            // Another thread reads, or is told to read: the data that was read here may not fulfil its wish.
+            // Another thread reads, or is told to read: the data that was read here may not fulfil its condition.
             _ if state.reading || (waits && !shared.background_reads(&state)) => {
                 state.background_awake = false;
                 shared.hand_over(&mut state);

@@ -28,11 +28,9 @@ pub(crate) enum Cause {
     Trouble,
 }
 
-/// How long to wait before attempt number `attempt` (0 is the first) after a failure of this cause. Each cause has
-/// its own counter.
-///
-/// The jitter is added after the cap, so that many bots do not reconnect at the same time even with the longest
-/// pause. The shift saturates: the official client's delay overflows to zero after a thousand attempts.
+/// How long to wait before attempt number `attempt` (0 is the first) after a failure of this cause: a random pause
+/// between half of the cap and the cap, so that many bots do not reconnect at the same time, even with the longest
+/// pause. The official client's delay overflows to zero after a thousand attempts.
 pub(crate) fn delay(attempt: u32, cause: Cause, retry_after: Option<Duration>) -> Duration {
     let (first, longest) = match cause {
         Cause::Lost => (FIRST, LONGEST),
@@ -40,7 +38,7 @@ pub(crate) fn delay(attempt: u32, cause: Cause, retry_after: Option<Duration>) -
         Cause::Trouble => (FIRST_AFTER_TROUBLE, LONGEST_AFTER_TROUBLE),
         Cause::Refused => (FIRST_AFTER_REFUSAL * 2, LONGEST_AFTER_REFUSAL),
     };
-    let factor = 1u32.checked_shl(attempt.min(16)).unwrap_or(u32::MAX);
+    let factor = 1u32 << attempt.min(16);
     let cap = first.saturating_mul(factor).min(longest);
     let half = cap / 2;
     let spread = u32::try_from(half.as_millis()).unwrap_or(u32::MAX);

@@ -91,7 +91,7 @@ impl Session {
         };
         let mut unconfirmed = 0;
         if let Some(connection) = &connection {
-            connection.say_goodbye(deadline);
+            connection.send_close(deadline);
             self.await_goodbye(connection, deadline);
             connection.cut();
             unconfirmed = connection.unconfirmed();

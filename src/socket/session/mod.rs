@@ -5,7 +5,7 @@
 //! *A waiting thread reads.* At most one thread at a time holds the **reader role** (`SessionState::reading`). A thread
 //! that waits for something (an event, an ack, a confirmed join) takes the role if the role is free. The thread then
 //! blocks in `read` on the socket **without the locks that other threads need**. It decodes the data, stores the result
-//! in the state, releases the role, and checks whether its own wish is fulfilled. If another thread has the role, the
+//! in the state, releases the role, and checks whether its own condition is fulfilled. If another thread has the role, the
 //! thread sleeps on a condition variable. A thread that leaves [`SessionCore::wait`] hands the role over: it wakes one
 //! waiting thread, or the background thread if no thread waits.
 //!

@@ -33,28 +33,28 @@ const SLICE: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_millis(50);
 
 impl SessionCore {
-    /// Waits until `wish` returns a value, at most until `until`. Reads from the socket while no other thread reads.
+    /// Waits until `condition` returns a value, at most until `until`. Reads from the socket while no other thread reads.
     ///
-    /// A thread blocked in `read` sees only socket traffic. Any other state change that a wish waits for must close the
+    /// A thread blocked in `read` sees only socket traffic. Any other state change that a condition waits for must close the
     /// connection (this ends the read) or make the server answer ([`nudge_reader`](SessionCore::nudge_reader)).
     pub(crate) fn wait<T>(
         &self,
         who: Waiter,
         until: Option<Instant>,
-        mut wish: impl FnMut(&mut SessionState) -> Option<T>,
+        mut condition: impl FnMut(&mut SessionState) -> Option<T>,
     ) -> Option<T> {
         let mut state = self.lock();
         loop {
-            let granted = wish(&mut state);
-            if granted.is_some() || until.is_some_and(|until| until <= deadline::now()) {
+            let met = condition(&mut state);
+            if met.is_some() || until.is_some_and(|until| until <= deadline::now()) {
                 self.hand_over(&mut state);
-                return granted;
+                return met;
             }
             state = self.read_or_sleep(state, who, until);
         }
     }
 
-    /// Separate from [`wait`](SessionCore::wait), because `wait` is compiled once for each wish.
+    /// Separate from [`wait`](SessionCore::wait), because `wait` is compiled once for each condition.
     fn read_or_sleep<'a>(
         &'a self,
         state: MutexGuard<'a, SessionState>,
@@ -74,10 +74,7 @@ impl SessionCore {
             false => self.stoppable.then_some(PATIENCE),
         };
         let slice = slice.map(deadline::after);
-        let until = match (until, slice) {
-            (Some(until), Some(slice)) => Some(until.min(slice)),
-            (until, slice) => until.or(slice),
-        };
+        let until = deadline::earliest([until, slice]);
         let heard = state.heard;
         let mut state = self.read(state, &connection, until);
         let in_vain = state.heard == heard && slice.is_some_and(|slice| slice <= deadline::now());
@@ -172,8 +169,8 @@ impl SessionCore {
                 Inbound::Event(mut event) => {
                     event.generation = state.generation;
                     let mut search = Search::default();
-                    for watch in &mut state.watches {
-                        answers |= watch.offer(&event, &mut search);
+                    for subscriber in &mut state.subscribers {
+                        answers |= subscriber.offer(&event, &mut search);
                     }
                     state.queue.push(Item::Event(event));
                     events += 1;
@@ -216,13 +213,13 @@ impl SessionCore {
         who: Waiter,
         until: Option<Instant>,
     ) -> MutexGuard<'a, SessionState> {
-        let (bell, count): (_, fn(&mut SessionState) -> &mut usize) = match who {
+        let (condvar, count): (_, fn(&mut SessionState) -> &mut usize) = match who {
             Waiter::Consumer => (&self.consumers, |state| &mut state.consumers),
             Waiter::Other => (&self.others, |state| &mut state.others),
         };
         *count(&mut state) += 1;
         let left = until.map(|until| until.saturating_duration_since(deadline::now()));
-        let mut state = bell.wait_for(state, left);
+        let mut state = condvar.wait_for(state, left);
         *count(&mut state) -= 1;
         state
     }
@@ -249,7 +246,7 @@ impl Session {
         if self.shared.check_process().is_err() {
             return Waited::Ended;
         }
-        let wish = |state: &mut SessionState| {
+        let condition = |state: &mut SessionState| {
             if self.shared.ready.refill(&mut state.queue) {
                 return Some(Waited::Items);
             }
@@ -259,7 +256,7 @@ impl Session {
             }
             state.has_ended().then_some(Waited::Ended)
         };
-        self.shared.wait(Waiter::Consumer, until, wish).unwrap_or(Waited::Nothing)
+        self.shared.wait(Waiter::Consumer, until, condition).unwrap_or(Waited::Nothing)
     }
 
     /// Whether something is there to take at once.

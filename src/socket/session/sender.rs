@@ -122,7 +122,7 @@ impl Session {
         self.shared.lock().acks.insert(id, None);
         let outcome = self.shared.send_when_up(&frame, until).and_then(|(connection, generation, number)| {
             let deadline = deadline::after(timeout);
-            let wish = |state: &mut SessionState| {
+            let condition = |state: &mut SessionState| {
                 if let Some(args) = state.acks.get_mut(&id).and_then(Option::take) {
                     connection.confirm(number);
                     return Some(Ok(args));
@@ -135,7 +135,7 @@ impl Session {
                 })
             };
             self.shared
-                .wait(Waiter::Other, Some(deadline), wish)
+                .wait(Waiter::Other, Some(deadline), condition)
                 .unwrap_or_else(|| Err(Error::timeout(format!("no answer to {name} within {timeout:?}"))))
         });
         let mut state = self.shared.lock();

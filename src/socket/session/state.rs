@@ -80,7 +80,7 @@ pub(crate) struct SessionState {
     pub(crate) queue: EventQueue,
     /// The acks that threads wait for, and those of them that have arrived.
     pub(crate) acks: HashMap<u64, Option<AckArgs>>,
-    pub(crate) watches: Vec<Subscriber>,
+    pub(crate) subscribers: Vec<Subscriber>,
     pub(crate) next_id: u64,
     /// A batch for decoding, kept between reads.
     pub(crate) spare: Vec<Inbound>,
@@ -138,7 +138,7 @@ impl SessionState {
             helpers: 0,
             queue,
             acks: HashMap::new(),
-            watches: Vec::new(),
+            subscribers: Vec::new(),
             next_id: 0,
             spare: Vec::new(),
             failure: None,
@@ -312,13 +312,15 @@ impl SessionState {
     }
 
     fn schedule(&mut self, cause: Cause, retry_after: Option<Duration>) -> Duration {
-        let own = match cause {
-            Cause::Refused => &mut self.refusals,
-            Cause::Trouble => &mut self.troubles,
-            Cause::Lost | Cause::ServerDisconnect => &mut self.attempt.clone(),
+        // Refusals and troubles have their own counters. The other causes use the number of all attempts.
+        let attempt = match cause {
+            Cause::Refused => self.refusals,
+            Cause::Trouble => self.troubles,
+            Cause::Lost | Cause::ServerDisconnect => self.attempt,
         };
-        let retry_in = backoff::delay(*own, cause, retry_after);
-        *own = own.saturating_add(1);
+        let retry_in = backoff::delay(attempt, cause, retry_after);
+        self.refusals = self.refusals.saturating_add(u32::from(cause == Cause::Refused));
+        self.troubles = self.troubles.saturating_add(u32::from(cause == Cause::Trouble));
         self.attempt = self.attempt.saturating_add(1);
         self.tries = self.tries.saturating_add(1);
         self.retry_at = deadline::after(retry_in);

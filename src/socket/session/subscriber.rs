@@ -89,15 +89,15 @@ mod tests {
             RawEvent::new(&frame, frame.strip_prefix("42").unwrap(), None, Vec::new()).unwrap()
         };
         let filter: Filter = Box::new(|_| true);
-        let mut watch = Subscriber::new(1, None, filter);
-        (0..2000).for_each(|_| assert!(watch.offer(&event(1), &mut Search::default())));
-        assert_eq!(watch.caught.len(), MOST_CAUGHT);
-        (0..20).for_each(|_| assert!(watch.offer(&event(1 << 20), &mut Search::default())));
-        assert!(watch.caught.len() < 8 && watch.bytes <= MOST_BYTES);
-        assert!(watch.offer(&event(2 * MOST_BYTES), &mut Search::default()));
-        assert_eq!(watch.caught.len(), 1, "one is kept, however large");
-        while watch.take().is_some() {}
-        assert_eq!(watch.bytes, 0);
+        let mut subscriber = Subscriber::new(1, None, filter);
+        (0..2000).for_each(|_| assert!(subscriber.offer(&event(1), &mut Search::default())));
+        assert_eq!(subscriber.caught.len(), MOST_CAUGHT);
+        (0..20).for_each(|_| assert!(subscriber.offer(&event(1 << 20), &mut Search::default())));
+        assert!(subscriber.caught.len() < 8 && subscriber.bytes <= MOST_BYTES);
+        assert!(subscriber.offer(&event(2 * MOST_BYTES), &mut Search::default()));
+        assert_eq!(subscriber.caught.len(), 1, "one is kept, however large");
+        while subscriber.take().is_some() {}
+        assert_eq!(subscriber.bytes, 0);
     }
 
     #[test]
@@ -107,7 +107,7 @@ mod tests {
             RawEvent::new(&frame, frame.strip_prefix("42").unwrap(), None, Vec::new()).unwrap()
         };
         let looked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        let mut watches: Vec<Subscriber> = (0..1000)
+        let mut subscribers: Vec<Subscriber> = (0..1000)
             .map(|id| {
                 let looked = Arc::clone(&looked);
                 let filter: Filter = Box::new(move |_| {
@@ -120,8 +120,8 @@ mod tests {
             .collect();
         let mut offer = |event: &RawEvent| {
             let mut search = Search::default();
-            watches.iter_mut().filter(|watch| watch.caught.is_empty()).for_each(|watch| {
-                watch.offer(event, &mut search);
+            subscribers.iter_mut().filter(|subscriber| subscriber.caught.is_empty()).for_each(|subscriber| {
+                subscriber.offer(event, &mut search);
             });
             looked.load(std::sync::atomic::Ordering::Relaxed)
         };

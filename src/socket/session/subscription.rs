@@ -25,7 +25,7 @@ impl<S: Deref<Target = SessionCore>> Subscription<S> {
     pub(crate) fn new(shared: S, generation: Option<u64>, needle: Option<Needle>, filter: Filter) -> Self {
         let mut state = shared.lock();
         let id = state.fresh_id();
-        state.watches.push(Subscriber::new(id, needle, filter));
+        state.subscribers.push(Subscriber::new(id, needle, filter));
         let born = state.generation;
         drop(state);
         Subscription { shared, id, generation, born }
@@ -57,9 +57,9 @@ impl<S: Deref<Target = SessionCore>> Subscription<S> {
         caught: impl Fn(RawEvent) -> Result<T>,
         otherwise: impl Fn(&SessionState) -> Option<Result<T>>,
     ) -> Option<Result<T>> {
-        let wish = |state: &mut SessionState| {
-            let watch = state.watches.iter_mut().find(|watch| watch.id == self.id)?;
-            if let Some(event) = watch.take() {
+        let condition = |state: &mut SessionState| {
+            let subscriber = state.subscribers.iter_mut().find(|subscriber| subscriber.id == self.id)?;
+            if let Some(event) = subscriber.take() {
                 return Some(caught(event));
             }
             // While the agent closes, the answer may still arrive.
@@ -68,7 +68,7 @@ impl<S: Deref<Target = SessionCore>> Subscription<S> {
             }
             otherwise(state)
         };
-        self.shared.wait(Waiter::Other, Some(until), wish)
+        self.shared.wait(Waiter::Other, Some(until), condition)
     }
 }
 
@@ -100,6 +100,6 @@ impl<S: Deref<Target = SessionCore>> Drop for Subscription<S> {
         if self.shared.check_process().is_err() {
             return;
         }
-        self.shared.lock().watches.retain(|watch| watch.id != self.id);
+        self.shared.lock().subscribers.retain(|subscriber| subscriber.id != self.id);
     }
 }

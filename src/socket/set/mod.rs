@@ -32,7 +32,7 @@ pub(crate) struct SessionSet {
 /// The data that the set's thread, its sessions and the consumers share.
 struct SetCore {
     inbox: Mutex<Inbox>,
-    bell: poller::Bell,
+    waker: poller::PollWaker,
     ready: Mutex<Ready>,
     consumers: Condvar,
     /// The process that the set belongs to.
@@ -47,7 +47,7 @@ struct Inbox {
     /// The times when consumers must check a session.
     alarms: Vec<(SessionId, Instant)>,
     closed: bool,
-    /// The thread sleeps: a change must ring the bell.
+    /// The thread sleeps: a change must wake it.
     asleep: bool,
 }
 
@@ -93,7 +93,7 @@ impl SessionSet {
         let poller = Poller::new().map_err(failed)?;
         let shared = Arc::new(SetCore {
             inbox: Mutex::default(),
-            bell: poller.bell().map_err(failed)?,
+            waker: poller.waker().map_err(failed)?,
             ready: Mutex::default(),
             consumers: Condvar::new(),
             pid: std::process::id(),
@@ -226,7 +226,7 @@ impl SetCore {
         let asleep = std::mem::take(&mut inbox.asleep);
         drop(inbox);
         if asleep {
-            self.bell.ring();
+            self.waker.wake();
         }
         result
     }

@@ -15,7 +15,7 @@ use crate::socket::session::connection::Connection;
 /// The most sockets that one wait reports.
 const AT_ONCE: usize = 1024;
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
-const BELL: Token = Token(usize::MAX);
+const WAKER: Token = Token(usize::MAX);
 
 pub(super) struct Poller {
     poll: Poll,
@@ -23,10 +23,10 @@ pub(super) struct Poller {
 }
 
 /// Ends a wait of the poller.
-pub(super) struct Bell(Waker);
+pub(super) struct PollWaker(Waker);
 
-impl Bell {
-    pub(super) fn ring(&self) {
+impl PollWaker {
+    pub(super) fn wake(&self) {
         // Without this, the poller would sleep until another event comes. The call fails only if the poller is gone.
         let _ = self.0.wake();
     }
@@ -56,8 +56,8 @@ impl Poller {
         Ok(Poller { poll: Poll::new()?, events: Events::with_capacity(AT_ONCE) })
     }
 
-    pub(super) fn bell(&self) -> io::Result<Bell> {
-        Waker::new(self.poll.registry(), BELL).map(Bell)
+    pub(super) fn waker(&self) -> io::Result<PollWaker> {
+        Waker::new(self.poll.registry(), WAKER).map(PollWaker)
     }
 
     /// Waits for bytes, at most for `limit`. Adds to `readable` the number of each socket that has bytes, and whether that
@@ -71,7 +71,7 @@ impl Poller {
             return;
         }
         for event in &self.events {
-            if event.token() != BELL {
+            if event.token() != WAKER {
                 let ended = event.is_read_closed() || event.is_error();
                 readable.push((event.token().0 as u64, ended));
             }

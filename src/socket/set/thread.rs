@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::deadline;
 use crate::socket::session::SessionId;
-use crate::socket::session::attend::{self, Attended, Kept};
+use crate::socket::session::attend::{self, Attended, KeptSession};
 use crate::socket::session::core::SessionCore;
 use crate::socket::set::poller::{Poller, Watched};
 use crate::socket::set::workers::{Job, Workers};
@@ -53,7 +53,7 @@ struct SetThread {
 
 struct Entry {
     core: Arc<SessionCore>,
-    kept: Kept,
+    kept: KeptSession,
     watched: Option<Watched>,
     /// When the session must be attended.
     alarm: Option<Instant>,
@@ -76,7 +76,7 @@ impl SetThread {
                 self.attend(number);
             }
             for (number, core) in added {
-                let kept = Kept::new(number);
+                let kept = KeptSession::new(number);
                 self.sessions.insert(number, Entry { core, kept, watched: None, alarm: None });
                 self.attend(number);
             }
@@ -142,7 +142,7 @@ impl SetThread {
         loop {
             match attend::attend(&entry.core, &mut entry.kept) {
                 Attended::Gone => return self.forget(number),
-                Attended::Work(job) => return self.hire(number, job),
+                Attended::Work(job) => return self.start_job(number, job),
                 Attended::Down { until } => {
                     if let Some(mut watched) = entry.watched.take() {
                         self.poller.forget(&mut watched);
@@ -192,7 +192,7 @@ impl SetThread {
     }
 
     /// Gives a job for a session to a worker.
-    fn hire(&mut self, number: u64, job: Job) {
+    fn start_job(&mut self, number: u64, job: Job) {
         let Some(entry) = self.sessions.get_mut(&number) else { return };
         if !self.workers.add(job, Arc::clone(&entry.core)) {
             attend::no_worker(&entry.core);

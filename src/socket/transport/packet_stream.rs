@@ -12,8 +12,8 @@ use crate::socket::disconnect::Disconnect;
 use crate::socket::protocol::engine_io::Incoming;
 use crate::socket::transport::websocket::frame_scanner::Traffic;
 
-/// The half of a transport that is read. A WebSocket is also written through it. A method that only one transport needs
-/// does nothing for the other one.
+/// The half of a transport that is read. A WebSocket is also written through it. The default
+/// of a method that only one transport needs does nothing.
 pub(crate) trait PacketStream: std::fmt::Debug + Send {
     fn is_polling(&self) -> bool {
         false
@@ -54,7 +54,7 @@ pub(crate) trait PacketStream: std::fmt::Debug + Send {
     fn close(&mut self) {}
 
     /// WebSocket: tells the server why the connection is closed. This may fail, and must not take long.
-    fn say_why(&mut self, _code: Option<CloseCode>) {}
+    fn send_close_frame(&mut self, _code: Option<CloseCode>) {}
 
     /// WebSocket: frees the memory of empty buffers.
     #[cfg(any(feature = "agents", crustocean_model))]

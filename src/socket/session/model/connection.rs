@@ -177,7 +177,7 @@ impl Connection {
         }
     }
 
-    pub(crate) fn say_goodbye(&self, _deadline: Instant) {
+    pub(crate) fn send_close(&self, _deadline: Instant) {
         let mut world = self.server.lock();
         let wire = self.wire(&mut world);
         if wire.goodbye || wire.cut {

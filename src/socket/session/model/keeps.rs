@@ -8,7 +8,7 @@ use super::connection::Connection;
 use super::scene::{Scene, Thread, spawn, take};
 use super::server::Server;
 use crate::deadline;
-use crate::socket::session::attend::{self, Attended, Kept, attend};
+use crate::socket::session::attend::{self, Attended, KeptSession, attend};
 use crate::socket::session::core::SessionCore;
 use crate::socket::session::keeper::Keeper;
 use crate::socket::session::reader::Waited;
@@ -44,7 +44,7 @@ impl Keeps {
     }
 
     fn run(&self, core: &Arc<SessionCore>) {
-        let mut kept = Kept::new(self.number);
+        let mut kept = KeptSession::new(self.number);
         let (mut watched, mut seen) = (None, 0);
         let mut workers = Vec::new();
         let mut own_threads = Vec::new();

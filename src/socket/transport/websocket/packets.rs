@@ -17,7 +17,7 @@ use crate::socket::transport::websocket::frame_scanner::{FrameScanner, NextFrame
 use crate::socket::transport::websocket::handshake::rejected_after_upgrade;
 
 /// The time limit for telling the server why the connection is closed.
-const FAREWELL: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// After a larger message the buffer is released.
 const LARGE: usize = 64 << 10;
@@ -89,7 +89,7 @@ impl WebSocketPackets {
             _ => (reason::TRANSPORT_ERROR, None),
         };
         if code.is_some() {
-            self.say_why(code);
+            self.send_close_frame(code);
         }
         Disconnect::new(reason, detail)
     }
@@ -127,8 +127,8 @@ impl PacketStream for WebSocketPackets {
         let _ = self.ws.flush();
     }
 
-    fn say_why(&mut self, code: Option<CloseCode>) {
-        if self.wire_mut().is_some_and(|wire| wire.set_write_timeout(FAREWELL).is_ok()) {
+    fn send_close_frame(&mut self, code: Option<CloseCode>) {
+        if self.wire_mut().is_some_and(|wire| wire.set_write_timeout(CLOSE_TIMEOUT).is_ok()) {
             let reason = Utf8Bytes::from_static("");
             let _ = self.ws.close(code.map(|code| CloseFrame { code, reason }));
         }
@@ -165,7 +165,7 @@ impl PacketStream for WebSocketPackets {
                 }
                 Ok(Message::Close(frame)) => {
                     // tungstenite has prepared the answer. This call sends it.
-                    self.say_why(None);
+                    self.send_close_frame(None);
                     let code = self.ws.get_ref().frames.close().flatten();
                     // Servers return the code that was sent to them. Another code means that the server closes on its
                     // own.
