@@ -18,3 +18,8 @@ pub(crate) struct Target {
     /// Secrets to remove from all texts of the server.
     pub(crate) secrets: Secrets,
 }
+
+/// The characters of an external name that are allowed in a header.
+pub(crate) fn header_value(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() && c.is_ascii()).collect()
+}

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::socket::disconnect::{Disconnect, reason};
-use crate::socket::transport::websocket::frame_scanner::Traffic;
+use crate::socket::transport::traffic::Traffic;
 
 /// The time limit for one message.
 pub(crate) const LONGEST_MESSAGE: Duration = Duration::from_secs(60);

@@ -5,4 +5,5 @@ pub(crate) mod packet_stream;
 #[cfg(feature = "polling")]
 pub(crate) mod polling;
 pub(crate) mod refusal;
+pub(crate) mod traffic;
 pub(crate) mod websocket;

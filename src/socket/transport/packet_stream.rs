@@ -10,7 +10,7 @@ use crate::net::Stream;
 use crate::net::wire::Wire;
 use crate::socket::disconnect::Disconnect;
 use crate::socket::protocol::engine_io::Incoming;
-use crate::socket::transport::websocket::frame_scanner::Traffic;
+use crate::socket::transport::traffic::Traffic;
 
 /// The half of a transport that is read. A WebSocket is also written through it. The default
 /// of a method that only one transport needs does nothing.

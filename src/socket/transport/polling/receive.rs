@@ -23,7 +23,7 @@ use crate::socket::transport::packet_stream::PacketStream;
 use crate::socket::transport::polling::request::PollRequests;
 use crate::socket::transport::polling::send::PollSender;
 use crate::socket::transport::refusal::refused;
-use crate::socket::transport::websocket::frame_scanner::Traffic;
+use crate::socket::transport::traffic::Traffic;
 
 /// After this many empty responses in a row, each sooner than `QUICK` after the last, the next poll waits for
 /// `PAUSE`.

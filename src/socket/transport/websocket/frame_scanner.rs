@@ -15,6 +15,7 @@ use tungstenite::{Bytes, Utf8Bytes};
 
 use crate::net::Stream;
 use crate::net::read_size::ReadSize;
+use crate::socket::transport::traffic::Traffic;
 
 /// The longest frame header: two bytes, eight bytes length, four bytes mask.
 const LONGEST_HEADER: usize = 14;
@@ -229,17 +230,6 @@ impl<S: Write> Write for FrameScanner<S> {
     fn flush(&mut self) -> io::Result<()> {
         self.inner.as_mut().ok_or(ErrorKind::NotConnected)?.flush()
     }
-}
-
-/// What was read since the last call.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Traffic {
-    /// The payload bytes of data messages: headers are no progress.
-    pub(crate) bytes: usize,
-    /// Complete data messages.
-    pub(crate) messages: u32,
-    /// Complete control frames.
-    pub(crate) controls: u32,
 }
 
 /// Counts the frames of a stream without looking at their content.

@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::http::answer::{Answer, Head};
 use crate::net::http::{Encoded, encode};
 use crate::net::{ApiUrl, Stream};
-use crate::socket::target::Target;
+use crate::socket::target::{Target, header_value};
 use crate::socket::transport::refusal::refused;
 use crate::socket::transport::websocket::frame_scanner::FrameScanner;
 
@@ -111,11 +111,6 @@ pub(crate) fn config(max_payload: Option<usize>) -> WebSocketConfig {
         .max_write_buffer_size(largest + WRITE_SLACK)
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE))
-}
-
-/// The characters of an external name that are allowed in a header.
-pub(crate) fn header_value(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() && c.is_ascii()).collect()
 }
 
 fn lost(error: std::io::Error, url: &ApiUrl) -> Error {

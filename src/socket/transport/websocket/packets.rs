@@ -13,7 +13,8 @@ use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::protocol::engine_io::Incoming;
 use crate::socket::transport::packet_stream::PacketStream;
 use crate::socket::transport::refusal::snippet;
-use crate::socket::transport::websocket::frame_scanner::{FrameScanner, NextFrame, Traffic};
+use crate::socket::transport::traffic::Traffic;
+use crate::socket::transport::websocket::frame_scanner::{FrameScanner, NextFrame};
 use crate::socket::transport::websocket::handshake::rejected_after_upgrade;
 
 /// The time limit for telling the server why the connection is closed.
