@@ -1,17 +1,12 @@
 //! Sends one request and reads one response, over an open connection.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::time::Duration;
 
 use super::answer::{Answer, MAX_ERROR_BODY};
 use super::decoder::Decoder;
 use super::encode::Encoded;
-use crate::deadline;
 use crate::error::{Error, Result};
 use crate::net::tls::Stream;
-
-/// If the time limit passes while the request is being sent: how long reading an early response may take.
-const LAST_LOOK: Duration = Duration::from_millis(100);
 
 /// Why there is no response.
 #[derive(Debug)]
@@ -33,8 +28,9 @@ pub(crate) fn exchange(stream: &mut Stream, request: Encoded) -> Result<Answer, 
     match stream.write_all(&bytes).and_then(|()| stream.flush()) {
         Err(error) if stream.wire().written() == before => Err(Broken::NothingSent(error)),
         Err(error) => {
-            if error.kind() == ErrorKind::TimedOut {
-                stream.wire_mut().set_deadline(Some(deadline::after(LAST_LOOK)));
+            // There is no time left to wait for a response, but one may be there already.
+            if error.kind() == ErrorKind::TimedOut && stream.wire_mut().set_waiting(false).is_err() {
+                return Err(Broken::Connection(error));
             }
             let answer = read(stream, decoder).map_err(|_| Broken::Connection(error))?;
             // Only a part of the request was sent, so no other request may use the connection.
