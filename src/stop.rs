@@ -4,7 +4,6 @@ mod reader;
 
 use std::fmt;
 use std::io::{self, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -183,7 +182,7 @@ impl Cancel for Callback {
     fn cancel(&self) {
         // A panic in the callback must not keep `stop` from stopping the other targets.
         if let Some(act) = self.take()
-            && catch_unwind(AssertUnwindSafe(act)).is_err()
+            && crate::logging::caught(act).is_err()
         {
             crate::logging::warn!("a function that was registered with Stop::on_stop panicked");
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::agent::{Agent, Inner};
 use crate::deadline;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::stop::{OnStop, Stop};
 use crate::sync::lock::{Condvar, Mutex};
 
@@ -43,8 +43,9 @@ fn end_at_once(inner: Arc<Inner>) {
         let limit = closer.options.close_timeout;
         closer.closing.by_this_thread(limit, || {
             if let Err(error) = closer.close_within(limit) {
-                crate::logging::warn!("{error}");
+                let text = error.to_string();
                 closer.closing.state.lock().outcome = Some(Err(error));
+                crate::logging::warn!("{text}");
             }
             Ok(())
         });
@@ -84,7 +85,13 @@ impl Closing {
             let mut state = self.state.lock();
             if state.closer.is_some() {
                 let is_closing = |state: &mut State| state.closer.is_some_and(|closer| closer != this);
-                return self.changed.wait_timeout_while(state, limit, is_closing).outcome.take();
+                let mut state = self.changed.wait_timeout_while(state, limit, is_closing);
+                return match state.closer {
+                    Some(closer) if closer != this => {
+                        Some(Err(Error::timeout("another thread is closing the agent and has not finished in time")))
+                    }
+                    _ => state.outcome.take(),
+                };
             }
             state.closer = Some(this);
         }
@@ -109,8 +116,9 @@ impl Inner {
         let ended = self.runs.end_all();
         self.thinking_indicators.end_all();
         self.delivery.stop();
-        self.save_memory();
         let closed = self.session.close(limit);
+        // Last, because the store may block.
+        self.save_memory();
         drop(ended);
         closed
     }

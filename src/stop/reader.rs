@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::thread;
 
+use crate::logging::caught;
 use crate::stop::{OnStop, Stop};
 use crate::sync::lock::{Condvar, Mutex, MutexGuard};
 
@@ -32,6 +33,8 @@ struct State {
     chunk: Option<io::Result<Vec<u8>>>,
     /// The inner reader has ended. No more chunks come.
     ended: bool,
+    /// The inner reader has panicked: told once, after the last chunk.
+    panicked: bool,
     /// The `Stop` was stopped, or the `StopReader` was dropped. The thread must end.
     stopped: bool,
 }
@@ -47,7 +50,7 @@ impl Shared {
     }
 
     /// Reads until the inner reader ends, or until `stopped` is set.
-    fn read_all(&self, mut inner: impl Read) {
+    fn read_all(&self, inner: &mut impl Read) {
         loop {
             let mut chunk = vec![0; CHUNK];
             let read = match inner.read(&mut chunk) {
@@ -72,21 +75,6 @@ impl Shared {
     }
 }
 
-/// Marks the inner reader as ended when dropped, also after a panic.
-struct Ended<'a>(&'a Shared);
-
-impl Drop for Ended<'_> {
-    fn drop(&mut self) {
-        let panicked = thread::panicking();
-        self.0.change(|state| {
-            state.ended = true;
-            if panicked {
-                state.chunk = Some(Err(io::Error::other("the reader panicked")));
-            }
-        });
-    }
-}
-
 impl StopReader {
     pub(super) fn new(stop: &Stop, inner: impl Read + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
@@ -96,8 +84,10 @@ impl StopReader {
         });
         let reading = Arc::clone(&shared);
         thread::Builder::new().name("crustocean-reader".to_owned()).spawn(move || {
-            let _ended = Ended(&reading);
-            reading.read_all(inner);
+            let mut inner = inner;
+            let panicked = caught(|| reading.read_all(&mut inner)).is_err();
+            let _ = caught(|| drop(inner));
+            reading.change(|state| (state.ended, state.panicked) = (true, panicked));
         })?;
         Ok(StopReader { shared, chunk: Vec::new(), taken: 0, _on_stop: on_stop })
     }
@@ -124,6 +114,8 @@ impl Read for StopReader {
                 self.shared.changed.notify_all();
                 self.chunk = chunk?;
                 self.taken = 0;
+            } else if std::mem::take(&mut state.panicked) {
+                return Err(io::Error::other("the reader panicked"));
             } else if state.ended {
                 return Ok(0);
             } else {

@@ -40,6 +40,10 @@ pub(crate) struct Sender {
     pub(crate) signer: Arc<dyn Signer>,
     pub(crate) settings: Settings,
     /// Held from the request for a nonce until the node has the transaction: it protects the nonces.
+    /// Held from the choice of a number until the node has the transaction. The signer, which may wait for a person, and
+    /// the node are asked meanwhile.
+    turn: Mutex<()>,
+    /// Held for moments.
     outbox: Mutex<Outbox>,
 }
 
@@ -67,7 +71,7 @@ struct Quote {
 impl Sender {
     pub(crate) fn new(node: Node, signer: Arc<dyn Signer>, settings: Settings) -> Self {
         let watched = node.without_retries();
-        Sender { node, watched, signer, settings, outbox: Mutex::default() }
+        Sender { node, watched, signer, settings, turn: Mutex::default(), outbox: Mutex::default() }
     }
 
     /// Calls a contract and waits for the result.
@@ -128,10 +132,10 @@ impl Sender {
     /// Returns the hash, and an error if the node may not have the transaction. An error as the result means that it
     /// does not have it.
     fn broadcast(&self, quote: &Quote) -> Result<(TxHash, Option<Error>)> {
-        let mut outbox = self.outbox();
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut tries = 0;
         loop {
-            let nonce = self.next_nonce(&outbox)?;
+            let nonce = self.next_nonce()?;
             let version = self.sign(Transaction {
                 chain_id: self.node.chain.id(),
                 nonce,
@@ -148,33 +152,46 @@ impl Sender {
                 Accepted::Yes => None,
                 Accepted::Unclear(error) => Some(error),
                 Accepted::NotDelivered(error) => return Err(error),
-                // The node contradicts itself: it has the transaction.
-                Accepted::No(_) | Accepted::NonceTaken(_) if self.node.knows(hash)? => None,
-                Accepted::No(error) => return Err(error),
-                Accepted::NonceTaken(error) => {
-                    tries += 1;
-                    if tries == NONCE_TRIES {
-                        return Err(error);
+                Accepted::No(refusal) => match self.node.knows(hash) {
+                    // The node contradicts itself: it has the transaction.
+                    Ok(true) => None,
+                    Ok(false) => return Err(refusal),
+                    // Then it may have the transaction.
+                    Err(_) => Some(refusal),
+                },
+                Accepted::NonceTaken(refusal) => match self.node.knows(hash) {
+                    Ok(true) => None,
+                    // The number may be taken by this very transaction.
+                    Err(_) => Some(refusal),
+                    Ok(false) => {
+                        tries += 1;
+                        if tries == NONCE_TRIES {
+                            return Err(refusal);
+                        }
+                        crate::logging::record!(
+                            Debug,
+                            "number {nonce} is taken: somebody else uses this key"
+                        );
+                        self.outbox().forget_next();
+                        thread::sleep(NONCE_PAUSE * tries);
+                        continue;
                     }
-                    crate::logging::record!(Debug, "number {nonce} is taken: somebody else uses this key");
-                    outbox.forget_next();
-                    thread::sleep(NONCE_PAUSE * tries);
-                    continue;
-                }
+                },
             };
-            outbox.note(version);
+            self.outbox().note(version);
             return Ok((hash, trouble));
         }
     }
 
     /// The next nonce. If the node has lost transactions of this wallet, sends them again, because a missing nonce
     /// blocks all later ones.
-    fn next_nonce(&self, outbox: &Outbox) -> Result<u64> {
+    fn next_nonce(&self) -> Result<u64> {
         let pending = self.node.nonce(self.signer.address(), "pending")?;
-        if pending >= outbox.next() {
+        if pending >= self.outbox().next() {
             return Ok(pending);
         }
-        let Some(missing) = outbox.since(pending) else {
+        let missing = self.outbox().since(pending);
+        let Some(missing) = missing else {
             return Ok(pending);
         };
         for version in missing {
@@ -190,7 +207,7 @@ impl Sender {
                 }
             }
         }
-        Ok(outbox.next())
+        Ok(self.outbox().next())
     }
 
     fn sign(&self, transaction: Transaction) -> Result<Version> {
@@ -304,13 +321,13 @@ impl Sender {
     pub(crate) fn replace(&self, hash: TxHash, is_cancellation: bool) -> Result<Outcome> {
         let fees = self.node.fees()?;
         {
-            let mut outbox = self.outbox();
-            let last =
-                outbox.versions(hash).and_then(|versions| versions.last().cloned()).ok_or_else(|| {
-                    Error::invalid(
-                        "this wallet has not sent that transaction, or too long ago, or before a restart",
-                    )
-                })?;
+            let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let last = self.outbox().versions(hash).and_then(|versions| versions.last().cloned());
+            let last = last.ok_or_else(|| {
+                Error::invalid(
+                    "this wallet has not sent that transaction, or too long ago, or before a restart",
+                )
+            })?;
             // Nodes require an increase of at least 10 % for both.
             let more = |fee: u128| fee.saturating_add(fee / 8).saturating_add(1);
             let mut transaction = last.transaction;
@@ -327,7 +344,7 @@ impl Sender {
             let mut version = self.sign(transaction)?;
             version.is_cancellation = is_cancellation;
             match self.node.send(&version.raw) {
-                Accepted::Yes | Accepted::Unclear(_) => outbox.note(version),
+                Accepted::Yes | Accepted::Unclear(_) => self.outbox().note(version),
                 // One of the other versions is in a block already.
                 Accepted::NonceTaken(_) => {}
                 Accepted::No(error) | Accepted::NotDelivered(error) => return Err(error),

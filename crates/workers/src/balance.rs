@@ -46,6 +46,11 @@ impl Balance<'_> {
         let tick = (self.ttl / 10).clamp(Duration::from_millis(20), Duration::from_secs(1));
         let mut redis = self.store.connection_within(self.ttl / 4);
         std::thread::scope(|scope| {
+            // Also when a closure of the user panics: the scope waits for the threads.
+            let list = || {
+                crate::logging::caught(&list)
+                    .unwrap_or_else(|panic| Err(Error::invalid(format!("the list of agents panicked: {panic}"))))
+            };
             let mut running: HashMap<String, Running<'_>> = HashMap::new();
             let mut result = Ok(());
             while !stop.is_stopped() && result.is_ok() {

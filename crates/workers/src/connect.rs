@@ -7,7 +7,7 @@ use crustocean::agent::AgentBuilder;
 use crustocean::{Agent, AgentToken};
 
 use crate::backoff::Backoff;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lease::Term;
 
 pub(crate) type Connect = Arc<dyn Fn(AgentBuilder) -> crustocean::Result<Agent> + Send + Sync>;
@@ -25,7 +25,10 @@ pub(crate) fn connect_with_retry(connect: &Connect, term: &Term, margin: Duratio
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
     while term.should_continue() {
         // A message that waits for a reconnect must not be sent after another process got the lease.
-        match connect(Agent::builder().send_timeout(margin / 2)) {
+        let connected = crate::logging::caught(|| connect(Agent::builder().send_timeout(margin / 2)));
+        let connected = connected
+            .map_err(|panic| Error::invalid(format!("connecting the agent panicked: {panic}")))?;
+        match connected {
             Ok(agent) => return Ok(Some(agent)),
             Err(error) if is_transient(&error) => {
                 crate::logging::record!(Warn, "cannot connect the agent: {error}");

@@ -73,7 +73,7 @@ impl RedisConnection {
     ) -> Result<T> {
         let timeout = self.timeout;
         self.run(|connection| {
-            connection.set_read_timeout(Some(block + timeout))?;
+            connection.set_read_timeout(Some(block.saturating_add(timeout)))?;
             let answer = command(connection);
             connection.set_read_timeout(Some(timeout))?;
             answer

@@ -195,12 +195,12 @@ impl<'a> Consumer<'a> {
                     entry.delivery,
                     entry.id
                 );
-                self.parked.put_back(entry, Instant::now() + pause);
+                self.parked.put_back(entry, after(pause));
             }
             Outcome::Failed(reason) | Outcome::Hopeless(reason) => {
                 crate::logging::record!(Error, "{} becomes a dead letter: {reason}", entry.id);
                 if let Err(error) = self.move_to_dead_letters(&entry, &reason) {
-                    self.parked.put_back(entry, Instant::now() + self.policy.backoff.after(1));
+                    self.parked.put_back(entry, after(self.policy.backoff.after(1)));
                     return Err(error);
                 }
                 self.parked.release(&entry.room);
@@ -324,6 +324,11 @@ impl<'a> Consumer<'a> {
             read.exec(connection)
         })
     }
+}
+
+/// The moment `pause` from now. More than a year counts as a year: the clock has an end.
+fn after(pause: Duration) -> Instant {
+    Instant::now() + pause.min(Duration::from_secs(365 * 24 * 60 * 60))
 }
 
 /// The id of the last entry delivered to the group, from the answer of `XINFO GROUPS`.

@@ -21,3 +21,17 @@ macro_rules! record {
 }
 
 pub(crate) use record;
+
+/// Runs code of the program. If it panics, returns what it says. The drop of the panic's payload is code of the program,
+/// too.
+pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        // A second payload is leaked.
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            std::mem::forget(second);
+        }
+        text.unwrap_or_else(|| "without a message".to_owned())
+    })
+}

@@ -71,7 +71,7 @@ impl Placement {
     /// Sets the length of a term of an agent's lease. A machine that has not registered for this long counts as failed.
     /// Defaults to 10 s.
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = ttl;
+        self.ttl = ttl.max(Duration::from_millis(100));
         self
     }
 
@@ -98,7 +98,10 @@ impl Placement {
             let agent = lease.strip_prefix(&prefix).unwrap_or(lease);
             let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
             while term.should_continue() {
-                match work(term, agent) {
+                let worked = crate::logging::caught(|| {
+                    work(term, agent).map_err(|error| error.to_string())
+                });
+                match worked.unwrap_or_else(|panic| Err(format!("it panicked: {panic}"))) {
                     Err(error) if term.should_continue() => {
                         crate::logging::record!(Error, "{agent} ended: {error}")
                     }

@@ -4,7 +4,6 @@ mod permits;
 mod task;
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crustocean::agent::AgentBuilder;
@@ -22,6 +21,7 @@ use crate::consumer::{Consumer, Entry, HandOver, Outcome, RetryPolicy, Source};
 use crate::error::{Error, Result};
 use crate::keys::AgentKeys;
 use crate::lease::{Term, process_name};
+use crate::logging::caught;
 use crate::store::Store;
 use permits::Permits;
 
@@ -121,7 +121,7 @@ impl Workers {
     /// Sets the length of a term of a shard's lease. A process that has not registered for this long counts as failed.
     /// Defaults to 10 s.
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = ttl;
+        self.ttl = ttl.max(Duration::from_millis(100));
         self
     }
 
@@ -247,13 +247,10 @@ impl Shared<'_> {
             return Ok(None);
         }
         let task = Task::new(&question, room, entry.delivery, term);
-        let answer = match catch_unwind(AssertUnwindSafe(|| (self.handler)(&task))) {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(NotSent::Failed(error.to_string())),
-            Err(panic) => {
-                return Err(NotSent::Failed(format!("the handler panicked: {}", panic_message(&*panic))));
-            }
-        };
+        // The error's `Display` is the user's code, too.
+        let answer = caught(|| (self.handler)(&task).map_err(|error| error.to_string()))
+            .unwrap_or_else(|panic| Err(format!("the handler panicked: {panic}")))
+            .map_err(NotSent::Failed)?;
         if !term.is_held() {
             return Err(NotSent::TermEnded);
         }
@@ -270,11 +267,6 @@ impl Shared<'_> {
             }
         }
     }
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
 impl fmt::Debug for Workers {

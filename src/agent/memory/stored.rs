@@ -1,7 +1,6 @@
 //! A memory that a [store](StateStore) keeps.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant, SystemTime};
@@ -14,6 +13,7 @@ use crate::agent::memory::{IN_REPLY_TO, Memory, Resume};
 use crate::agent::recent_ids::RecentIds;
 use crate::deadline;
 use crate::error::{Error, Result};
+use crate::logging::caught;
 use crate::model::{AgencyId, Message, MessageId, User, UserId};
 use crate::sync::lock::Mutex;
 
@@ -30,6 +30,8 @@ const FORMAT: &str = "crustocean agent state";
 pub(super) struct StoredMemory {
     state: Mutex<State>,
     saver: Mutex<Saver>,
+    /// The thread that is saving. The store may call the agent, which may save.
+    saving: Mutex<Option<ThreadId>>,
 }
 
 impl std::fmt::Debug for StoredMemory {
@@ -111,7 +113,7 @@ impl StoredMemory {
             .load()
             .map_err(|error| Error::config(format!("cannot read {name}: {error}")).with_source(error))?;
         let saver = Saver { store: Some(store), name, text, failing: false };
-        Ok(StoredMemory { state: Mutex::default(), saver: Mutex::new(saver) })
+        Ok(StoredMemory { state: Mutex::default(), saver: Mutex::new(saver), saving: Mutex::default() })
     }
 }
 
@@ -260,7 +262,13 @@ impl Memory for StoredMemory {
     }
 
     fn save(&self) -> Option<Error> {
+        if *self.saving.lock() == Some(thread::current().id()) {
+            // The change is still due: it is saved after this save.
+            return None;
+        }
         let mut saver = self.saver.lock();
+        *self.saving.lock() = Some(thread::current().id());
+        let _over = Over(&self.saving);
         let (text, changes) = {
             let mut state = self.state.lock();
             if state.changes == state.saved {
@@ -274,9 +282,9 @@ impl Memory for StoredMemory {
         let store = saver.store.as_ref()?;
         let outcome = match text {
             // `save` is the program's code and may panic.
-            Ok(text) => catch_unwind(AssertUnwindSafe(|| store.save(&text)))
-                .unwrap_or_else(|_| Err("the state store panicked".into())),
-            Err(error) => Err(error.into()),
+            Ok(text) => caught(|| store.save(&text).map_err(|error| (error.to_string(), error)))
+                .unwrap_or_else(|_| Err(("the state store panicked".to_owned(), "the state store panicked".into()))),
+            Err(error) => Err((error.to_string(), error.into())),
         };
         match outcome {
             Ok(()) => {
@@ -290,10 +298,10 @@ impl Memory for StoredMemory {
                 }
                 None
             }
-            Err(error) => {
+            Err((shown, error)) => {
                 let first = !std::mem::replace(&mut saver.failing, true);
                 let text = format!(
-                    "the agent's memory cannot be saved: {error}. The agent continues, and tries again every {SAVE_INTERVAL:?}"
+                    "the agent's memory cannot be saved: {shown}. The agent continues, and tries again every {SAVE_INTERVAL:?}"
                 );
                 first.then(|| {
                     crate::logging::warn!("{text}");
@@ -305,7 +313,18 @@ impl Memory for StoredMemory {
 
     fn end(&self) {
         self.save();
-        self.saver.lock().store = None;
+        if *self.saving.lock() != Some(thread::current().id()) {
+            let store = self.saver.lock().store.take();
+            let _ = caught(|| drop(store));
+        }
+    }
+}
+
+struct Over<'a>(&'a Mutex<Option<ThreadId>>);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        *self.0.lock() = None;
     }
 }
 

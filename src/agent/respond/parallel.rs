@@ -1,14 +1,13 @@
 //! Handles the messages of several rooms at the same time. The messages of one room stay in order.
 
-use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::Duration;
 
 use crate::agent::{Agent, Mention, Mentions};
 use crate::error::{Error, Result};
+use crate::logging::caught;
 use crate::model::AgencyId;
 use crate::sync::lock::{Condvar, Mutex};
 
@@ -159,16 +158,17 @@ impl WorkQueue {
     fn work<E: fmt::Display>(&self, agent: &Agent, handler: &impl Fn(Mention) -> Result<(), E>) {
         while let Some(question) = self.next(agent) {
             let (room, id) = (question.agency_id.clone(), question.id.clone());
-            match catch_unwind(AssertUnwindSafe(|| handler(question))) {
-                Ok(Ok(())) => {}
+            // The error's `Display` and `Drop` are the program's code, too.
+            let handled = caught(|| match handler(question) {
+                Ok(()) => {}
                 // An error after the end of the agent is expected, so it is no warning.
-                Ok(Err(error)) if agent.is_closed() => {
+                Err(error) if agent.is_closed() => {
                     crate::logging::info!("message {id} is not answered: {error}");
                 }
-                Ok(Err(error)) => crate::logging::warn!("message {id} is not answered: {error}"),
-                Err(panic) => {
-                    crate::logging::warn!("the handler of message {id} panicked: {}", panic_text(&*panic));
-                }
+                Err(error) => crate::logging::warn!("message {id} is not answered: {error}"),
+            });
+            if let Err(panic) = handled {
+                crate::logging::warn!("the handler of message {id} panicked: {panic}");
             }
             self.state.lock().free(&room);
             self.work.notify_one();
@@ -224,13 +224,5 @@ impl State {
             Some(next) => self.ready.push_back(next),
             None => drop(self.rooms.remove(room)),
         }
-    }
-}
-
-/// Returns the message of a panic.
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    match panic.downcast_ref::<&str>() {
-        Some(text) => text,
-        None => panic.downcast_ref::<String>().map_or("without words", String::as_str),
     }
 }

@@ -37,11 +37,7 @@ impl RunStop {
             if std::mem::replace(&mut state.asked, true) { None } else { state.switch.clone() }
         };
         if let Some(switch) = switch {
-            let stopping = move || switch.stop();
-            if let Err(error) = std::thread::Builder::new().name("crustocean-stop".to_owned()).spawn(stopping)
-            {
-                crate::logging::warn!("a run cannot be stopped: {error}");
-            }
+            stop_elsewhere(switch);
         }
     }
 
@@ -54,8 +50,11 @@ impl RunStop {
             state.by_agent |= by_agent;
             state.switch.clone()
         };
-        if let Some(switch) = switch {
-            switch.stop();
+        match switch {
+            // This thread closes the agent, and the program's callbacks may block.
+            Some(switch) if by_agent => stop_elsewhere(switch),
+            Some(switch) => switch.stop(),
+            None => {}
         }
     }
 
@@ -68,6 +67,13 @@ impl RunStop {
             switch.stop();
         }
         switch
+    }
+}
+
+fn stop_elsewhere(switch: Stop) {
+    let stopping = move || switch.stop();
+    if let Err(error) = std::thread::Builder::new().name("crustocean-stop".to_owned()).spawn(stopping) {
+        crate::logging::warn!("a run cannot be stopped: {error}");
     }
 }
 

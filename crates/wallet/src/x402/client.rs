@@ -188,6 +188,8 @@ impl X402 {
             return Err(Error::new(ErrorKind::Limit, text).into());
         }
         self.ledger.reserve(offer.price)?;
+        // Also if the signer panics.
+        let mut reserved = Reserved(Some((&self.ledger, offer.price)));
         let prepared = self.authorize(offer).and_then(|authorization| {
             let signature = sign(self.wallet.signer(), &SignRequest::Authorization(&authorization))?;
             let mut header = HeaderValue::from_str(&offer.payment(&authorization, &signature)?)
@@ -195,7 +197,8 @@ impl X402 {
             header.set_sensitive(true);
             Ok((Receipt::new(origin.to_string(), &authorization), header))
         });
-        let (mut receipt, header) = prepared.inspect_err(|_| self.ledger.release(offer.price))?;
+        let (mut receipt, header) = prepared?;
+        reserved.0 = None;
 
         parts.uri = uri;
         parts.headers.insert(HeaderName::from_static(offer.version.header()), header);
@@ -240,6 +243,17 @@ impl X402 {
             valid_before: now().saturating_add(offer.valid_for),
             nonce,
         })
+    }
+}
+
+/// Releases a reservation when dropped, unless the payment is sent.
+struct Reserved<'a>(Option<(&'a Ledger, Usdc)>);
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        if let Some((ledger, amount)) = self.0 {
+            ledger.release(amount);
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod nodes;
 mod secrets;
 mod server;
 mod tips;
+mod user_code;
 mod vectors;
 mod x402;
 

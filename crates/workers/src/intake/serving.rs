@@ -28,6 +28,8 @@ const MAX_READERS: usize = 8;
 pub(super) fn serve(intake: &Setup, agent: &Agent, term: &Term) -> Result<()> {
     std::thread::scope(|scope| {
         let outbox = scope.spawn(|| outbox::run(intake, agent, term));
+        // Also when a closure of the user panics: the scope waits for the outbox thread, which ends with the term.
+        let _end = EndWhenDropped(term);
         let served = Serving {
             intake,
             agent,
@@ -43,6 +45,14 @@ pub(super) fn serve(intake: &Setup, agent: &Agent, term: &Term) -> Result<()> {
             outbox.join().unwrap_or_else(|_| Err(Error::invalid("the thread that posts answers panicked")));
         served.and(posted)
     })
+}
+
+struct EndWhenDropped<'t>(&'t Term);
+
+impl Drop for EndWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.request_end();
+    }
 }
 
 struct Serving<'a> {

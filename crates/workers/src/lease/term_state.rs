@@ -133,15 +133,28 @@ impl TermState {
             std::mem::take(&mut progress.callbacks)
         };
         self.changed.notify_all();
+        for act in callbacks {
+            // Each on a thread of its own, so that neither the caller nor another callback waits for it.
+            let act = Arc::new(Mutex::new(Some(act)));
+            let run = {
+                let act = Arc::clone(&act);
+                move || {
+                    let act = act.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    if let Some(act) = act
+                        && let Err(panic) = crate::logging::caught(|| act(end))
+                    {
+                        crate::logging::record!(Error, "a callback at the end of a term panicked: {panic}");
+                    }
+                }
+            };
+            if thread::Builder::new().name("lease-end".to_owned()).spawn(run.clone()).is_err() {
+                // Late is better than never.
+                run();
+            }
+        }
+        // Last, because the logger may block.
         if end == TermEnd::Lost {
             crate::logging::record!(Warn, "lost the lease {:?}, number {}", self.config.name, self.fence);
-        }
-        if !callbacks.is_empty() {
-            let run = move || callbacks.into_iter().for_each(|act| act(end));
-            // On a thread of its own, so that the caller does not wait for the callbacks.
-            if let Err(error) = thread::Builder::new().name("lease-end".to_owned()).spawn(run) {
-                crate::logging::record!(Error, "cannot start a thread to end a term: {error}");
-            }
         }
     }
 

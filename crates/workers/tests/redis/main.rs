@@ -12,6 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod breaker;
 mod intake;
 mod lease;
 mod placement;

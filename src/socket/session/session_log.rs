@@ -61,7 +61,7 @@ impl LogQueue {
     /// Writes the waiting records on this thread, which must hold no lock. Used at the end of the program.
     pub(crate) fn flush(&self) {
         while let Some((level, text)) = self.take() {
-            logging::write(level, TARGET, format_args!("{text}"));
+            logging::pass(level, TARGET, &text);
         }
     }
 
