@@ -48,13 +48,14 @@ impl Balance<'_> {
         std::thread::scope(|scope| {
             // Also when a closure of the user panics: the scope waits for the threads.
             let list = || {
-                crate::logging::caught(&list)
-                    .unwrap_or_else(|panic| Err(Error::invalid(format!("the list of agents panicked: {panic}"))))
+                crate::user_code::caught(&list).unwrap_or_else(|panic| {
+                    Err(Error::invalid(format!("the list of agents panicked: {panic}")))
+                })
             };
             let mut running: HashMap<String, Running<'_>> = HashMap::new();
             let mut result = Ok(());
             while !stop.is_stopped() && result.is_ok() {
-                result = self.rebalance(&mut redis, &list, &mut running, scope, &work);
+                result = self.rebalance(&mut redis, list, &mut running, scope, &work);
                 if let Err(error) = &result
                     && error.is_retryable()
                 {

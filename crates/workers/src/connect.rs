@@ -25,9 +25,9 @@ pub(crate) fn connect_with_retry(connect: &Connect, term: &Term, margin: Duratio
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
     while term.should_continue() {
         // A message that waits for a reconnect must not be sent after another process got the lease.
-        let connected = crate::logging::caught(|| connect(Agent::builder().send_timeout(margin / 2)));
-        let connected = connected
-            .map_err(|panic| Error::invalid(format!("connecting the agent panicked: {panic}")))?;
+        let connected = crate::user_code::caught(|| connect(Agent::builder().send_timeout(margin / 2)));
+        let connected =
+            connected.map_err(|panic| Error::invalid(format!("connecting the agent panicked: {panic}")))?;
         match connected {
             Ok(agent) => return Ok(Some(agent)),
             Err(error) if is_transient(&error) => {

@@ -17,6 +17,7 @@ mod moment;
 mod placement;
 mod status;
 mod store;
+mod user_code;
 mod workers;
 
 pub use answer::Answer;

@@ -1,15 +1,44 @@
-//! Log records. The logger is the user's code: a panic in it must not end a thread of this crate, or a call halfway.
+//! Log records, passed to the logger by a thread of their own.
+//!
+//! The logger is the program's code: it may block, panic, or call this crate. No thread of this crate waits for it.
 
 use std::fmt::Arguments;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::LazyLock;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
 
 use log::Level;
 
-/// Passes one record to the logger.
-pub(crate) fn write(level: Level, target: &str, text: Arguments<'_>) {
-    // `log_enabled!` would call the logger outside `catch_unwind`.
+/// Further records are dropped while the logger blocks.
+const MOST_RECORDS: usize = 4096;
+
+type Record = (Level, &'static str, String);
+
+static QUEUE: LazyLock<SyncSender<Record>> = LazyLock::new(|| {
+    let (queue, records) = sync_channel(MOST_RECORDS);
+    // Without a thread, every record is dropped.
+    let _ = thread::Builder::new()
+        .name(concat!(env!("CARGO_PKG_NAME"), "-log").to_owned())
+        .spawn(move || write_all(&records));
+    queue
+});
+
+fn write_all(records: &Receiver<Record>) {
+    for (level, target, text) in records {
+        let panicked = catch_unwind(AssertUnwindSafe(|| log::log!(target: target, level, "{text}"))).err();
+        // The drop of what the logger has panicked with may panic, too.
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(panicked))) {
+            std::mem::forget(second);
+        }
+    }
+}
+
+/// Queues one record for the logger.
+pub(crate) fn write(level: Level, target: &'static str, text: Arguments<'_>) {
+    // `log_enabled!` would call the logger.
     if level <= log::max_level() {
-        let _ = catch_unwind(AssertUnwindSafe(|| log::log!(target: target, level, "{text}")));
+        let _ = QUEUE.try_send((level, target, text.to_string()));
     }
 }
 
@@ -21,17 +50,3 @@ macro_rules! record {
 }
 
 pub(crate) use record;
-
-/// Runs code of the program. If it panics, returns what it says. The drop of the panic's payload is code of the program,
-/// too.
-pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        // A second payload is leaked.
-        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-            std::mem::forget(second);
-        }
-        text.unwrap_or_else(|| "without a message".to_owned())
-    })
-}

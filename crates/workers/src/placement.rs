@@ -98,9 +98,8 @@ impl Placement {
             let agent = lease.strip_prefix(&prefix).unwrap_or(lease);
             let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
             while term.should_continue() {
-                let worked = crate::logging::caught(|| {
-                    work(term, agent).map_err(|error| error.to_string())
-                });
+                let worked =
+                    crate::user_code::caught(|| work(term, agent).map_err(|error| error.to_string()));
                 match worked.unwrap_or_else(|panic| Err(format!("it panicked: {panic}"))) {
                     Err(error) if term.should_continue() => {
                         crate::logging::record!(Error, "{agent} ended: {error}")

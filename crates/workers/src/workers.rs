@@ -21,8 +21,8 @@ use crate::consumer::{Consumer, Entry, HandOver, Outcome, RetryPolicy, Source};
 use crate::error::{Error, Result};
 use crate::keys::AgentKeys;
 use crate::lease::{Term, process_name};
-use crate::logging::caught;
 use crate::store::Store;
+use crate::user_code::caught;
 use permits::Permits;
 
 /// The error type of handlers.

@@ -127,8 +127,7 @@ impl Serving<'_> {
 
     /// Adds a question to the batch. Other messages only move the watermark.
     fn sort_in(&mut self, message: &Message, batch: &mut Vec<Record>) -> Result<()> {
-        let is_question = (self.intake.filter)(self.agent, message);
-        if is_question {
+        if self.intake.is_question(self.agent, message) {
             if !self.intake.known.is_stored(&message.id) {
                 batch.push(Record::new(message, true)?);
             }
@@ -266,7 +265,7 @@ impl Serving<'_> {
             if time >= 0 && time < mark - OVERLAP {
                 break;
             }
-            records.push(Record::new(&message, (self.intake.filter)(self.agent, &message))?);
+            records.push(Record::new(&message, self.intake.is_question(self.agent, &message))?);
         }
         records.reverse();
         // A stable sort: messages of the same time stay in the server's order.

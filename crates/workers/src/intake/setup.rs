@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::keys::{AgentKeys, shard_of};
 use crate::lease::{Lease, Term};
 use crate::store::Store;
+use crate::user_code::caught;
 
 /// How often a waiting process reads the origins of the rooms.
 const ORIGINS_INTERVAL: Duration = Duration::from_millis(500);
@@ -51,6 +52,15 @@ pub(super) enum Stored {
 impl Setup {
     pub(super) fn lookback_ms(&self) -> i64 {
         i64::try_from(self.lookback.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// What the program's filter says.
+    pub(super) fn is_question(&self, agent: &Agent, message: &Message) -> bool {
+        caught(|| (self.filter)(agent, message)).unwrap_or_else(|panic| {
+            crate::logging::record!(Error, "the filter panicked on message {}: {panic}", message.id);
+            // A question too many is better than one that is lost.
+            true
+        })
     }
 
     /// Stores the number of shards in Redis, unless an intake has done that before.

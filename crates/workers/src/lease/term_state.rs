@@ -141,7 +141,7 @@ impl TermState {
                 move || {
                     let act = act.lock().unwrap_or_else(PoisonError::into_inner).take();
                     if let Some(act) = act
-                        && let Err(panic) = crate::logging::caught(|| act(end))
+                        && let Err(panic) = crate::user_code::caught(|| act(end))
                     {
                         crate::logging::record!(Error, "a callback at the end of a term panicked: {panic}");
                     }

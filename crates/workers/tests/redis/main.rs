@@ -12,10 +12,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod breaker;
 mod intake;
 mod lease;
 mod placement;
 mod rig;
 mod runs;
+mod user_code;
 mod workers;
