@@ -30,6 +30,7 @@ mod stack;
 mod stop;
 mod sync;
 mod token;
+mod user_code;
 pub mod webhook;
 
 /// Runs: work that people in a room can watch, approve and stop.

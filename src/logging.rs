@@ -1,27 +1,70 @@
-//! Writes this crate's log records. The logger is the user's code, so the crate catches panics of the logger.
+//! Writes this crate's log records, on a thread of their own.
+//!
+//! The logger is the program's code: it may block, panic, or call this crate. So it is never called by a thread that
+//! holds a lock or that other threads wait for. A record is queued; the thread `crustocean-log` lives while there are
+//! records. The order of the records is kept.
 
 use std::collections::VecDeque;
 use std::fmt::Arguments;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use log::Level;
 
-/// Further records are dropped while the logger blocks.
-const MOST_RECORDS: usize = 1024;
+use crate::user_code::caught;
 
-static QUEUE: Mutex<Queue> = Mutex::new(Queue { records: VecDeque::new(), writing: false });
+/// Further records are dropped while the logger blocks.
+const MOST_RECORDS: usize = 4096;
+/// How long the end of a program waits for its last records.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+static QUEUE: Mutex<Queue> = Mutex::new(Queue::new());
+static WRITTEN: Condvar = Condvar::new();
+
+struct Record {
+    level: Level,
+    target: &'static str,
+    text: String,
+}
 
 struct Queue {
-    records: VecDeque<(Level, &'static str, String)>,
+    records: VecDeque<Record>,
+    /// How many records were dropped, and are not reported yet.
+    dropped: u64,
+    /// A thread is writing, and also writes records that are added meanwhile.
     writing: bool,
+    writer: Option<ThreadId>,
 }
 
-fn queue() -> MutexGuard<'static, Queue> {
-    QUEUE.lock().unwrap_or_else(PoisonError::into_inner)
+impl Queue {
+    const fn new() -> Self {
+        Queue { records: VecDeque::new(), dropped: 0, writing: false, writer: None }
+    }
+
+    /// Adds a record. Returns whether a thread must be started to write it.
+    fn add(&mut self, record: Record) -> bool {
+        if self.records.len() >= MOST_RECORDS {
+            self.dropped += 1;
+            return false;
+        }
+        self.records.push_back(record);
+        !std::mem::replace(&mut self.writing, true)
+    }
+
+    fn next(&mut self) -> Option<Record> {
+        let waiting = self.records.pop_front();
+        waiting.or_else(|| match std::mem::take(&mut self.dropped) {
+            0 => None,
+            dropped => {
+                let text = format!("{dropped} records were dropped, because the logger was blocked");
+                Some(Record { level: Level::Warn, target: module_path!(), text })
+            }
+        })
+    }
 }
 
-/// Passes one record to the logger, on a thread of its own: the caller may hold locks, and the logger may block.
+/// Queues one record for the logger.
 pub(crate) fn write(level: Level, target: &'static str, text: Arguments<'_>) {
     // `log_enabled!` would call the logger.
     if level > log::max_level() {
@@ -29,49 +72,42 @@ pub(crate) fn write(level: Level, target: &'static str, text: Arguments<'_>) {
     }
     // The text may contain an error of the program.
     let Ok(text) = caught(|| text.to_string()) else { return };
-    let mut queue = queue();
-    if queue.records.len() >= MOST_RECORDS {
-        return;
+    let needs_thread = queue().add(Record { level, target, text });
+    if needs_thread && thread::Builder::new().name("crustocean-log".to_owned()).spawn(write_all).is_err() {
+        // The next record tries to start a thread again.
+        queue().writing = false;
     }
-    queue.records.push_back((level, target, text));
-    if !std::mem::replace(&mut queue.writing, true) {
-        drop(queue);
-        let started = std::thread::Builder::new().name("crustocean-log".to_owned()).spawn(write_all);
-        if started.is_err() {
-            self::queue().writing = false;
-        }
+}
+
+/// Waits until the logger has all records, at most one second. For the end of a program.
+pub(crate) fn flush() {
+    let queue = queue();
+    // The logger itself may drop the last handle of an agent.
+    if queue.writer != Some(thread::current().id()) {
+        let _ = WRITTEN.wait_timeout_while(queue, FLUSH_TIMEOUT, |queue| queue.writing);
     }
 }
 
 fn write_all() {
+    queue().writer = Some(thread::current().id());
     loop {
         let mut queue = queue();
-        let Some((level, target, text)) = queue.records.pop_front() else {
-            queue.writing = false;
+        let Some(record) = queue.next() else {
+            (queue.writing, queue.writer) = (false, None);
+            WRITTEN.notify_all();
             return;
         };
         drop(queue);
-        pass(level, target, &text);
+        pass(&record);
     }
 }
 
-/// Calls the logger on this thread.
-pub(crate) fn pass(level: Level, target: &str, text: &str) {
-    let _ = caught(|| log::log!(target: target, level, "{text}"));
+fn pass(Record { level, target, text }: &Record) {
+    let _ = caught(|| log::log!(target: target, *level, "{text}"));
 }
 
-/// Runs code of the program. If it panics, returns what it says. The drop of the panic's payload is code of the program,
-/// too.
-pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        // A second payload is leaked.
-        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-            std::mem::forget(second);
-        }
-        text.unwrap_or_else(|| "without words".to_owned())
-    })
+fn queue() -> MutexGuard<'static, Queue> {
+    QUEUE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 macro_rules! debug {
@@ -103,3 +139,23 @@ macro_rules! error {
 }
 
 pub(crate) use {debug, error, info, warning as warn};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_queue_keeps_the_order_and_says_how_much_it_has_dropped() {
+        let mut queue = Queue::new();
+        let record = |number: usize| Record { level: Level::Info, target: "test", text: number.to_string() };
+        assert!(queue.add(record(0)), "a thread is needed");
+        assert!((1..MOST_RECORDS + 7).all(|number| !queue.add(record(number))));
+        for number in 0..MOST_RECORDS {
+            assert_eq!(queue.next().unwrap().text, number.to_string());
+        }
+        let last = queue.next().unwrap();
+        assert_eq!(last.level, Level::Warn);
+        assert!(last.text.starts_with("7 records were dropped"), "{}", last.text);
+        assert!(queue.next().is_none());
+    }
+}

@@ -182,7 +182,7 @@ impl Cancel for Callback {
     fn cancel(&self) {
         // A panic in the callback must not keep `stop` from stopping the other targets.
         if let Some(act) = self.take()
-            && crate::logging::caught(act).is_err()
+            && crate::user_code::caught(act).is_err()
         {
             crate::logging::warn!("a function that was registered with Stop::on_stop panicked");
         }

@@ -17,6 +17,7 @@ const QUIET: u8 = 0;
 const CALLS_BACK: u8 = 1;
 const PANICS: u8 = 2;
 const BLOCKS: u8 = 3;
+const CALLS_REST: u8 = 4;
 
 static MODE: AtomicU8 = AtomicU8::new(QUIET);
 static RECORDS: Mutex<Vec<(log::Level, String)>> = Mutex::new(Vec::new());
@@ -41,6 +42,11 @@ impl log::Log for Logger {
                 if let Some(agent) = agent {
                     let _ = (agent.is_connected(), agent.events().try_recv());
                 }
+            }
+            // Only for this record: each call writes records of its own.
+            CALLS_REST if record.args().to_string().contains("/api/auth/agent") => {
+                let agent = AGENT.lock().unwrap().clone();
+                drop(agent.map(|agent| agent.client().account().me()));
             }
             PANICS => panic!("a logger that panics"),
             // Longer than the interval and the timeout of the heartbeats together.
@@ -88,11 +94,9 @@ fn flaky() -> ScriptedServer {
 /// Checks that the agent reconnects, answers heartbeats meanwhile, and gets the answer.
 fn comes_back(mode: u8) {
     let _watchdog = watchdog(LIMIT);
-    // The socket is open by then. It is opened again if its CONNECT waits for a blocking logger.
-    let _logger = logger(if mode == BLOCKS { QUIET } else { mode });
+    let _logger = logger(mode);
     let server = flaky();
     let agent = scripted(&server);
-    MODE.store(mode, Ordering::SeqCst);
     *AGENT.lock().unwrap() = Some(agent.clone());
     eventually("the connection is back", || server.connections().len() == 2 && agent.is_connected());
     // Only the agent's own thread answers the heartbeats.
@@ -116,15 +120,21 @@ fn a_logger_that_panics_ends_nothing() {
     comes_back(PANICS);
 }
 
-/// The refusals are logged by the thread that accepts and by the one that answers.
 #[test]
 #[cfg(feature = "receiver")]
-fn a_logger_that_panics_stops_no_webhook() {
+fn a_logger_that_panics_or_blocks_stops_no_webhook() {
+    webhooks_go_on(PANICS);
+    webhooks_go_on(BLOCKS);
+}
+
+/// The refusals are logged by the thread that accepts and by the one that answers.
+#[cfg(feature = "receiver")]
+fn webhooks_go_on(mode: u8) {
     use std::io::{Read, Write};
     use std::net::TcpStream;
 
     let _watchdog = watchdog(LIMIT);
-    let _logger = logger(PANICS);
+    let _logger = logger(mode);
     let secret: crustocean::webhook::WebhookSecret = "only we know".parse().unwrap();
     let receiver = crustocean::webhook::Receiver::new().deliveries("/hook", secret, |_| ());
     let server = receiver.max_connections(1).serve("127.0.0.1:0").unwrap();
@@ -139,11 +149,11 @@ fn a_logger_that_panics_stops_no_webhook() {
     assert_eq!(status(), "401", "without a signature");
     let silent = TcpStream::connect(server.address()).unwrap();
     eventually("one at a time", || status() == "503");
-    eventually("all records are there", || logged().iter().any(|(_, text)| text.contains("at once")));
     drop(silent);
     eventually("the next one is answered", || status() == "401");
     server.stop().unwrap();
     MODE.store(QUIET, Ordering::SeqCst);
+    eventually("the records come", || logged().iter().any(|(_, text)| text.contains("at once")));
 }
 
 #[test]
@@ -221,6 +231,22 @@ fn a_payload_that_panics_ends_nothing() {
     agent.raw().emit("after", &1).unwrap();
     agent.close().unwrap();
     server.finish(SOON);
+}
+
+/// A program may log by the crate itself, for example into a room.
+#[test]
+fn a_logger_may_use_the_client_while_a_session_is_exchanged() {
+    let _watchdog = watchdog(LIMIT);
+    let _logger = logger(CALLS_REST);
+    let sandbox = common::TestSandbox::new();
+    let agent = sandbox.connect("larry");
+    *AGENT.lock().unwrap() = Some(agent.clone());
+    sandbox.expire_sessions();
+    agent.client().account().me().unwrap();
+    eventually("the logger was called", || logged().iter().any(|(_, text)| text.contains("/api/auth/agent")));
+    drop(AGENT.lock().unwrap().take());
+    agent.close().unwrap();
+    MODE.store(QUIET, Ordering::SeqCst);
 }
 
 /// Only `logging` catches what a logger panics with.

@@ -81,9 +81,6 @@ struct Member {
 const SHORTEST: Duration = Duration::from_millis(10);
 /// The most agents that are ended at the same time.
 const AT_ONCE: usize = 64;
-/// The stack size of a thread that ends agents, in bytes. The size is small, because the thread runs only this crate's
-/// code, a few calls deep, and TLS.
-const STACK: usize = 256 << 10;
 
 impl fmt::Debug for Agents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -262,7 +259,7 @@ impl Inner {
         };
         thread::scope(|scope| {
             for _ in 0..helpers {
-                let helper = thread::Builder::new().name("crustocean-close".to_owned()).stack_size(STACK);
+                let helper = thread::Builder::new().name("crustocean-close".to_owned());
                 // If no more threads can be started, the running threads do the work.
                 if helper.spawn_scoped(scope, work).is_err() {
                     break;

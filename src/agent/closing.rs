@@ -77,6 +77,16 @@ impl Closing {
         self.is_stopped() || self.switch.get().is_some_and(|(stop, _)| stop.is_stopped())
     }
 
+    /// Another thread continues the closing that this thread has begun. So a store that closes the agent while it saves
+    /// does not wait for itself.
+    pub(crate) fn hand_over(&self, to: ThreadId) {
+        let mut state = self.state.lock();
+        if state.closer == Some(thread::current().id()) {
+            state.closer = Some(to);
+            self.changed.notify_all();
+        }
+    }
+
     /// Runs `close` unless another thread is closing the agent. If another thread is closing, waits for that thread, at
     /// most `limit`, and returns the stored result.
     fn by_this_thread(&self, limit: Duration, close: impl FnOnce() -> Result<()>) -> Option<Result<()>> {
@@ -87,9 +97,9 @@ impl Closing {
                 let is_closing = |state: &mut State| state.closer.is_some_and(|closer| closer != this);
                 let mut state = self.changed.wait_timeout_while(state, limit, is_closing);
                 return match state.closer {
-                    Some(closer) if closer != this => {
-                        Some(Err(Error::timeout("another thread is closing the agent and has not finished in time")))
-                    }
+                    Some(closer) if closer != this => Some(Err(Error::timeout(
+                        "another thread is closing the agent and has not finished in time",
+                    ))),
                     _ => state.outcome.take(),
                 };
             }
@@ -117,10 +127,10 @@ impl Inner {
         self.thinking_indicators.end_all();
         self.delivery.stop();
         let closed = self.session.close(limit);
-        // Last, because the store may block.
-        self.save_memory();
+        // After the session, because the store may block.
+        let saved = self.save_memory_within(limit);
         drop(ended);
-        closed
+        closed.and(saved)
     }
 
     /// Ends the agent after its last handle was dropped.

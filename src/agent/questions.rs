@@ -1,10 +1,12 @@
 //! The questions of an agent that has a memory. This module marks questions as done and saves the memory.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::agent::{Agent, Event, Inner};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::model::MessageId;
 
 impl Inner {
@@ -15,6 +17,37 @@ impl Inner {
         {
             self.tell_not_saved(error);
         }
+    }
+
+    /// The last save, when the agent closes. Waits at most `limit`: the store is the program's code.
+    ///
+    /// # Errors
+    /// `Timeout` if the store has not finished in time.
+    pub(crate) fn save_memory_within(&self, limit: Duration) -> Result<()> {
+        // If the store itself closes the agent, its save is under way.
+        let Some(memory) = self.memory.as_ref().filter(|memory| !memory.is_saving_here()) else {
+            return Ok(());
+        };
+        let (tell, told) = mpsc::channel();
+        let saving = Arc::clone(memory);
+        let save = move || tell.send(saving.save()).unwrap_or_default();
+        match thread::Builder::new().name("crustocean-save".to_owned()).spawn(save) {
+            Ok(saving) => self.closing.hand_over(saving.thread().id()),
+            Err(_) => {
+                self.save_memory();
+                return Ok(());
+            }
+        }
+        match told.recv_timeout(limit) {
+            Ok(Some(error)) => self.tell_not_saved(error),
+            Ok(None) | Err(RecvTimeoutError::Disconnected) => {}
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(Error::timeout(format!(
+                    "the agent's memory is not saved: the store takes more than {limit:?}"
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn tell_not_saved(&self, error: Error) {

@@ -109,6 +109,16 @@ struct Inner {
     credentials: Credentials,
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // A script that ends does not wait for the thread that writes the log. An agent's client does not do this: it
+        // may be dropped anywhere.
+        if !matches!(self.credentials, Credentials::Agent(_)) && !std::thread::panicking() {
+            crate::logging::flush();
+        }
+    }
+}
+
 /// The credentials that requests are sent with.
 #[derive(Clone)]
 enum Credentials {

@@ -5,9 +5,9 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::thread;
 
-use crate::logging::caught;
 use crate::stop::{OnStop, Stop};
 use crate::sync::lock::{Condvar, Mutex, MutexGuard};
+use crate::user_code::caught;
 
 /// The size of the buffer for one read of the inner reader.
 const CHUNK: usize = 16 << 10;

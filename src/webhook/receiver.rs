@@ -308,7 +308,7 @@ impl Receiver {
             is_it.then(|| String::from_utf8_lossy(value.as_ref()).into_owned())
         });
         let signature = signature.unwrap_or_default();
-        let answer = crate::logging::caught(|| self.answer(path, &at_path, &signature, body));
+        let answer = crate::user_code::caught(|| self.answer(path, &at_path, &signature, body));
         answer.unwrap_or_else(|_| {
             crate::logging::error!("the handler of the webhook {path} panicked");
             Answer::error(500, "internal error")

@@ -4,11 +4,11 @@
 //! into memory, sets no time limit on a socket, starts a thread for each connection, and has no settings for these
 //! limits (`tests/servers` shows this behaviour). So this crate has its own server. httparse parses the headers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::request::{Refused, Request};
@@ -103,7 +103,8 @@ impl Server {
         }
     }
 
-    /// Stops accepting requests and waits up to 15 s for running handlers. Further calls do nothing.
+    /// Stops accepting requests and waits up to 15 s for running handlers. Further calls do nothing. A handler may call
+    /// this: the call does not wait for that handler.
     ///
     /// # Errors
     /// [`Timeout`](crate::ErrorKind::Timeout) if handlers are still running after 15 s. The answers of these handlers
@@ -118,8 +119,9 @@ impl Server {
             }
         }
         let state = self.shared.state.lock();
-        let state = self.shared.changed.wait_timeout_while(state, GRACE, |state| state.connections > 0);
-        match state.connections {
+        let own = usize::from(state.threads.contains(&thread::current().id()));
+        let state = self.shared.changed.wait_timeout_while(state, GRACE, |state| state.connections > own);
+        match state.connections.saturating_sub(own) {
             0 => Ok(()),
             left => Err(Error::new(ErrorKind::Timeout, format!("{left} webhooks are still being handled"))),
         }
@@ -156,6 +158,8 @@ struct Shared {
 struct State {
     stopped: bool,
     connections: usize,
+    /// The threads that serve a connection.
+    threads: HashSet<ThreadId>,
     /// Connections whose request has not arrived completely.
     reading: HashMap<usize, TcpStream>,
     next: usize,
@@ -230,6 +234,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let mut state = self.shared.state.lock();
         state.reading.remove(&self.number);
+        state.threads.remove(&thread::current().id());
         state.connections -= 1;
         self.shared.changed.notify_all();
     }
@@ -243,6 +248,7 @@ impl Connection {
             if state.stopped {
                 return Ok(());
             }
+            state.threads.insert(thread::current().id());
             state.reading.insert(self.number, copy);
         }
         let time = self.shared.receiver.time_limit;

@@ -166,3 +166,44 @@ fn a_question_interrupted_by_a_stop_is_asked_again_after_the_next_start() {
     let expected = ["@larry cut short", "@larry not begun"];
     assert_eq!(again, expected[answered.min(1)..]);
 }
+
+/// Panics wherever it is dropped.
+#[derive(Debug)]
+struct BadDrop;
+
+impl Drop for BadDrop {
+    fn drop(&mut self) {
+        panic!("dropped")
+    }
+}
+
+impl std::fmt::Display for BadDrop {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("shown")
+    }
+}
+
+#[test]
+fn a_handlers_error_may_panic_when_it_is_shown_and_dropped() {
+    let _watchdog = watchdog(LIMIT);
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
+    let (handled, mentions) = (AtomicUsize::new(0), agent.mentions());
+    thread::scope(|scope| {
+        let working = scope.spawn(|| {
+            mentions.in_parallel(1, |question| {
+                if question.content.contains("payload") {
+                    std::panic::panic_any(BadDrop);
+                }
+                handled.fetch_add(1, Ordering::SeqCst);
+                if question.content.contains("error") { Err(BadDrop) } else { Ok(()) }
+            })
+        });
+        for text in ["a payload", "an error", "the last"] {
+            sandbox.alice_says(&format!("@larry {text}"));
+        }
+        eventually("the other questions are handled", || handled.load(Ordering::SeqCst) == 2);
+        agent.close().unwrap();
+        working.join().unwrap().unwrap();
+    });
+}

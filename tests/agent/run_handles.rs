@@ -219,3 +219,25 @@ fn a_reply_can_be_confirmed() {
         assert_eq!((answer.content.as_str(), answer.loop_guard().map(|guard| guard.hop)), (text, Some(1)));
     }
 }
+
+#[test]
+fn a_function_of_a_run_that_blocks_keeps_no_agent_open() {
+    let _watchdog = watchdog(LIMIT);
+    for by_stop in [false, true] {
+        let (sandbox, stop) = (TestSandbox::new(), Stop::new());
+        let agent = sandbox.builder().stop(&stop).connect(sandbox.agent_token("larry")).unwrap();
+        let run = agent.join("lobby").unwrap().start_run(Trigger::none()).unwrap();
+        let (free, blocked) = mpsc::channel::<()>();
+        let blocked = std::sync::Mutex::new(blocked);
+        let _on_stop = run.stopped().on_stop(move || {
+            let _ = blocked.lock().unwrap().recv();
+        });
+        if by_stop {
+            stop.stop();
+        } else {
+            agent.clone().close().unwrap();
+        }
+        eventually("the agent is closed", || !agent.is_connected());
+        drop(free);
+    }
+}

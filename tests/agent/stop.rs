@@ -264,3 +264,59 @@ fn the_first_connection_waits_for_the_server() {
     let wrong = patient.connect("sk_wrong".parse().unwrap()).unwrap_err();
     assert_eq!(wrong.kind(), ErrorKind::Unauthorized, "{wrong}");
 }
+
+/// A payload of a panic that panics again when it is dropped.
+struct BadDrop;
+
+impl Drop for BadDrop {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            panic!("dropped")
+        }
+    }
+}
+
+#[test]
+fn a_function_that_panics_twice_does_not_keep_the_next_from_being_called() {
+    let _watchdog = watchdog(LIMIT);
+    let stop = Stop::new();
+    let (tell, told) = mpsc::channel();
+    let _bad = stop.on_stop(|| std::panic::panic_any(BadDrop));
+    let _good = stop.on_stop(move || tell.send(()).unwrap());
+    stop.stop();
+    told.recv_timeout(SOON).unwrap();
+}
+
+/// Reads "hello" once, and then ends.
+struct Hello {
+    read: bool,
+    /// The second read panics.
+    panics: bool,
+    _bad: BadDrop,
+}
+
+impl io::Read for Hello {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if std::mem::replace(&mut self.read, true) {
+            assert!(!self.panics, "the reader of the program panics");
+            return Ok(0);
+        }
+        buffer[..5].copy_from_slice(b"hello");
+        Ok(5)
+    }
+}
+
+#[test]
+fn a_reader_that_panics_loses_nothing_that_it_has_read() {
+    let _watchdog = watchdog(LIMIT);
+    for panics in [false, true] {
+        let mut reader = Stop::new().reader(Hello { read: false, panics, _bad: BadDrop }).unwrap();
+        // Until the thread that reads has ended.
+        thread::sleep(Duration::from_millis(300));
+        let mut text = [0; 5];
+        io::Read::read_exact(&mut reader, &mut text).unwrap();
+        assert_eq!(&text, b"hello");
+        let end = io::Read::read(&mut reader, &mut text);
+        assert_eq!(end.is_err(), panics, "{end:?}");
+    }
+}

@@ -329,3 +329,23 @@ fn an_unusable_address_is_an_error() {
     let error = Receiver::new().serve(taken.local_addr().unwrap()).unwrap_err();
     assert_eq!(error.kind(), crustocean::ErrorKind::Config);
 }
+
+#[test]
+fn a_handler_may_stop_the_server() {
+    let _watchdog = watchdog(SOON * 3);
+    let slot: Arc<Mutex<Option<Arc<crustocean::webhook::Server>>>> = Arc::default();
+    let receiver = Receiver::new().commands("/hook", {
+        let slot = Arc::clone(&slot);
+        move |_| {
+            let server = slot.lock().unwrap().clone().unwrap();
+            format!("stopped: {:?}", server.stop())
+        }
+    });
+    let server = Arc::new(receiver.serve("127.0.0.1:0").unwrap());
+    *slot.lock().unwrap() = Some(Arc::clone(&server));
+    let body = r#"{"agencyId":"a","command":"stop","sender":{"username":"bob"}}"#;
+    let call = request(&format!("Content-Length: {}\r\n", body.len()), body);
+    let answer = exchange(server.address(), &call);
+    assert!(answer.ends_with(r#"{"content":"stopped: Ok(())"}"#), "{answer}");
+    server.wait();
+}

@@ -22,7 +22,7 @@ use crate::agent::memory::Memory;
 use crate::error::Error;
 use crate::model::AgencyId;
 use crate::rest::Client;
-use crate::socket::{Item, LogQueue, ReadyItems, Session};
+use crate::socket::{Item, ReadyItems, Session, SessionLog};
 
 /// The sources of events and of missed messages.
 pub(crate) struct Source<'a> {
@@ -47,7 +47,7 @@ impl Drop for Delivery {
 }
 
 impl Delivery {
-    pub(crate) fn new(items: Arc<ReadyItems>, log: LogQueue, memory: Option<Arc<dyn Memory>>) -> Self {
+    pub(crate) fn new(items: Arc<ReadyItems>, log: SessionLog, memory: Option<Arc<dyn Memory>>) -> Self {
         Delivery { shared: Arc::new(Shared::new(log, memory)), items, missed: AtomicBool::new(false) }
     }
 

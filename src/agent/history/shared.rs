@@ -10,7 +10,7 @@ use crate::agent::memory::Memory;
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{List, Message, MessageId};
-use crate::socket::LogQueue;
+use crate::socket::SessionLog;
 
 /// If more bytes are ready, helpers wait for the consumers.
 const MOST_READY_BYTES: usize = 4 << 20;
@@ -19,7 +19,7 @@ const MOST_READY_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
-    pub(super) log: LogQueue,
+    pub(super) log: SessionLog,
     /// The memory across restarts, if the agent remembers.
     pub(super) memory: Option<Arc<dyn Memory>>,
     /// Notified when consumers have taken events, and when the helpers must stop.
@@ -27,7 +27,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(log: LogQueue, memory: Option<Arc<dyn Memory>>) -> Self {
+    pub(super) fn new(log: SessionLog, memory: Option<Arc<dyn Memory>>) -> Self {
         let state = Mutex::new(State::new(log.clone(), memory.clone()));
         Shared { state, log, memory, progress: Condvar::new() }
     }

@@ -15,7 +15,7 @@ use crate::agent::memory::Memory;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, MessageEdited};
-use crate::socket::{LogQueue, note};
+use crate::socket::{SessionLog, note};
 
 /// How long reading a history may take. After this time, the held messages are released without the missed ones. Each
 /// page restarts the time.
@@ -55,7 +55,7 @@ pub(super) struct State {
     pub(super) missed: bool,
     /// The number of reports about messages that could not be read.
     pub(super) not_filled: u64,
-    pub(super) log: LogQueue,
+    pub(super) log: SessionLog,
     /// The memory across restarts, if the agent remembers.
     pub(super) memory: Option<Arc<dyn Memory>>,
 }
@@ -74,7 +74,7 @@ pub(super) struct Job {
 pub(super) struct GapClosed;
 
 impl State {
-    pub(super) fn new(log: LogQueue, memory: Option<Arc<dyn Memory>>) -> Self {
+    pub(super) fn new(log: SessionLog, memory: Option<Arc<dyn Memory>>) -> Self {
         State {
             ready: VecDeque::new(),
             ready_bytes: 0,

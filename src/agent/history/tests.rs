@@ -31,7 +31,7 @@ fn connected() -> Item {
 
 /// A delivery with one room. The agent listens from the start of the room's history.
 fn delivery() -> Delivery {
-    let delivery = Delivery::new(Arc::default(), LogQueue::new("@test"), None);
+    let delivery = Delivery::new(Arc::default(), SessionLog::new("@test"), None);
     let mut cursor = Cursor::new(false);
     cursor.begin_after(&[], true);
     delivery.lock().rooms.insert("a".into(), Room::new(cursor));

@@ -11,7 +11,7 @@ use crate::agent::{Agent, fetch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, List, Message, Timestamp};
 use crate::rest::{Client, Walk};
-use crate::socket::{LogQueue, Waker, note};
+use crate::socket::{SessionLog, Waker, note};
 use crate::stack;
 
 /// The largest number of pages to read in one room.
@@ -22,7 +22,7 @@ pub(crate) struct Reader {
     pub(crate) number: u64,
     pub(crate) client: Client,
     pub(crate) waker: Waker,
-    pub(crate) log: LogQueue,
+    pub(crate) log: SessionLog,
     pub(crate) listeners: Arc<Listeners<Agent>>,
 }
 

@@ -85,6 +85,9 @@ pub(crate) trait Memory: fmt::Debug + Send + Sync {
     /// Saves the changes. Returns the first error of a series of failures.
     fn save(&self) -> Option<Error>;
 
+    /// Whether this thread is in the store's `save`, which has called the agent.
+    fn is_saving_here(&self) -> bool;
+
     /// Saves a last time, and drops the store.
     fn end(&self);
 }

@@ -13,9 +13,9 @@ use crate::agent::memory::{IN_REPLY_TO, Memory, Resume};
 use crate::agent::recent_ids::RecentIds;
 use crate::deadline;
 use crate::error::{Error, Result};
-use crate::logging::caught;
 use crate::model::{AgencyId, Message, MessageId, User, UserId};
 use crate::sync::lock::Mutex;
+use crate::user_code::caught;
 
 /// The interval at which heard messages are saved.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
@@ -262,7 +262,7 @@ impl Memory for StoredMemory {
     }
 
     fn save(&self) -> Option<Error> {
-        if *self.saving.lock() == Some(thread::current().id()) {
+        if self.is_saving_here() {
             // The change is still due: it is saved after this save.
             return None;
         }
@@ -283,7 +283,9 @@ impl Memory for StoredMemory {
         let outcome = match text {
             // `save` is the program's code and may panic.
             Ok(text) => caught(|| store.save(&text).map_err(|error| (error.to_string(), error)))
-                .unwrap_or_else(|_| Err(("the state store panicked".to_owned(), "the state store panicked".into()))),
+                .unwrap_or_else(|_| {
+                    Err(("the state store panicked".to_owned(), "the state store panicked".into()))
+                }),
             Err(error) => Err((error.to_string(), error.into())),
         };
         match outcome {
@@ -311,15 +313,21 @@ impl Memory for StoredMemory {
         }
     }
 
+    fn is_saving_here(&self) -> bool {
+        *self.saving.lock() == Some(thread::current().id())
+    }
+
     fn end(&self) {
         self.save();
-        if *self.saving.lock() != Some(thread::current().id()) {
+        // Not if the store itself has dropped the agent's last handle.
+        if !self.is_saving_here() {
             let store = self.saver.lock().store.take();
             let _ = caught(|| drop(store));
         }
     }
 }
 
+/// Marks the end of a save when dropped.
 struct Over<'a>(&'a Mutex<Option<ThreadId>>);
 
 impl Drop for Over<'_> {

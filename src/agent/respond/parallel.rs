@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::agent::{Agent, Mention, Mentions};
 use crate::error::{Error, Result};
-use crate::logging::caught;
 use crate::model::AgencyId;
 use crate::sync::lock::{Condvar, Mutex};
+use crate::user_code::caught;
 
 /// The largest number of questions that wait for a thread, and the most bytes of their texts.
 const MOST_WAITING: usize = 1024;

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
+use crate::logging;
 use crate::socket::session::Session;
 use crate::socket::session::connection::Connection;
-use crate::socket::session::log_queue::note;
 use crate::socket::session::reader::Waiter;
+use crate::socket::session::session_log::note;
 use crate::socket::session::state::{Phase, SessionState};
 
 /// How long `close` waits for the server's goodbye after all events are confirmed.
@@ -171,8 +172,8 @@ impl Session {
             if let Err(error) = self.close(DROP_TIMEOUT) {
                 note!(self.shared.log, Warn, "{error}");
             }
-            // A program that ends does not wait for the log thread, so this thread writes the records.
-            self.shared.log.flush();
+            // A program that ends would not wait for the log thread.
+            logging::flush();
         }
     }
 }

@@ -11,9 +11,9 @@ use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::session::backoff::Cause;
 use crate::socket::session::connection::connect::{ConnectFailure, Connected, Opened, connect};
 use crate::socket::session::core::SessionCore;
-use crate::socket::session::log_queue::note;
 use crate::socket::session::queue::Item;
 use crate::socket::session::sender::ConnectionHandle;
+use crate::socket::session::session_log::note;
 use crate::socket::session::state::Phase;
 
 impl SessionCore {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::CancelToken;
 use crate::socket::disconnect::Disconnect;
-use crate::socket::session::log_queue::LogQueue;
 use crate::socket::session::policy::Policy;
 use crate::socket::session::queue::{EventQueue, Item, ReadyItems};
+use crate::socket::session::session_log::SessionLog;
 use crate::socket::session::state::SessionState;
 use crate::socket::session::{Host, Limits};
 use crate::socket::target::Target;
@@ -33,7 +33,7 @@ pub(crate) struct SessionCore {
     pub(crate) stoppable: bool,
     /// The process that the session belongs to.
     pub(crate) pid: u32,
-    pub(crate) log: LogQueue,
+    pub(crate) log: SessionLog,
 }
 
 impl SessionCore {
@@ -46,7 +46,7 @@ impl SessionCore {
         policy: Policy,
         stoppable: bool,
     ) -> Self {
-        let log = LogQueue::new(name);
+        let log = SessionLog::new(name);
         let state = SessionState::new(EventQueue::new(limits.events, limits.bytes), policy, log.clone());
         SessionCore {
             state: Mutex::new(state),

@@ -33,7 +33,7 @@
 //! | `Connection::reader` | the read half, for the thread with the role | a read, also a blocked one |
 //! | `Connection::link` | TLS, WebSocket, decoder; the write half | a write, which has a time limit |
 //! | `PollSender` | long-polling: the right to send | a request and its response |
-//! | `LogQueue` | log records | short operations; taken under any lock |
+//! | the queue of `crate::logging` | log records | short operations; taken under any lock |
 //!
 //! No thread holds the state's lock and a lock of a connection at the same time. User code (loggers, `Serialize`,
 //! [`Host`]) runs without any of these locks.
@@ -60,7 +60,6 @@ mod connector;
 pub(crate) mod core;
 mod ended;
 pub(crate) mod keeper;
-pub(crate) mod log_queue;
 #[cfg(crustocean_model)]
 mod model;
 pub(crate) mod policy;
@@ -69,6 +68,7 @@ pub(crate) mod reader;
 mod schedule;
 pub(crate) mod scheduled;
 pub(crate) mod sender;
+pub(crate) mod session_log;
 mod state;
 mod stats;
 pub(crate) mod subscriber;
@@ -91,11 +91,11 @@ use crate::net::CancelToken;
 use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::session::connection::connect::{ConnectFailure, Opened};
 use crate::socket::session::core::SessionCore;
-use crate::socket::session::log_queue::LogQueue;
 use crate::socket::session::policy::Policy;
 use crate::socket::session::queue::ReadyItems;
 use crate::socket::session::reader::Waiter;
 use crate::socket::session::sender::ConnectionHandle;
+use crate::socket::session::session_log::SessionLog;
 use crate::socket::session::state::{Phase, SessionState};
 use crate::socket::session::subscriber::Filter;
 use crate::socket::session::subscription::Subscription;
@@ -248,7 +248,7 @@ impl Session {
     }
 
     /// The queue for log records. The caller may hold any lock.
-    pub(crate) fn log(&self) -> &LogQueue {
+    pub(crate) fn log(&self) -> &SessionLog {
         &self.shared.log
     }
 

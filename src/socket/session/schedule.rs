@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tungstenite::Utf8Bytes;
 
 use crate::deadline;
-use crate::socket::session::log_queue::{LogQueue, note};
+use crate::socket::session::session_log::{SessionLog, note};
 
 /// The limits for events that wait for a connection. The oldest events are dropped.
 const MOST_PENDING: usize = 1024;
@@ -66,7 +66,7 @@ impl Scheduled {
         self.repeats.retain(|repeat| repeat.id != id);
     }
 
-    pub(super) fn leave(&mut self, frame: Utf8Bytes, log: &LogQueue) {
+    pub(super) fn leave(&mut self, frame: Utf8Bytes, log: &SessionLog) {
         self.pending_bytes += frame.len();
         self.pending.push_back(frame);
         while self.pending.len() > MOST_PENDING || self.pending_bytes > MOST_PENDING_BYTES {
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_waits_for_the_link_is_bounded() {
-        let (mut scheduled, log) = (Scheduled::default(), LogQueue::new(""));
+        let (mut scheduled, log) = (Scheduled::default(), SessionLog::new(""));
         for n in 0..3000 {
             scheduled.leave(format!("{n}").into(), &log);
         }

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::socket::protocol::socket_io;
 use crate::socket::session::Session;
 use crate::socket::session::core::SessionCore;
-use crate::socket::session::log_queue::note;
+use crate::socket::session::session_log::note;
 use crate::sync::MutexGuard;
 
 /// An event that is repeated until this value is dropped.

@@ -14,10 +14,10 @@ use crate::socket::session::connection::Connection;
 use crate::socket::session::connection::decoder::Inbound;
 use crate::socket::session::ended::Ended;
 use crate::socket::session::keeper::Keeper;
-use crate::socket::session::log_queue::{LogQueue, note};
 use crate::socket::session::policy::{DisconnectPolicy, Policy};
 use crate::socket::session::queue::{EventQueue, Item};
 use crate::socket::session::schedule::Scheduled;
+use crate::socket::session::session_log::{SessionLog, note};
 use crate::socket::session::subscriber::Subscriber;
 
 /// The phase of the session.
@@ -95,7 +95,7 @@ pub(crate) struct SessionState {
     pub(crate) down_since: Option<Instant>,
     /// What ended the session, if it was not `close`.
     ended_by: Option<String>,
-    pub(crate) log: LogQueue,
+    pub(crate) log: SessionLog,
     pub(crate) up_since: Instant,
     /// Refusals and server errors since the last stable connection.
     refusals: u32,
@@ -111,7 +111,7 @@ pub(crate) struct SessionState {
 }
 
 impl SessionState {
-    pub(crate) fn new(queue: EventQueue, policy: Policy, log: LogQueue) -> Self {
+    pub(crate) fn new(queue: EventQueue, policy: Policy, log: SessionLog) -> Self {
         let now = deadline::now();
         SessionState {
             phase: Phase::Down,

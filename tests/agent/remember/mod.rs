@@ -3,6 +3,7 @@
 mod commands;
 mod killed;
 pub(super) mod stores;
+mod user_stores;
 
 use std::time::Duration;
 

@@ -1,0 +1,16 @@
+//! Calls code of the program: handlers, stores, loggers. It may panic, and the crate goes on.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Runs code of the program. If it panics, returns the message of the panic.
+pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        // The payload is a value of the program, so its `drop` may panic, too. A second payload is leaked.
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            std::mem::forget(second);
+        }
+        text.unwrap_or_else(|| "without a message".to_owned())
+    })
+}
