@@ -84,6 +84,11 @@ pub(crate) struct Socket {
 impl Socket {
     /// Opens a WebSocket and sends CONNECT. The server's answer is the first packet.
     pub(crate) fn open(sandbox: &Sandbox, token: &str) -> Socket {
+        Socket::try_open(sandbox, token).expect("the server ended the connection")
+    }
+
+    /// The same. `None` if the server ends the connection before.
+    pub(crate) fn try_open(sandbox: &Sandbox, token: &str) -> Option<Socket> {
         let tcp = TcpStream::connect(("127.0.0.1", sandbox.port())).unwrap();
         tcp.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         let url = format!("ws://127.0.0.1:{}/socket.io/?EIO=4&transport=websocket", sandbox.port());
@@ -96,13 +101,13 @@ impl Socket {
                     break;
                 }
                 Err(tungstenite::HandshakeError::Interrupted(middle)) => middle.handshake(),
-                Err(error) => panic!("{error}"),
+                Err(tungstenite::HandshakeError::Failure(_)) => return None,
             };
         }
         let mut socket = Socket { stream: stream.expect("no handshake in time") };
-        assert!(socket.packet().expect("no open packet").starts_with('0'));
-        socket.write(format!("40{}", json!({ "token": token })));
-        socket
+        assert!(socket.packet()?.starts_with('0'));
+        socket.stream.send(Message::text(format!("40{}", json!({ "token": token })))).ok()?;
+        Some(socket)
     }
 
     /// Opens a WebSocket and waits until the server has accepted it.
