@@ -847,6 +847,9 @@ impl Agent {
     /// # Errors
     /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the server has not confirmed within the `close_timeout` that it
     ///   took the last messages. The error has the number of these messages; they may or may not have arrived.
+    /// - [`Timeout`](crate::ErrorKind::Timeout): the agent's [store](crate::agent::StateStore) has not saved the memory
+    ///   within the `close_timeout`, or another thread closes the agent and has not finished. A store that fails is an
+    ///   [`Event::StateNotSaved`], not an error.
     /// - The error that ended the agent earlier, if no event loop has yielded it.
     #[doc(alias = "disconnect")]
     pub fn close(self) -> Result<()> {
