@@ -87,21 +87,23 @@ impl Closing {
         }
     }
 
-    /// Runs `close` unless another thread is closing the agent. If another thread is closing, waits for that thread, at
-    /// most `limit`, and returns the stored result.
+    /// Runs `close`. If another thread is closing the agent, waits for that thread first, at most `limit`. Returns the
+    /// stored result if there is one, and `None` if this thread is already closing.
     fn by_this_thread(&self, limit: Duration, close: impl FnOnce() -> Result<()>) -> Option<Result<()>> {
         let this = thread::current().id();
         {
-            let mut state = self.state.lock();
-            if state.closer.is_some() {
-                let is_closing = |state: &mut State| state.closer.is_some_and(|closer| closer != this);
-                let mut state = self.changed.wait_timeout_while(state, limit, is_closing);
-                return match state.closer {
-                    Some(closer) if closer != this => Some(Err(Error::timeout(
-                        "another thread is closing the agent and has not finished in time",
-                    ))),
-                    _ => state.outcome.take(),
-                };
+            let is_closing = |state: &mut State| state.closer.is_some_and(|closer| closer != this);
+            let mut state = self.changed.wait_timeout_while(self.state.lock(), limit, is_closing);
+            match state.closer {
+                Some(closer) if closer == this => return None,
+                Some(_) => {
+                    let text = "another thread is closing the agent and has not finished in time";
+                    return Some(Err(Error::timeout(text)));
+                }
+                None => {}
+            }
+            if let Some(outcome) = state.outcome.take() {
+                return Some(outcome);
             }
             state.closer = Some(this);
         }
@@ -141,8 +143,10 @@ impl Inner {
             self.session.wait_over(deadline::after(self.options.close_timeout));
         }
         self.session.end();
-        if let Some(memory) = self.memory.as_ref().filter(|_| !self.session.is_foreign()) {
-            memory.end();
+        if !self.session.is_foreign()
+            && let Err(error) = self.end_memory_within(self.options.close_timeout)
+        {
+            crate::logging::warn!("{error}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::agent::memory::Memory;
 use crate::agent::{Agent, Event, Inner};
 use crate::error::{Error, Result};
 use crate::model::MessageId;
@@ -24,17 +25,29 @@ impl Inner {
     /// # Errors
     /// `Timeout` if the store has not finished in time.
     pub(crate) fn save_memory_within(&self, limit: Duration) -> Result<()> {
+        self.use_store_within(limit, |memory| memory.save())
+    }
+
+    /// Saves and drops the store, in the same way.
+    pub(crate) fn end_memory_within(&self, limit: Duration) -> Result<()> {
+        self.use_store_within(limit, |memory| {
+            memory.end();
+            None
+        })
+    }
+
+    fn use_store_within(&self, limit: Duration, work: fn(&dyn Memory) -> Option<Error>) -> Result<()> {
         // If the store itself closes the agent, its save is under way.
         let Some(memory) = self.memory.as_ref().filter(|memory| !memory.is_saving_here()) else {
             return Ok(());
         };
         let (tell, told) = mpsc::channel();
-        let saving = Arc::clone(memory);
-        let save = move || tell.send(saving.save()).unwrap_or_default();
-        match thread::Builder::new().name("crustocean-save".to_owned()).spawn(save) {
-            Ok(saving) => self.closing.hand_over(saving.thread().id()),
+        let also = Arc::clone(memory);
+        let using = move || tell.send(work(&*also)).unwrap_or_default();
+        match thread::Builder::new().name("crustocean-save".to_owned()).spawn(using) {
+            Ok(using) => self.closing.hand_over(using.thread().id()),
             Err(_) => {
-                self.save_memory();
+                work(&**memory).into_iter().for_each(|error| self.tell_not_saved(error));
                 return Ok(());
             }
         }

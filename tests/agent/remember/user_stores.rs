@@ -121,10 +121,20 @@ fn a_store_that_blocks_keeps_no_agent_open() {
 }
 
 #[test]
+fn a_store_that_blocks_does_not_keep_the_last_handle_from_being_dropped() {
+    let _watchdog = watchdog(LIMIT);
+    let (_sandbox, store, agent, events) = with_changes(&Stop::new());
+    store.set(Save::Blocks);
+    drop((agent, events));
+    store.set(Save::Nothing);
+}
+
+#[test]
 fn close_says_so_if_another_thread_has_not_finished() {
     let _watchdog = watchdog(LIMIT);
     let (_sandbox, store, agent, _events) = with_changes(&Stop::new());
     store.set(Save::Blocks);
+    // At the same time or one after the other: nobody says that the memory is saved.
     let closing = [agent.clone(), agent].map(|agent| thread::spawn(move || agent.close()));
     for closed in closing {
         let error = closed.join().unwrap().unwrap_err();
