@@ -11,10 +11,14 @@ use serde_json::{Value, json};
 
 use crate::chain::Node;
 use crate::server::{Server, respond};
+use crate::watchdog::watchdog;
+
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A gateway has sent the transaction twice, so the node's answer is about the second time.
 #[test]
 fn a_number_that_is_taken_while_the_node_breaks_is_maybe_sent() {
+    let _watchdog = watchdog(LIMIT);
     let node = Node::that_answers(5_000_000, |method| match method {
         "eth_sendRawTransaction" => Some(json!({ "error": { "code": -32000, "message": "nonce too low" } })),
         "eth_getTransactionByHash" => {
@@ -50,6 +54,7 @@ fn wallet(node: &Node, before: impl Fn() + Send + Sync + 'static) -> Wallet {
 
 #[test]
 fn a_signer_that_panics_spends_nothing() {
+    let _watchdog = watchdog(LIMIT);
     let node = Node::start(5_000_000);
     let wallet = wallet(&node, || panic!("a signer that panics"));
     let paid = Server::start(|_, out| {
@@ -67,6 +72,7 @@ fn a_signer_that_panics_spends_nothing() {
 
 #[test]
 fn a_signer_that_waits_for_its_button_holds_nobody_else_up() {
+    let _watchdog = watchdog(LIMIT);
     let node = Node::start(5_000_000);
     let (button, pressed) = mpsc::channel::<()>();
     let (asks, asked) = mpsc::channel();
