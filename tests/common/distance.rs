@@ -16,6 +16,25 @@ const IDLE: u32 = 250;
 /// How long it sleeps each time.
 const TURN: Duration = Duration::from_millis(2);
 
+/// How often a step may need more round trips than allowed before that is a fault.
+const TRIES: usize = 6;
+
+/// Asserts that a step needs at most `limit` round trips, by the fewest of several tries.
+///
+/// On a busy machine a thread may wait so long for its turn that one round trip is counted as two, but never the other way.
+#[track_caller]
+pub fn at_most(limit: u64, mut attempt: impl FnMut() -> u64) {
+    let mut counts = Vec::new();
+    while counts.len() < TRIES {
+        let trips = attempt();
+        if trips <= limit {
+            return;
+        }
+        counts.push(trips);
+    }
+    panic!("not once at most {limit} round trips, but {counts:?}");
+}
+
 /// A relay between an agent or a client and a server.
 #[derive(Debug)]
 pub struct Distance {

@@ -26,7 +26,7 @@ mod upgrade_proxy;
 mod watchdog;
 
 pub use date::iso;
-pub use distance::Distance;
+pub use distance::{Distance, at_most};
 pub use faulty_proxy::{FaultyProxy, Random};
 pub use holding_proxy::HoldingProxy;
 pub use http::{Request, Response};

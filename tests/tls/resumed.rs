@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::common::{Authority, Distance, TestSandbox, TlsRelay, eventually, wait_for, watchdog};
+use crate::common::{Authority, Distance, TestSandbox, TlsRelay, at_most, eventually, wait_for, watchdog};
 use crustocean::{AgencyId, Agent, Event, config::Tls};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// Not with the system's library, because `native-tls` cannot give a session back to OpenSSL.
 #[test]
@@ -46,13 +46,15 @@ fn connecting_with_tls_takes_one_more_round_trip() {
     let authority = Authority::new();
     let relay = TlsRelay::start(&authority.identity("127.0.0.1"), sandbox.port());
     for tls in crate::agent::backends() {
-        let distance = Distance::from(&format!("http://127.0.0.1:{}", relay.port()));
-        let url = distance.url().replace("http:", "https:");
-        let builder = Agent::builder().api_url(url).tls(tls).add_root_certificate(authority.pem());
-        let token = sandbox.agent_token(&format!("larry-{tls:?}").to_lowercase());
-        let (agent, trips) = distance.round_trips(|| builder.connect(token).unwrap());
-        assert!(trips <= 4, "{tls:?}: {trips}");
-        drop(agent);
+        let mut tries = 0;
+        at_most(4, || {
+            tries += 1;
+            let distance = Distance::from(&format!("http://127.0.0.1:{}", relay.port()));
+            let url = distance.url().replace("http:", "https:");
+            let builder = Agent::builder().api_url(url).tls(tls).add_root_certificate(authority.pem());
+            let token = sandbox.agent_token(&format!("larry-{tls:?}-{tries}").to_lowercase());
+            distance.round_trips(|| builder.connect(token).unwrap()).1
+        });
     }
 }
 
@@ -62,19 +64,21 @@ fn joining_five_more_rooms_with_tls_takes_one_more_round_trip() {
     let _watchdog = watchdog(LIMIT);
     let authority = Authority::new();
     for tls in crate::agent::backends() {
-        let sandbox = TestSandbox::new();
-        let relay = TlsRelay::start(&authority.identity("127.0.0.1"), sandbox.server.port());
-        let distance = Distance::from(&format!("http://127.0.0.1:{}", relay.port()));
-        let url = distance.url().replace("http:", "https:");
-        let builder = Agent::builder().api_url(url).tls(tls).add_root_certificate(authority.pem());
-        let agent = builder.connect(sandbox.agent_token("larry")).unwrap();
-        agent.join("lobby").unwrap();
-        for n in 0..5 {
-            let room = sandbox.server.add_agency(&format!("Room {n}"), &sandbox.alice.id).unwrap();
-            sandbox.client().agencies().add_agent(&AgencyId::from(room), "larry").unwrap();
-        }
-        let (rooms, trips) = distance.round_trips(|| agent.join_all().unwrap());
-        assert_eq!(rooms.len(), 6);
-        assert!(trips <= 3, "{tls:?}: {trips}");
+        at_most(3, || {
+            let sandbox = TestSandbox::new();
+            let relay = TlsRelay::start(&authority.identity("127.0.0.1"), sandbox.server.port());
+            let distance = Distance::from(&format!("http://127.0.0.1:{}", relay.port()));
+            let url = distance.url().replace("http:", "https:");
+            let builder = Agent::builder().api_url(url).tls(tls).add_root_certificate(authority.pem());
+            let agent = builder.connect(sandbox.agent_token("larry")).unwrap();
+            agent.join("lobby").unwrap();
+            for n in 0..5 {
+                let room = sandbox.server.add_agency(&format!("Room {n}"), &sandbox.alice.id).unwrap();
+                sandbox.client().agencies().add_agent(&AgencyId::from(room), "larry").unwrap();
+            }
+            let (rooms, trips) = distance.round_trips(|| agent.join_all().unwrap());
+            assert_eq!(rooms.len(), 6);
+            trips
+        });
     }
 }
