@@ -147,17 +147,20 @@ fn calls_interrupted_by_close_return_an_error() {
     ];
     for (name, call) in calls {
         let (hold, held) = mpsc::channel::<()>();
+        let (tell, has_called) = mpsc::channel();
         let held = Mutex::new(held);
         let server = ScriptedServer::start(move |conn| {
             conn.handshake();
             conn.accept_join();
+            // Reads the call, and nothing after it.
+            let _ = tell.send(conn.recv_text(SOON));
             let _ = held.lock().unwrap().recv_timeout(Duration::from_secs(30));
         });
         let agent = impatient(&server, Duration::from_millis(300));
         let room = agent.join("lobby").unwrap();
         let caller = agent.clone();
         let calling = std::thread::spawn(move || call(&caller, &room));
-        std::thread::sleep(Duration::from_millis(500));
+        assert!(has_called.recv_timeout(SOON).unwrap().is_some(), "{name}");
         assert_eq!(agent.close().unwrap_err().kind(), ErrorKind::MaybeSent, "{name}");
         let error = calling.join().unwrap();
         assert!(error.is_closed(), "{name}: {error:?}");
