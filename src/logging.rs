@@ -14,8 +14,9 @@ use log::Level;
 
 use crate::user_code::caught;
 
-/// Further records are dropped while the logger blocks.
+/// Further records are dropped while the logger blocks. A record may quote what a server has sent.
 const MOST_RECORDS: usize = 4096;
+const MOST_BYTES: usize = 4 << 20;
 /// How long the end of a program waits for its last records.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -30,6 +31,8 @@ struct Record {
 
 struct Queue {
     records: VecDeque<Record>,
+    /// The length of their texts.
+    bytes: usize,
     /// How many records were dropped, and are not reported yet.
     dropped: u64,
     /// A thread is writing, and also writes records that are added meanwhile.
@@ -39,25 +42,30 @@ struct Queue {
 
 impl Queue {
     const fn new() -> Self {
-        Queue { records: VecDeque::new(), dropped: 0, writing: false, writer: None }
+        Queue { records: VecDeque::new(), bytes: 0, dropped: 0, writing: false, writer: None }
     }
 
     /// Adds a record. Returns whether a thread must be started to write it.
     fn add(&mut self, record: Record) -> bool {
-        if self.records.len() >= MOST_RECORDS {
+        if self.records.len() >= MOST_RECORDS || self.bytes.saturating_add(record.text.len()) > MOST_BYTES {
             self.dropped += 1;
-            return false;
+            // Even if the first record alone is too large, a thread must say that it is dropped.
+            return !std::mem::replace(&mut self.writing, true);
         }
+        self.bytes += record.text.len();
         self.records.push_back(record);
         !std::mem::replace(&mut self.writing, true)
     }
 
     fn next(&mut self) -> Option<Record> {
         let waiting = self.records.pop_front();
+        self.bytes -= waiting.as_ref().map_or(0, |record| record.text.len());
         waiting.or_else(|| match std::mem::take(&mut self.dropped) {
             0 => None,
             dropped => {
-                let text = format!("{dropped} records were dropped, because the logger was blocked");
+                let text = format!(
+                    "{dropped} records were dropped, because they were too large or the logger was blocked"
+                );
                 Some(Record { level: Level::Warn, target: module_path!(), text })
             }
         })
@@ -157,5 +165,16 @@ mod tests {
         assert_eq!(last.level, Level::Warn);
         assert!(last.text.starts_with("7 records were dropped"), "{}", last.text);
         assert!(queue.next().is_none());
+        assert_eq!(queue.bytes, 0);
+    }
+
+    #[test]
+    fn the_queue_is_bounded_in_bytes() {
+        let mut queue = Queue::new();
+        let large = || Record { level: Level::Info, target: "test", text: "x".repeat(MOST_BYTES / 3) };
+        (0..9).for_each(|_| drop(queue.add(large())));
+        assert_eq!((queue.records.len(), queue.dropped), (3, 6));
+        while queue.next().is_some() {}
+        assert_eq!(queue.bytes, 0);
     }
 }
