@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::agent::listeners::Waiting;
+use crate::agent::listeners::WaitingGuard;
 use crate::agent::{Agent, Event, Events, RecvError};
 use crate::deadline;
 use crate::error::{Error, Result};
@@ -60,21 +60,21 @@ use crate::sync::lock::Mutex;
 /// ```
 #[derive(Clone)]
 pub struct Agents {
-    inner: Arc<Inner>,
+    inner: Arc<AgentsInner>,
 }
 
-struct Inner {
-    members: Mutex<HashMap<SessionId, Arc<Member>>>,
+struct AgentsInner {
+    members: Mutex<HashMap<SessionId, Arc<MemberAgent>>>,
     set: Arc<SessionSet>,
     /// Ends the loops when the `Stop` is stopped.
     _on_stop: Option<OnStop>,
 }
 
-struct Member {
+struct MemberAgent {
     events: Events,
     /// The time at which the loop checks this agent without a new event.
     planned: Mutex<Option<Instant>>,
-    _waiting: Waiting,
+    _waiting: WaitingGuard,
 }
 
 /// The shortest time until the loop checks an agent again without a new event.
@@ -129,7 +129,7 @@ impl Agents {
             let set = Arc::clone(&set);
             stop.on_stop(move || set.end_waits())
         });
-        Ok(Agents { inner: Arc::new(Inner { members: Mutex::default(), set, _on_stop: on_stop }) })
+        Ok(Agents { inner: Arc::new(AgentsInner { members: Mutex::default(), set, _on_stop: on_stop }) })
     }
 
     /// Adds a connected agent. From now on the set reads for the agent, and the set's loops yield the agent's events.
@@ -152,7 +152,7 @@ impl Agents {
     pub fn add(&self, agent: Agent) -> Result<()> {
         let (id, events) = (agent.session().id(), agent.events());
         let member =
-            Arc::new(Member { _waiting: events.count_as_waiting(), events, planned: Mutex::new(None) });
+            Arc::new(MemberAgent { _waiting: events.count_as_waiting(), events, planned: Mutex::new(None) });
         // Insert the member first, because the set may report its events at once.
         match self.inner.members.lock().entry(id) {
             Entry::Occupied(_) => return Err(Error::invalid("the agent is in this set already")),
@@ -239,14 +239,14 @@ impl Agents {
     }
 }
 
-impl Inner {
+impl AgentsInner {
     /// Removes a member. The caller drops the member without the lock.
-    fn take(&self, id: SessionId) -> Option<Arc<Member>> {
+    fn take(&self, id: SessionId) -> Option<Arc<MemberAgent>> {
         self.members.lock().remove(&id)
     }
 
     /// Removes all agents and ends many of them at the same time, because each end takes a round trip to the server.
-    fn end_all(&self, end: &(dyn Fn(Arc<Member>) + Sync)) {
+    fn end_all(&self, end: &(dyn Fn(Arc<MemberAgent>) + Sync)) {
         let members = std::mem::take(&mut *self.members.lock());
         let helpers = members.len().min(AT_ONCE).saturating_sub(1);
         let members = Mutex::new(members.into_values());
@@ -270,7 +270,7 @@ impl Inner {
     }
 }
 
-impl Drop for Inner {
+impl Drop for AgentsInner {
     fn drop(&mut self) {
         // A forked child, and a thread that panics, must not wait for the server.
         if !self.set.is_foreign() && !thread::panicking() {
@@ -377,7 +377,7 @@ impl AgentsEvents {
 
     /// Queues the agent again if it has more events, and schedules its next check. `took`: the loop has just taken an
     /// event. Otherwise the agent's events are not ready yet, and the thread that makes them ready reports them.
-    fn look_ahead(&self, id: SessionId, member: &Member, took: bool) {
+    fn look_ahead(&self, id: SessionId, member: &MemberAgent, took: bool) {
         let set = &self.agents.inner.set;
         let (has_more, look_at) = member.events.look_ahead();
         if has_more && took {

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use crate::agent::{Agent, Inner};
+use crate::agent::{Agent, AgentInner};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::stop::{OnStop, Stop};
@@ -14,7 +14,7 @@ use crate::sync::lock::{Condvar, Mutex};
 /// The progress of closing. One thread at a time closes the agent.
 #[derive(Debug, Default)]
 pub(crate) struct Closing {
-    state: Mutex<State>,
+    state: Mutex<ClosingState>,
     changed: Condvar,
     /// Set when the `Stop` is stopped. Then no call waits any more.
     stopped: AtomicBool,
@@ -23,7 +23,7 @@ pub(crate) struct Closing {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ClosingState {
     /// The thread that is closing the agent.
     closer: Option<ThreadId>,
     /// The result of a close that the `Stop` started. The next caller of `close` gets this result.
@@ -32,7 +32,7 @@ struct State {
 
 /// Ends all waits at once. Closing takes longer and runs on its own thread, because other agents may have the same
 /// `Stop`.
-fn end_at_once(inner: Arc<Inner>) {
+fn end_at_once(inner: Arc<AgentInner>) {
     if inner.session.is_foreign() || inner.closing.stopped.swap(true, Ordering::AcqRel) {
         return;
     }
@@ -61,7 +61,7 @@ fn end_at_once(inner: Arc<Inner>) {
 
 impl Closing {
     /// Makes the `Stop` close the agent, at once if the `Stop` is already stopped.
-    pub(crate) fn close_on(&self, stop: &Stop, inner: &Arc<Inner>) {
+    pub(crate) fn close_on(&self, stop: &Stop, inner: &Arc<AgentInner>) {
         let agent = Arc::downgrade(inner);
         let on_stop = stop.on_stop(move || agent.upgrade().into_iter().for_each(end_at_once));
         let _ = self.switch.set((stop.clone(), on_stop));
@@ -92,7 +92,7 @@ impl Closing {
     fn by_this_thread(&self, limit: Duration, close: impl FnOnce() -> Result<()>) -> Option<Result<()>> {
         let this = thread::current().id();
         {
-            let is_closing = |state: &mut State| state.closer.is_some_and(|closer| closer != this);
+            let is_closing = |state: &mut ClosingState| state.closer.is_some_and(|closer| closer != this);
             let mut state = self.changed.wait_timeout_while(self.state.lock(), limit, is_closing);
             match state.closer {
                 Some(closer) if closer == this => return None,
@@ -107,22 +107,22 @@ impl Closing {
             }
             state.closer = Some(this);
         }
-        let _over = Over(self);
+        let _over = ClosingGuard(self);
         Some(close())
     }
 }
 
 /// Marks the end of closing when dropped, also after a panic.
-struct Over<'a>(&'a Closing);
+struct ClosingGuard<'a>(&'a Closing);
 
-impl Drop for Over<'_> {
+impl Drop for ClosingGuard<'_> {
     fn drop(&mut self) {
         self.0.state.lock().closer = None;
         self.0.changed.notify_all();
     }
 }
 
-impl Inner {
+impl AgentInner {
     fn close_within(&self, limit: Duration) -> Result<()> {
         self.client.shutdown();
         let ended = self.runs.end_all();

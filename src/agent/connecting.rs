@@ -14,7 +14,7 @@ use crate::agent::run::OpenRuns;
 use crate::agent::send::confirm::MetadataSupport;
 use crate::agent::send::parts::LongSendLock;
 use crate::agent::thinking::ThinkingIndicators;
-use crate::agent::{Agent, AgentOptions, Handle, Inner};
+use crate::agent::{Agent, AgentInner, AgentOptions, Handle};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::net::{CancelToken, Http};
@@ -102,7 +102,7 @@ impl Agent {
         let name = format!("@{}", me.username);
         let session =
             Session::open(&name, target, Arc::new(host), limits, options.policy, cancel, connection)?;
-        let inner = Arc::new(Inner {
+        let inner = Arc::new(AgentInner {
             delivery: Delivery::new(session.ready(), session.log().clone(), memory.clone()),
             session,
             client,

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::agent::event::Event;
 #[cfg(feature = "agents")]
-use crate::agent::listeners::Waiting;
-use crate::agent::listeners::{Kind, Listener};
+use crate::agent::listeners::WaitingGuard;
+use crate::agent::listeners::{Listener, ListenerKind};
 use crate::agent::{Agent, Decision, RecvError};
 use crate::deadline;
 use crate::error::Result;
@@ -56,7 +56,7 @@ impl Events {
     /// Marks the questions that this thread has taken as done. Only a loop over `events()` does so here: a subscription
     /// hands out no questions.
     fn acknowledge_questions(&self) {
-        if self.listener.kind == Kind::Events {
+        if self.listener.kind == ListenerKind::Events {
             self.agent.acknowledge_questions();
         }
     }
@@ -112,7 +112,7 @@ impl Events {
     /// If the event is a question and the agent has a memory, records that this thread has taken the question.
     fn hand_out(&self, got: Result<Event, RecvError>) -> Result<Event, RecvError> {
         if let (Ok(Event::Message(message)), Some(memory)) = (&got, &self.agent.inner.memory)
-            && self.listener.kind == Kind::Events
+            && self.listener.kind == ListenerKind::Events
             && self.agent.decide(message) == Decision::Respond
             && !self.listener.has_mentions()
         {
@@ -146,7 +146,11 @@ impl Events {
                     agent.inner.save_memory();
                     return match self.next_event(true) {
                         Some(event) => Ok(event),
-                        None if matches!(self.listener.kind, Kind::Subscription(_) | Kind::Commands(_)) => {
+                        None if matches!(
+                            self.listener.kind,
+                            ListenerKind::Subscription(_) | ListenerKind::Commands(_)
+                        ) =>
+                        {
                             Err(RecvError::Closed)
                         }
                         None => {
@@ -181,7 +185,7 @@ impl Events {
     /// Registers a permanent waiter until the returned guard is dropped, so that other loops wake the set when they
     /// queue events for it. `Agents` calls this.
     #[cfg(feature = "agents")]
-    pub(crate) fn count_as_waiting(&self) -> Waiting {
+    pub(crate) fn count_as_waiting(&self) -> WaitingGuard {
         self.listener.signal.wait()
     }
 

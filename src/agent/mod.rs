@@ -109,14 +109,14 @@ use thinking::ThinkingIndicators;
 #[derive(Clone)]
 #[doc(alias = "CrustoceanAgent")]
 pub struct Agent {
-    inner: Arc<Inner>,
+    inner: Arc<AgentInner>,
     /// `None` on the agent's own threads, which must not keep the agent alive.
     _handle: Option<Arc<Handle>>,
 }
 
 /// All handles that the program holds share this. The drop of the last handle ends the agent, even if the agent's own
 /// threads still run.
-struct Handle(Arc<Inner>);
+struct Handle(Arc<AgentInner>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
@@ -124,7 +124,7 @@ impl Drop for Handle {
     }
 }
 
-struct Inner {
+struct AgentInner {
     session: Session,
     client: Client,
     me: Arc<User>,

@@ -6,11 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::agent::memory::Memory;
-use crate::agent::{Agent, Event, Inner};
+use crate::agent::{Agent, AgentInner, Event};
 use crate::error::{Error, Result};
 use crate::model::MessageId;
 
-impl Inner {
+impl AgentInner {
     /// Saves the agent's memory if it has changed.
     pub(crate) fn save_memory(&self) {
         if let Some(memory) = &self.memory

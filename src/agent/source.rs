@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use crate::agent::event::Event;
 use crate::agent::history::{self, size_of_message};
-use crate::agent::listeners::{Lost, Reader, Source};
-use crate::agent::{Agent, Decision, Inner};
+use crate::agent::listeners::{DroppedMessageReader, ListenerSource, Lost};
+use crate::agent::{Agent, AgentInner, Decision};
 use crate::model::AgencyId;
 
-impl Source for Agent {
+impl ListenerSource for Agent {
     fn pull(&self) -> Option<Event> {
-        let Inner { session, client, delivery, memory, .. } = &*self.inner;
-        let source = history::Source { session, client };
+        let AgentInner { session, client, delivery, memory, .. } = &*self.inner;
+        let source = history::DeliverySource { session, client };
         loop {
             let event = delivery.take(&source);
             if delivery.take_missed() {
@@ -65,7 +65,7 @@ impl Source for Agent {
             let (_, dm) = self.inner.delivery.position(&room);
             (room, dm, lost)
         });
-        let reader = Reader {
+        let reader = DroppedMessageReader {
             number,
             client: self.client().clone(),
             waker: self.session().waker(),

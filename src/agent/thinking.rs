@@ -17,7 +17,7 @@ const EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Payload<'a> {
+struct ThinkingPayload<'a> {
     agency_id: &'a AgencyId,
     thinking: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,10 +29,10 @@ struct Payload<'a> {
 
 /// The indicators that are shown, by room.
 #[derive(Debug, Default)]
-pub(crate) struct ThinkingIndicators(Mutex<State>);
+pub(crate) struct ThinkingIndicators(Mutex<ThinkingState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct ThinkingState {
     rooms: HashMap<AgencyId, Shown>,
     next: u64,
 }
@@ -160,9 +160,9 @@ impl Drop for Thinking {
     }
 }
 
-fn payload<'a>(agent: &'a Agent, room: &'a AgencyId, status: Option<&'a str>) -> Payload<'a> {
+fn payload<'a>(agent: &'a Agent, room: &'a AgencyId, status: Option<&'a str>) -> ThinkingPayload<'a> {
     let me = &agent.inner.me;
-    Payload {
+    ThinkingPayload {
         agency_id: room,
         thinking: status.is_some(),
         status: status.map(str::trim).filter(|status| !status.is_empty()),

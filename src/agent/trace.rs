@@ -148,10 +148,10 @@ impl Trace {
         report
     }
 
-    fn begin(&self, name: impl Into<String>) -> Step<'_> {
+    fn begin(&self, name: impl Into<String>) -> RunningStep<'_> {
         let mut steps = self.steps.lock();
         steps.push(TraceStep::new(name).status(TraceStatus::Error));
-        Step { trace: self, place: steps.len() - 1, began: Instant::now() }
+        RunningStep { trace: self, place: steps.len() - 1, began: Instant::now() }
     }
 }
 
@@ -162,13 +162,13 @@ impl From<Trace> for TraceReport {
 }
 
 /// A step that is running. The list has the step with the status `error` until the step ends, in case the work panics.
-struct Step<'a> {
+struct RunningStep<'a> {
     trace: &'a Trace,
     place: usize,
     began: Instant,
 }
 
-impl Step<'_> {
+impl RunningStep<'_> {
     fn end(self, status: TraceStatus) {
         if let Some(step) = self.trace.steps.lock().get_mut(self.place) {
             step.status = Some(status);
@@ -176,7 +176,7 @@ impl Step<'_> {
     }
 }
 
-impl Drop for Step<'_> {
+impl Drop for RunningStep<'_> {
     fn drop(&mut self) {
         let took = self.began.elapsed();
         if let Some(step) = self.trace.steps.lock().get_mut(self.place) {

@@ -1,10 +1,10 @@
 //! The baseline of a room: the position in its history from which the agent listens.
 
-use crate::agent::history::cursor::{Cursor, Lookback};
-use crate::agent::history::delivery::{Delivery, Source};
+use crate::agent::history::cursor::{HistoryCursor, Lookback};
+use crate::agent::history::delivery::{Delivery, DeliverySource};
 use crate::agent::history::fetch;
-use crate::agent::history::room::Room;
-use crate::agent::history::state::{State, cannot_be_read};
+use crate::agent::history::room::RoomHistory;
+use crate::agent::history::state::{DeliveryState, cannot_be_read};
 use crate::agent::history::unreadable::Reported;
 use crate::model::{AgencyId, UserId};
 use crate::rest::Client;
@@ -18,14 +18,15 @@ impl Delivery {
         let mut state = self.lock();
         let is_new = !state.rooms.contains_key(room);
         if is_new && let Some(resume) = resume {
-            let mut cursor = Cursor::new(dm || resume.dm);
+            let mut cursor = HistoryCursor::new(dm || resume.dm);
             cursor.resume(&resume.acknowledged, resume.since);
             // This gap started when the earlier run ended. The join ends the gap.
             let gap = state.new_gap();
-            state.rooms.insert(room.clone(), Room::with_gap(cursor, gap));
+            state.rooms.insert(room.clone(), RoomHistory::with_gap(cursor, gap));
             return false;
         }
-        let entry = state.rooms.entry(room.clone()).or_insert_with(|| Room::new(Cursor::new(dm)));
+        let entry =
+            state.rooms.entry(room.clone()).or_insert_with(|| RoomHistory::new(HistoryCursor::new(dm)));
         let wanted = is_new || entry.waits_for_baseline();
         entry.readers += usize::from(wanted);
         wanted
@@ -36,7 +37,7 @@ impl Delivery {
     ///
     /// The agent can still join a room whose history cannot be read. The error is reported later, when a gap must be
     /// filled.
-    pub(crate) fn read_baseline(&self, source: &Source<'_>, room: &AgencyId, dm: bool) {
+    pub(crate) fn read_baseline(&self, source: &DeliverySource<'_>, room: &AgencyId, dm: bool) {
         // `Drop` removes this reader from the count on every path, so that no gap waits for it forever.
         let _reader = BaselineReader { delivery: self, session: source.session, room };
         let mut dm = dm;
@@ -55,7 +56,7 @@ impl Delivery {
 
     /// Called after the join. Reads the start position if the first attempt failed, because only members can read
     /// some histories. Ends the gap of a room that continues from an earlier run of the program.
-    pub(crate) fn complete_baseline(&self, source: &Source<'_>, room: &AgencyId, dm: bool) {
+    pub(crate) fn complete_baseline(&self, source: &DeliverySource<'_>, room: &AgencyId, dm: bool) {
         {
             let mut state = self.lock();
             let Some(known) = state.rooms.get_mut(room) else { return };
@@ -77,17 +78,17 @@ impl Delivery {
         if self.shared.memory.as_ref().is_some_and(|memory| memory.resume(room).is_some()) {
             return;
         }
-        let mut cursor = Cursor::new(true);
+        let mut cursor = HistoryCursor::new(true);
         cursor.begin_after(&[], true);
         let mut state = self.lock();
         let gap = state.new_gap();
-        state.rooms.entry(room.clone()).or_insert(Room::with_gap(cursor, gap));
+        state.rooms.entry(room.clone()).or_insert(RoomHistory::with_gap(cursor, gap));
     }
 
     /// Hands out the messages of a new conversation that were sent before the join: those on the last page that are
     /// newer than the agent's own last message.
     pub(crate) fn hand_out_first_page(&self, client: &Client, room: &AgencyId, me: &UserId) {
-        let gap = |state: &State| {
+        let gap = |state: &DeliveryState| {
             let room = state.rooms.get(room).filter(|room| !room.cursor.is_resumed())?;
             room.gap.as_ref().map(|gap| gap.id)
         };
@@ -119,7 +120,7 @@ impl Delivery {
             state.merge(room, gap, messages).is_ok()
         });
         let mut state = self.lock();
-        if let Some(Room { gap: Some(gap), .. }) = state.rooms.get_mut(room) {
+        if let Some(RoomHistory { gap: Some(gap), .. }) = state.rooms.get_mut(room) {
             gap.ended = true;
         }
         state.finish(room, gap, outcome.err());

@@ -25,9 +25,9 @@ const LAST: usize = 8;
 
 /// The messages that the agent heard in a room, and the start position in the room's history.
 #[derive(Debug)]
-pub(crate) struct Cursor {
+pub(crate) struct HistoryCursor {
     /// The known messages by the hash of the id. Storing the ids would cost a long-lived allocation per message.
-    known: HashMap<u64, Known, BuildHasherDefault<AlreadyHashed>>,
+    known: HashMap<u64, KnownMessage, BuildHasherDefault<AlreadyHashed>>,
     /// The same hashes in the order of arrival, with the seconds from `created` to the arrival.
     order: VecDeque<(u64, u32)>,
     created: Instant,
@@ -67,7 +67,7 @@ impl Hasher for AlreadyHashed {
 
 /// A known message. Kept small: a busy room has thousands of them, and handling a message reads several.
 #[derive(Debug)]
-struct Known {
+struct KnownMessage {
     time: Option<Nanos>,
     /// The hash of the time of the edit.
     edited: Option<NonZeroU32>,
@@ -147,15 +147,15 @@ pub(crate) struct Progress {
 /// The search ends only if this number of messages at the end of a page are too old.
 const TAIL: usize = 4;
 
-impl Default for Cursor {
+impl Default for HistoryCursor {
     fn default() -> Self {
-        Cursor::new(false)
+        HistoryCursor::new(false)
     }
 }
 
-impl Cursor {
+impl HistoryCursor {
     pub(crate) fn new(dm: bool) -> Self {
-        Cursor {
+        HistoryCursor {
             known: HashMap::default(),
             order: VecDeque::new(),
             created: Instant::now(),
@@ -173,7 +173,7 @@ impl Cursor {
         self.hasher.hash_one(text)
     }
 
-    fn get(&self, id: &MessageId) -> Option<&Known> {
+    fn get(&self, id: &MessageId) -> Option<&KnownMessage> {
         self.known.get(&self.hash(id.as_str()))
     }
 
@@ -209,7 +209,11 @@ impl Cursor {
         self.forgotten = since;
         for id in acknowledged {
             let hash = self.hash(id.as_str());
-            if self.known.insert(hash, Known { time: None, edited: None, place: 0, heard: false }).is_none() {
+            if self
+                .known
+                .insert(hash, KnownMessage { time: None, edited: None, place: 0, heard: false })
+                .is_none()
+            {
                 self.order.push_back((hash, 0));
             }
         }
@@ -278,9 +282,9 @@ impl Cursor {
         u32::try_from(self.created.elapsed().as_secs()).unwrap_or(u32::MAX)
     }
 
-    fn known_as(&self, message: &Message, heard: bool, place: u16) -> Known {
+    fn known_as(&self, message: &Message, heard: bool, place: u16) -> KnownMessage {
         let edited = self.hash_of_edit(message.edited_at.as_ref());
-        Known { time: message.created_at.to_system_time().and_then(Nanos::of), edited, place, heard }
+        KnownMessage { time: message.created_at.to_system_time().and_then(Nanos::of), edited, place, heard }
     }
 
     fn hash_of_edit(&self, time: Option<&Timestamp>) -> Option<NonZeroU32> {
@@ -445,7 +449,7 @@ mod tests {
     }
 
     /// Returns the missed messages. `history` is oldest first.
-    fn missed(cursor: &Cursor, history: &[Message]) -> Vec<String> {
+    fn missed(cursor: &HistoryCursor, history: &[Message]) -> Vec<String> {
         let page: Vec<_> = history.iter().rev().cloned().collect();
         let (mut kept, _) = cursor.classify_page(page, &cursor.lookback());
         kept.reverse();
@@ -454,7 +458,7 @@ mod tests {
 
     #[test]
     fn what_was_heard_is_told_by_the_id_and_not_by_the_time() {
-        let mut cursor = Cursor::default();
+        let mut cursor = HistoryCursor::default();
         cursor.begin_after(&[], true);
         assert!(cursor.hear(&at("m1", 60)));
         // The time of `m2` is before, at and after the time of `m1`. In the last case, the clock is one hour slow.
@@ -466,7 +470,7 @@ mod tests {
 
     #[test]
     fn a_message_from_the_future_hides_nothing() {
-        let mut cursor = Cursor::default();
+        let mut cursor = HistoryCursor::default();
         cursor.begin_after(&[], true);
         assert!(cursor.hear(&at("m1", 40_000)) && cursor.hear(&message("m2", "no time")));
         let history = [at("m3", 10), at("m4", 11), message("m2", "no time"), at("m1", 40_000)];
@@ -482,21 +486,21 @@ mod tests {
     #[test]
     fn what_was_said_before_the_join_is_no_news_but_may_come_live() {
         let page = [at("m2", 2), at("m1", 1)];
-        let mut cursor = Cursor::default();
+        let mut cursor = HistoryCursor::default();
         cursor.begin_after(&page, false);
         let history = [at("m0", 0), at("m1", 1), at("m2", 2), at("late", 2), at("m3", 3)];
         assert_eq!(missed(&cursor, &history), ["late", "m3"]);
         assert!(cursor.hear(&at("m2", 2)), "it was not handed out");
         assert!(!cursor.hear(&at("m2", 2)));
         // If the earlier history is not known, the history starts with the first heard message.
-        let mut cursor = Cursor::default();
+        let mut cursor = HistoryCursor::default();
         assert!(matches!(cursor.since(), HistoryPosition::Unknown) && cursor.hear(&at("m2", 2)));
         assert_eq!(missed(&cursor, &history), ["m3"]);
     }
 
     #[test]
     fn the_walk_ends_where_nothing_is_missed_any_more() {
-        let mut cursor = Cursor::default();
+        let mut cursor = HistoryCursor::default();
         cursor.begin_after(&[], true);
         for n in 0..900 {
             assert!(cursor.hear(&at(&format!("m{n}"), n)));
@@ -514,7 +518,7 @@ mod tests {
 
     #[test]
     fn where_the_margin_is_not_enough_it_says_so() {
-        let mut cursor = Cursor::default();
+        let mut cursor = HistoryCursor::default();
         cursor.begin_after(&[], true);
         for n in 0..9000 {
             // One of two clocks is a minute fast.
@@ -528,7 +532,7 @@ mod tests {
 
     #[test]
     fn sees_what_was_edited_meanwhile() {
-        let mut cursor = Cursor::default();
+        let mut cursor = HistoryCursor::default();
         assert!(cursor.hear(&at("m1", 1)));
         let mut edited = at("m1", 1);
         edited.edited_at = Some("2026-01-01T00:00:09.000Z".into());
@@ -539,7 +543,7 @@ mod tests {
 
     #[test]
     fn thousands_of_one_moment_are_told_apart() {
-        let mut cursor = Cursor::default();
+        let mut cursor = HistoryCursor::default();
         cursor.begin_after(&[], true);
         let all: Vec<_> = (0..3000).map(|n| at(&format!("m{n}"), 1)).collect();
         assert!(all[..2000].iter().all(|message| cursor.hear(message)));
@@ -548,7 +552,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let mut cursor = Cursor::default();
+        let mut cursor = HistoryCursor::default();
         for n in 0..20_000 {
             assert!(cursor.hear(&at(&format!("m{n}"), n)));
         }
@@ -566,7 +570,7 @@ mod tests {
         let page: Vec<_> = history.iter().rev().cloned().collect();
         // The join took effect after m3. Then the connection was lost, before or after the page arrived.
         for heard_first in [true, false] {
-            let mut cursor = Cursor::new(false);
+            let mut cursor = HistoryCursor::new(false);
             if heard_first {
                 assert!(cursor.hear(&history[3]));
             }
@@ -575,7 +579,7 @@ mod tests {
             assert_eq!(missed(&cursor, &history), ["m5", "m6"], "heard first: {heard_first}");
         }
         // No message came live, so all messages on the page were sent before the end of the join.
-        let mut cursor = Cursor::new(false);
+        let mut cursor = HistoryCursor::new(false);
         cursor.begin_after(&page, false);
         let later = [history.as_slice(), &[at("m7", 7)]].concat();
         assert_eq!(missed(&cursor, &later), ["m7"]);

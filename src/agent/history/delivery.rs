@@ -2,8 +2,8 @@
 //! of a room is delivered before the room's gap is filled.
 //!
 //! One rule ensures order and completeness: a thread takes an event from the queue *and* notes the event in its
-//! room's [`Cursor`] in one step, under one lock. So a cursor covers all earlier events, even if other threads
-//! deliver them and have not finished.
+//! room's [`HistoryCursor`](super::cursor::HistoryCursor) in one step, under one lock. So a cursor covers all earlier
+//! events, even if other threads deliver them and have not finished.
 //!
 //! A reconnect or a full queue leaves a gap in every room. While a room has a gap, the delivery holds the room's
 //! messages and edits; other events pass. [Helpers](super::fill) read the histories and pass the missed messages to
@@ -16,8 +16,8 @@ use std::time::Instant;
 use crate::agent::event::Event;
 use crate::agent::history::cursor::HistoryPosition;
 use crate::agent::history::fill;
-use crate::agent::history::shared::Shared;
-use crate::agent::history::state::{State, is_new};
+use crate::agent::history::shared::DeliveryShared;
+use crate::agent::history::state::{DeliveryState, is_new};
 use crate::agent::memory::Memory;
 use crate::error::Error;
 use crate::model::AgencyId;
@@ -25,7 +25,7 @@ use crate::rest::Client;
 use crate::socket::{Item, ReadyItems, Session, SessionLog};
 
 /// The sources of events and of missed messages.
-pub(crate) struct Source<'a> {
+pub(crate) struct DeliverySource<'a> {
     pub(crate) session: &'a Session,
     pub(crate) client: &'a Client,
 }
@@ -33,7 +33,7 @@ pub(crate) struct Source<'a> {
 /// Hands out the events of a session in order, including missed messages. Dropping the delivery stops the helpers.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<DeliveryShared>,
     /// The session's next items.
     items: Arc<ReadyItems>,
     /// Whether something was missed. This may include events that are not messages.
@@ -48,10 +48,10 @@ impl Drop for Delivery {
 
 impl Delivery {
     pub(crate) fn new(items: Arc<ReadyItems>, log: SessionLog, memory: Option<Arc<dyn Memory>>) -> Self {
-        Delivery { shared: Arc::new(Shared::new(log, memory)), items, missed: AtomicBool::new(false) }
+        Delivery { shared: Arc::new(DeliveryShared::new(log, memory)), items, missed: AtomicBool::new(false) }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, DeliveryState> {
         self.shared.lock()
     }
 
@@ -93,7 +93,7 @@ impl Delivery {
     }
 
     /// Takes the next ready event, if any. Also starts helpers for new gaps.
-    pub(crate) fn take(&self, source: &Source<'_>) -> Option<Event> {
+    pub(crate) fn take(&self, source: &DeliverySource<'_>) -> Option<Event> {
         let mut state = self.lock();
         let session = source.session;
         let event =
@@ -143,7 +143,7 @@ impl Delivery {
 }
 
 /// What happens to an event that comes live.
-impl State {
+impl DeliveryState {
     /// Returns the next event to hand out. `take` returns the next item of the queue. `next` calls `broken` for an
     /// event that is not JSON.
     pub(super) fn next(

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use crate::agent::history::cursor::Lookback;
 use crate::agent::history::fetch::{self, MOST, PAGE, is_temporary};
 use crate::agent::history::gap::size_of_message;
-use crate::agent::history::shared::Shared;
-use crate::agent::history::state::{BUDGET, GapClosed, Job, cannot_be_read};
+use crate::agent::history::shared::DeliveryShared;
+use crate::agent::history::state::{BUDGET, FillJob, GapClosed, cannot_be_read};
 use crate::agent::history::unreadable::Reported;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{List, Message, MessageId, Timestamp};
@@ -30,21 +30,21 @@ const MOST_PAGES_TO_FIND: usize = 50;
 ///
 /// # Errors
 /// The `io::Error` of the operating system if no thread can be started.
-pub(super) fn start(delivery: Arc<Shared>, client: Client, waker: Waker) -> io::Result<()> {
+pub(super) fn start(delivery: Arc<DeliveryShared>, client: Client, waker: Waker) -> io::Result<()> {
     let announced = waker.announce();
     let work: Box<dyn FnOnce() + Send> = Box::new(move || work(&delivery, &client, &waker, announced));
     stack::short_lived("crustocean-history").spawn(work).map(drop)
 }
 
-fn work(delivery: &Shared, client: &Client, waker: &Waker, announced: Announced) {
+fn work(delivery: &DeliveryShared, client: &Client, waker: &Waker, announced: Announced) {
     let mut helper = Helper { delivery, job: None, counted: true };
     loop {
         helper.job = delivery.next_job();
         let Some(job) = &helper.job else { break };
         let mut fill = Fill { delivery, client, waker, job, dm: job.dm, missed: 0 };
         let error = match fill.run() {
-            Ok(()) | Err(Stop::GapClosed) => None,
-            Err(Stop::Failed(error)) => Some(error),
+            Ok(()) | Err(FillError::GapClosed) => None,
+            Err(FillError::Failed(error)) => Some(error),
         };
         let missed = fill.missed;
         delivery.finish(job, error);
@@ -68,8 +68,8 @@ fn work(delivery: &Shared, client: &Client, waker: &Waker, announced: Announced)
 
 /// Counts a running helper. After a panic (of this crate or of a logger), `Drop` closes the helper's gap.
 struct Helper<'a> {
-    delivery: &'a Shared,
-    job: Option<Job>,
+    delivery: &'a DeliveryShared,
+    job: Option<FillJob>,
     counted: bool,
 }
 
@@ -87,22 +87,22 @@ impl Drop for Helper<'_> {
 
 /// A gap that is being filled.
 struct Fill<'a> {
-    delivery: &'a Shared,
+    delivery: &'a DeliveryShared,
     client: &'a Client,
     waker: &'a Waker,
-    job: &'a Job,
+    job: &'a FillJob,
     dm: bool,
     missed: usize,
 }
 
-enum Stop {
+enum FillError {
     GapClosed,
     Failed(Error),
 }
 
-impl From<GapClosed> for Stop {
+impl From<GapClosed> for FillError {
     fn from(GapClosed: GapClosed) -> Self {
-        Stop::GapClosed
+        FillError::GapClosed
     }
 }
 
@@ -116,7 +116,7 @@ struct Page {
 }
 
 /// What a look back into the history has found.
-struct Found {
+struct LookbackOutcome {
     /// Newest first.
     pages: Vec<Page>,
     /// Why messages may be missing.
@@ -126,12 +126,12 @@ struct Found {
 }
 
 impl Fill<'_> {
-    fn run(&mut self) -> Result<(), Stop> {
+    fn run(&mut self) -> Result<(), FillError> {
         let lookback = match &self.job.lookback {
             Ok(lookback) => lookback.clone(),
-            Err(error) => return Err(Stop::Failed(Error::new(error.kind(), error.to_string()))),
+            Err(error) => return Err(FillError::Failed(Error::new(error.kind(), error.to_string()))),
         };
-        let Found { pages, error, is_partial } = self.look_back(&lookback)?;
+        let LookbackOutcome { pages, error, is_partial } = self.look_back(&lookback)?;
         if let Some(error) = error {
             self.delivery.report(self.job, error)?;
         }
@@ -153,7 +153,7 @@ impl Fill<'_> {
     }
 
     /// Reads the history backwards to the known part.
-    fn look_back(&mut self, lookback: &Lookback) -> Result<Found, Stop> {
+    fn look_back(&mut self, lookback: &Lookback) -> Result<LookbackOutcome, FillError> {
         let mut walk = Walk::default();
         let mut limit = FIRST_PAGE;
         let mut pages: Vec<Page> = Vec::new();
@@ -167,8 +167,8 @@ impl Fill<'_> {
             let before = walk.before().cloned();
             let page = match self.fetch(before.as_ref(), &mut limit, &walk) {
                 Ok(page) => page,
-                Err(Stop::Failed(error)) if !pages.is_empty() => {
-                    return Ok(Found { pages, error: Some(error), is_partial: true });
+                Err(FillError::Failed(error)) if !pages.is_empty() => {
+                    return Ok(LookbackOutcome { pages, error: Some(error), is_partial: true });
                 }
                 Err(stop) => return Err(stop),
             };
@@ -210,7 +210,7 @@ impl Fill<'_> {
             if count > MOST {
                 let text = format!("more than {MOST} messages were missed: only the newest of them follow");
                 let error = Some(Error::new(ErrorKind::Server, text));
-                return Ok(Found { pages, error, is_partial: true });
+                return Ok(LookbackOutcome { pages, error, is_partial: true });
             }
             if progress.enough {
                 break nothing_readable;
@@ -231,12 +231,12 @@ impl Fill<'_> {
             );
             Error::new(ErrorKind::Server, text)
         });
-        Ok(Found { pages, is_partial: blind.is_some(), error: blind.or(unreadable).or(doubt) })
+        Ok(LookbackOutcome { pages, is_partial: blind.is_some(), error: blind.or(unreadable).or(doubt) })
     }
 
     /// Reads the missed messages of a dropped page again. The page may have moved, because new messages were sent
     /// meanwhile. All messages older than the page were already handed out.
-    fn find_again(&mut self, page: &Page, lookback: &Lookback) -> Result<Vec<Message>, Stop> {
+    fn find_again(&mut self, page: &Page, lookback: &Lookback) -> Result<Vec<Message>, FillError> {
         let mut walk = Walk::starting_at(page.before.clone());
         let mut limit = page.limit;
         let mut missed = Vec::new();
@@ -251,7 +251,7 @@ impl Fill<'_> {
                 return Ok(missed);
             }
         }
-        Err(Stop::Failed(Error::new(ErrorKind::Server, "more is said in the room than can be read")))
+        Err(FillError::Failed(Error::new(ErrorKind::Server, "more is said in the room than can be read")))
     }
 
     /// Reads a page. Retries temporary failures until the gap's deadline.
@@ -260,7 +260,7 @@ impl Fill<'_> {
         before: Option<&Timestamp>,
         limit: &mut u32,
         walk: &Walk,
-    ) -> Result<List<Message>, Stop> {
+    ) -> Result<List<Message>, FillError> {
         let mut pause = fetch::FIRST_PAUSE;
         let mut dm = self.dm;
         let page = loop {
@@ -275,11 +275,11 @@ impl Fill<'_> {
                 Err(error) if is_temporary(&error) => {
                     let wait = error.retry_after().unwrap_or(pause);
                     if wait > BUDGET || !self.delivery.pause(self.job, wait) {
-                        return Err(Stop::Failed(error));
+                        return Err(FillError::Failed(error));
                     }
                     pause *= 2;
                 }
-                Err(error) => return Err(Stop::Failed(error)),
+                Err(error) => return Err(FillError::Failed(error)),
             }
         };
         if dm != self.dm {

@@ -16,5 +16,5 @@ mod state;
 mod unreadable;
 
 pub(crate) use cursor::HistoryPosition;
-pub(crate) use delivery::{Delivery, Source};
+pub(crate) use delivery::{Delivery, DeliverySource};
 pub(crate) use gap::size_of_message;

@@ -1,13 +1,13 @@
 //! The state of one room's messages.
 
-use crate::agent::history::cursor::Cursor;
+use crate::agent::history::cursor::HistoryCursor;
 use crate::agent::history::gap::Gap;
 use crate::model::MessageEdited;
 
 /// A room: its cursor, and its gap if messages may be missing.
 #[derive(Debug, Default)]
-pub(super) struct Room {
-    pub(super) cursor: Cursor,
+pub(super) struct RoomHistory {
+    pub(super) cursor: HistoryCursor,
     pub(super) gap: Option<Gap>,
     /// The number of threads that read the room's baseline.
     pub(super) readers: usize,
@@ -15,14 +15,14 @@ pub(super) struct Room {
     pub(super) has_baseline: bool,
 }
 
-impl Room {
-    pub(super) fn new(cursor: Cursor) -> Self {
-        Room { cursor, ..Room::default() }
+impl RoomHistory {
+    pub(super) fn new(cursor: HistoryCursor) -> Self {
+        RoomHistory { cursor, ..RoomHistory::default() }
     }
 
     /// A room whose messages are held until its gap ends.
-    pub(super) fn with_gap(cursor: Cursor, gap: Gap) -> Self {
-        Room { gap: Some(gap), ..Room::new(cursor) }
+    pub(super) fn with_gap(cursor: HistoryCursor, gap: Gap) -> Self {
+        RoomHistory { gap: Some(gap), ..RoomHistory::new(cursor) }
     }
 
     /// Whether the baseline is still being read.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::agent::history::cursor::{Lookback, Progress};
-use crate::agent::history::state::{BUDGET, GapClosed, Job, State};
+use crate::agent::history::state::{BUDGET, DeliveryState, FillJob, GapClosed};
 use crate::agent::history::unreadable::{Reported, Unreadable};
 use crate::agent::memory::Memory;
 use crate::deadline;
@@ -17,8 +17,8 @@ const MOST_READY_BYTES: usize = 4 << 20;
 
 /// The state that consumers and helpers share.
 #[derive(Debug)]
-pub(super) struct Shared {
-    state: Mutex<State>,
+pub(super) struct DeliveryShared {
+    state: Mutex<DeliveryState>,
     pub(super) log: SessionLog,
     /// The memory across restarts, if the agent remembers.
     pub(super) memory: Option<Arc<dyn Memory>>,
@@ -26,18 +26,18 @@ pub(super) struct Shared {
     progress: Condvar,
 }
 
-impl Shared {
+impl DeliveryShared {
     pub(super) fn new(log: SessionLog, memory: Option<Arc<dyn Memory>>) -> Self {
-        let state = Mutex::new(State::new(log.clone(), memory.clone()));
-        Shared { state, log, memory, progress: Condvar::new() }
+        let state = Mutex::new(DeliveryState::new(log.clone(), memory.clone()));
+        DeliveryShared { state, log, memory, progress: Condvar::new() }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, DeliveryState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the next gap to fill. `None` ends the helper.
-    pub(super) fn next_job(&self) -> Option<Job> {
+    pub(super) fn next_job(&self) -> Option<FillJob> {
         let mut state = self.lock();
         let job = state.next_job();
         if job.is_none() {
@@ -49,7 +49,7 @@ impl Shared {
     /// Returns the missed and edited messages of a page of the room's history, newest first.
     pub(super) fn classify_page(
         &self,
-        job: &Job,
+        job: &FillJob,
         page: Vec<Message>,
         lookback: &Lookback,
     ) -> Result<(Vec<Message>, Progress), GapClosed> {
@@ -68,7 +68,7 @@ impl Shared {
     /// Returns the unreadable elements of a page of the room's history that were not reported before.
     pub(super) fn unreadable(
         &self,
-        job: &Job,
+        job: &FillJob,
         page: &List<Message>,
         above: Option<&MessageId>,
         lookback: &Lookback,
@@ -80,13 +80,13 @@ impl Shared {
     }
 
     /// Notes that the elements are about to be reported.
-    pub(super) fn note_reported(&self, job: &Job, elements: Reported) -> Result<(), GapClosed> {
+    pub(super) fn note_reported(&self, job: &FillJob, elements: Reported) -> Result<(), GapClosed> {
         self.lock().room_with_gap(&job.room, job.gap)?.cursor.note_reported(elements);
         Ok(())
     }
 
     /// Queues missed messages, oldest first, before other events. Waits until consumers have taken earlier ones.
-    pub(super) fn merge(&self, job: &Job, messages: Vec<Message>) -> Result<(), GapClosed> {
+    pub(super) fn merge(&self, job: &FillJob, messages: Vec<Message>) -> Result<(), GapClosed> {
         let mut state = self.lock();
         while state.ready_bytes > MOST_READY_BYTES {
             state.room_with_gap(&job.room, job.gap)?;
@@ -99,7 +99,7 @@ impl Shared {
     }
 
     /// Reports a missing part to the consumers before the remaining messages.
-    pub(super) fn report(&self, job: &Job, error: Error) -> Result<(), GapClosed> {
+    pub(super) fn report(&self, job: &FillJob, error: Error) -> Result<(), GapClosed> {
         let mut state = self.lock();
         state.room_with_gap(&job.room, job.gap)?;
         state.report(&job.room, error);
@@ -108,7 +108,7 @@ impl Shared {
 
     /// Waits until the consumers have taken everything that came live so far, at most for `BUDGET`. Then a history with
     /// a missing part can be merged: what came live before it has been handed out or is held.
-    pub(super) fn wait_for_consumers(&self, job: &Job) -> Result<(), GapClosed> {
+    pub(super) fn wait_for_consumers(&self, job: &FillJob) -> Result<(), GapClosed> {
         let end = deadline::after(BUDGET);
         let mut state = self.lock();
         let emptied = state.emptied;
@@ -124,14 +124,14 @@ impl Shared {
         }
     }
 
-    pub(super) fn set_dm(&self, job: &Job, dm: bool) {
+    pub(super) fn set_dm(&self, job: &FillJob, dm: bool) {
         if let Some(room) = self.lock().rooms.get_mut(&job.room) {
             room.cursor.dm = dm;
         }
     }
 
     /// Notes that the helper has finished this gap.
-    pub(super) fn finish(&self, job: &Job, error: Option<Error>) {
+    pub(super) fn finish(&self, job: &FillJob, error: Option<Error>) {
         let mut state = self.lock();
         match state.room_with_gap(&job.room, job.gap) {
             Ok(_) => state.finish(&job.room, job.gap, error),
@@ -146,7 +146,7 @@ impl Shared {
 
     /// Pauses. Returns `false` if the helper must not continue: the gap was closed, or its deadline is before the end
     /// of the pause.
-    pub(super) fn pause(&self, job: &Job, time: Duration) -> bool {
+    pub(super) fn pause(&self, job: &FillJob, time: Duration) -> bool {
         let end = deadline::after(time);
         let mut state = self.lock();
         loop {
@@ -174,7 +174,11 @@ impl Shared {
         self.progress.notify_all();
     }
 
-    fn wait<'a>(&self, mut state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+    fn wait<'a>(
+        &self,
+        mut state: MutexGuard<'a, DeliveryState>,
+        time: Duration,
+    ) -> MutexGuard<'a, DeliveryState> {
         state.waiting += 1;
         let (mut state, _) = self.progress.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner);
         state.waiting -= 1;

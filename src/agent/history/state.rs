@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::agent::event::Event;
-use crate::agent::history::cursor::{Class, Cursor, Lookback};
+use crate::agent::history::cursor::{Class, HistoryCursor, Lookback};
 use crate::agent::history::gap::{Gap, size_of_message};
-use crate::agent::history::room::Room;
+use crate::agent::history::room::RoomHistory;
 use crate::agent::memory::Memory;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
@@ -32,17 +32,17 @@ const MOST_ROUNDS: u32 = 4;
 
 /// The events that are ready, the rooms, and the work of the helpers.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct DeliveryState {
     /// The events that are handed out before the events in the session's queue.
     pub(super) ready: VecDeque<(Event, usize)>,
     pub(super) ready_bytes: usize,
-    pub(super) rooms: HashMap<AgencyId, Room>,
+    pub(super) rooms: HashMap<AgencyId, RoomHistory>,
     /// Rooms whose gaps wait for a helper.
     pub(super) jobs: VecDeque<AgencyId>,
     /// The number of running helpers, and the number of helpers whose gap was closed meanwhile.
     pub(super) helpers: usize,
     pub(super) abandoned: usize,
-    /// The number of threads that wait on `Shared::progress`.
+    /// The number of threads that wait on `DeliveryShared::progress`.
     pub(super) waiting: usize,
     /// How often a consumer found the queue empty.
     pub(super) emptied: u64,
@@ -62,7 +62,7 @@ pub(super) struct State {
 
 /// A gap for a helper to fill.
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct FillJob {
     pub(super) room: AgencyId,
     pub(super) gap: u64,
     pub(super) dm: bool,
@@ -73,9 +73,9 @@ pub(super) struct Job {
 #[derive(Debug)]
 pub(super) struct GapClosed;
 
-impl State {
+impl DeliveryState {
     pub(super) fn new(log: SessionLog, memory: Option<Arc<dyn Memory>>) -> Self {
-        State {
+        DeliveryState {
             ready: VecDeque::new(),
             ready_bytes: 0,
             rooms: HashMap::new(),
@@ -145,7 +145,7 @@ impl State {
 
     /// Queues the room's gap for a helper, unless the room's baseline is still being read.
     pub(super) fn ask_for_helper(&mut self, id: &AgencyId) {
-        let waits = self.rooms.get(id).is_some_and(Room::waits_for_baseline);
+        let waits = self.rooms.get(id).is_some_and(RoomHistory::waits_for_baseline);
         if !waits && !self.jobs.contains(id) {
             self.jobs.push_back(id.clone());
         }
@@ -169,7 +169,7 @@ impl State {
         wanted
     }
 
-    pub(super) fn next_job(&mut self) -> Option<Job> {
+    pub(super) fn next_job(&mut self) -> Option<FillJob> {
         if self.stopped {
             return None;
         }
@@ -186,7 +186,7 @@ impl State {
                 let text = "the room's history could not be read when it was joined";
                 Err(Error::new(ErrorKind::Forbidden, text))
             };
-            return Some(Job { gap: gap.id, dm: room.cursor.dm, room: id, lookback });
+            return Some(FillJob { gap: gap.id, dm: room.cursor.dm, room: id, lookback });
         }
     }
 
@@ -200,7 +200,7 @@ impl State {
     }
 
     /// Returns the room if this gap is still open.
-    pub(super) fn room_with_gap(&mut self, id: &AgencyId, gap: u64) -> Result<&mut Room, GapClosed> {
+    pub(super) fn room_with_gap(&mut self, id: &AgencyId, gap: u64) -> Result<&mut RoomHistory, GapClosed> {
         if self.stopped {
             return Err(GapClosed);
         }
@@ -210,7 +210,7 @@ impl State {
 
     /// Restarts the time limit of the gap after progress.
     pub(super) fn extend(&mut self, id: &AgencyId) {
-        if let Some(Room { gap: Some(gap), .. }) = self.rooms.get_mut(id)
+        if let Some(RoomHistory { gap: Some(gap), .. }) = self.rooms.get_mut(id)
             && gap.ended
         {
             gap.deadline = Some(deadline::after(BUDGET));
@@ -221,7 +221,7 @@ impl State {
     /// Merges a part of the history, oldest first, with the held live messages, and queues the result.
     pub(super) fn merge(&mut self, id: &AgencyId, gap: u64, messages: Vec<Message>) -> Result<(), GapClosed> {
         for mut message in messages {
-            let Room { cursor, gap, .. } = self.room_with_gap(id, gap)?;
+            let RoomHistory { cursor, gap, .. } = self.room_with_gap(id, gap)?;
             let mut due = Vec::new();
             let (mut held, mut held_bytes) = (0, 0);
             if let Some(gap) = gap {
@@ -332,7 +332,7 @@ impl State {
     }
 
     pub(super) fn close_room(&mut self, id: &AgencyId) {
-        if let Some(Room { gap: Some(gap), .. }) = self.rooms.remove(id) {
+        if let Some(RoomHistory { gap: Some(gap), .. }) = self.rooms.remove(id) {
             self.abandoned += usize::from(gap.filling);
             self.held -= gap.held.len();
             self.held_bytes -= gap.held.bytes();
@@ -353,7 +353,7 @@ pub(super) fn cannot_be_read(count: usize) -> Error {
 }
 
 /// Notes an event that is about to be handed out. Returns `false` if the event was handed out before.
-pub(super) fn is_new(cursor: &mut Cursor, event: &Event) -> bool {
+pub(super) fn is_new(cursor: &mut HistoryCursor, event: &Event) -> bool {
     match event {
         Event::Message(message) => cursor.hear(message),
         Event::MessageEdited(edit) => {

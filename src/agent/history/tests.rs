@@ -4,8 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
-use crate::agent::history::cursor::Cursor;
-use crate::agent::history::room::Room;
+use crate::agent::history::cursor::HistoryCursor;
+use crate::agent::history::room::RoomHistory;
 use crate::agent::history::state::{MOST_HELD, MOST_HELD_BYTES};
 use crate::model::Message;
 use crate::socket::RawEvent;
@@ -32,9 +32,9 @@ fn connected() -> Item {
 /// A delivery with one room. The agent listens from the start of the room's history.
 fn delivery() -> Delivery {
     let delivery = Delivery::new(Arc::default(), SessionLog::new("@test"), None);
-    let mut cursor = Cursor::new(false);
+    let mut cursor = HistoryCursor::new(false);
     cursor.begin_after(&[], true);
-    delivery.lock().rooms.insert("a".into(), Room::new(cursor));
+    delivery.lock().rooms.insert("a".into(), RoomHistory::new(cursor));
     delivery
 }
 

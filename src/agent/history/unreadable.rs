@@ -62,12 +62,12 @@ pub(super) fn on_page(
 #[derive(Debug, Default)]
 pub(crate) struct Reported {
     /// Oldest first.
-    elements: VecDeque<Known>,
+    elements: VecDeque<KnownElement>,
 }
 
 /// An element that is known.
 #[derive(Debug)]
-struct Known {
+struct KnownElement {
     key: u64,
     /// The message directly before the element, and the one directly behind it, where the element was seen last. One
     /// of them can be on another page.
@@ -75,7 +75,7 @@ struct Known {
     older: Option<u64>,
 }
 
-impl Known {
+impl KnownElement {
     /// Returns how far the element is from a former neighbour, in messages, if it can be `seen`. In a history that is
     /// sorted by several clocks, messages can be inserted on both sides of an element.
     fn distance(&self, seen: &Unreadable) -> Option<usize> {
@@ -93,15 +93,15 @@ impl Known {
     }
 }
 
-impl From<&Unreadable> for Known {
+impl From<&Unreadable> for KnownElement {
     fn from(seen: &Unreadable) -> Self {
-        Known { key: seen.key, newer: seen.newer.first().copied(), older: seen.older.first().copied() }
+        KnownElement { key: seen.key, newer: seen.newer.first().copied(), older: seen.older.first().copied() }
     }
 }
 
 impl From<&[Unreadable]> for Reported {
     fn from(elements: &[Unreadable]) -> Self {
-        Reported { elements: elements.iter().map(Known::from).collect() }
+        Reported { elements: elements.iter().map(KnownElement::from).collect() }
     }
 }
 
@@ -124,7 +124,7 @@ impl Reported {
             let Some(seen) = page.get_mut(at).and_then(Option::take) else { continue };
             matched.insert(number);
             if let Some(known) = self.elements.get_mut(number) {
-                let now = Known::from(&seen);
+                let now = KnownElement::from(&seen);
                 (known.newer, known.older) = (now.newer.or(known.newer), now.older.or(known.older));
             }
         }

@@ -22,11 +22,11 @@ use crate::model::AgencyId;
 use crate::sync::lock::Mutex;
 pub(crate) use backlog::Lost;
 use backlog::{Backlog, Bounds, Next};
-pub(crate) use read_again::Reader;
+pub(crate) use read_again::DroppedMessageReader;
 
 /// The kind of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ListenerKind {
     /// All loops over `events()` share one queue.
     Events,
     /// All loops over `mentions()` share one queue.
@@ -37,15 +37,15 @@ pub(crate) enum Kind {
     Commands(u64),
 }
 
-impl Kind {
+impl ListenerKind {
     /// Whether this listener gets the events that were taken while no loop existed.
     fn is_loop(self) -> bool {
-        matches!(self, Kind::Events | Kind::Mentions)
+        matches!(self, ListenerKind::Events | ListenerKind::Mentions)
     }
 
     /// Whether messages that this listener's queue drops are read again.
     fn reads_again(self) -> bool {
-        !matches!(self, Kind::Subscription(_))
+        !matches!(self, ListenerKind::Subscription(_))
     }
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct Listeners<S> {
     /// How an event is taken then. Set by the first listener that is not a loop over `events()`, so that a program that
     /// has such loops only does not have the code that distributes events.
     take_shared: OnceLock<TakeShared<S>>,
-    state: Mutex<State>,
+    state: Mutex<ListenersState>,
     /// The prefixes of the loops over commands.
     prefixes: Mutex<Vec<Arc<str>>>,
     bounds: Bounds,
@@ -68,17 +68,17 @@ pub(crate) struct Listeners<S> {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ListenersState {
     /// The queues, in no particular order. All handles of one kind share one queue.
-    queues: Vec<Queue>,
+    queues: Vec<ListenerQueue>,
     /// Events that a subscription took while no loop existed. The first loop gets these events.
     unclaimed: Backlog,
     next_id: u64,
 }
 
 #[derive(Debug)]
-struct Queue {
-    kind: Kind,
+struct ListenerQueue {
+    kind: ListenerKind,
     /// The prefix of the commands, for a loop over commands.
     prefix: Option<Arc<str>>,
     handles: usize,
@@ -101,31 +101,31 @@ impl Signal {
     }
 
     /// Counts a waiting thread until the returned guard is dropped.
-    pub(crate) fn wait(self: &Arc<Self>) -> Waiting {
+    pub(crate) fn wait(self: &Arc<Self>) -> WaitingGuard {
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        Waiting(Arc::clone(self))
+        WaitingGuard(Arc::clone(self))
     }
 }
 
 /// Counts a thread that waits for an event of a queue, or a set of agents that waits for all its agents.
 #[derive(Debug)]
-pub(crate) struct Waiting(Arc<Signal>);
+pub(crate) struct WaitingGuard(Arc<Signal>);
 
-impl Drop for Waiting {
+impl Drop for WaitingGuard {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-impl Queue {
+impl ListenerQueue {
     fn tell_length(&self) {
         self.signal.held.store(self.backlog.is_held(), Ordering::SeqCst);
         self.signal.length.store(self.backlog.ready(), Ordering::SeqCst);
     }
 }
 
-impl State {
-    fn find(&mut self, kind: Kind) -> Option<&mut Queue> {
+impl ListenersState {
+    fn find(&mut self, kind: ListenerKind) -> Option<&mut ListenerQueue> {
         self.queues.iter_mut().find(|queue| queue.kind == kind)
     }
 
@@ -138,7 +138,7 @@ impl State {
 /// A handle of a queue.
 pub(crate) struct Listener<S> {
     listeners: Arc<Listeners<S>>,
-    pub(crate) kind: Kind,
+    pub(crate) kind: ListenerKind,
     pub(crate) signal: Arc<Signal>,
 }
 
@@ -154,24 +154,24 @@ impl<S> fmt::Debug for Listener<S> {
     }
 }
 
-impl<S: Source> Listeners<S> {
+impl<S: ListenerSource> Listeners<S> {
     pub(crate) fn subscribe(self: &Arc<Self>) -> Listener<S> {
         let id = self.next_id();
-        self.open_shared(Kind::Subscription(id), None)
+        self.open_shared(ListenerKind::Subscription(id), None)
     }
 
     /// Listens to messages with this prefix.
     pub(crate) fn listen_to_commands(self: &Arc<Self>, prefix: &Arc<str>) -> Listener<S> {
         self.prefixes.lock().push(Arc::clone(prefix));
         let id = self.next_id();
-        self.open_shared(Kind::Commands(id), Some(Arc::clone(prefix)))
+        self.open_shared(ListenerKind::Commands(id), Some(Arc::clone(prefix)))
     }
 
     pub(crate) fn listen_to_mentions(self: &Arc<Self>) -> Listener<S> {
-        self.open_shared(Kind::Mentions, None)
+        self.open_shared(ListenerKind::Mentions, None)
     }
 
-    fn open_shared(self: &Arc<Self>, kind: Kind, prefix: Option<Arc<str>>) -> Listener<S> {
+    fn open_shared(self: &Arc<Self>, kind: ListenerKind, prefix: Option<Arc<str>>) -> Listener<S> {
         self.take_shared.get_or_init(|| Listener::take_shared);
         self.open(kind, prefix)
     }
@@ -191,7 +191,7 @@ impl<S> Listeners<S> {
         }
     }
 
-    fn update(&self, state: &State) {
+    fn update(&self, state: &ListenersState) {
         self.shared.store(state.queues.len() > 1 || !state.has_loop(), Ordering::SeqCst);
     }
 
@@ -224,10 +224,10 @@ impl<S> Listeners<S> {
     }
 
     pub(crate) fn listen_to_events(self: &Arc<Self>) -> Listener<S> {
-        self.open(Kind::Events, None)
+        self.open(ListenerKind::Events, None)
     }
 
-    fn open(self: &Arc<Self>, kind: Kind, prefix: Option<Arc<str>>) -> Listener<S> {
+    fn open(self: &Arc<Self>, kind: ListenerKind, prefix: Option<Arc<str>>) -> Listener<S> {
         let mut state = self.state.lock();
         if let Some(queue) = state.find(kind) {
             queue.handles += 1;
@@ -235,7 +235,7 @@ impl<S> Listeners<S> {
             return Listener { listeners: Arc::clone(self), kind, signal };
         }
         let mut queue =
-            Queue { kind, prefix, handles: 1, backlog: Backlog::default(), signal: Arc::default() };
+            ListenerQueue { kind, prefix, handles: 1, backlog: Backlog::default(), signal: Arc::default() };
         if kind.is_loop() && !state.has_loop() {
             queue.backlog = std::mem::take(&mut state.unclaimed);
             queue.tell_length();
@@ -249,7 +249,7 @@ impl<S> Listeners<S> {
     /// Notes that the reading thread with this number has ended.
     fn end_reading(&self, number: u64, found: Vec<Event>, later: HashMap<AgencyId, Lost>) {
         let mut state = self.state.lock();
-        let State { queues, unclaimed, .. } = &mut *state;
+        let ListenersState { queues, unclaimed, .. } = &mut *state;
         match queues.iter_mut().find(|queue| queue.backlog.has_reader(number)) {
             Some(queue) => {
                 queue.backlog.end_reading(found, later);
@@ -263,7 +263,7 @@ impl<S> Listeners<S> {
 }
 
 /// The parts of the agent that [`Listener::take`] uses.
-pub(crate) trait Source {
+pub(crate) trait ListenerSource {
     /// Takes the next event from the delivery.
     fn pull(&self) -> Option<Event>;
     /// Whether to pull once more although nothing came: what the connection has received is pulled in portions.
@@ -280,7 +280,7 @@ pub(crate) trait Source {
     fn read_again(&self, number: u64, lost: HashMap<AgencyId, Lost>);
 }
 
-impl<S: Source> Listener<S> {
+impl<S: ListenerSource> Listener<S> {
     /// Takes the next event of this queue, if any. Also returns whether other waiting listeners have received an
     /// event meanwhile. `ended`: the agent has ended.
     pub(crate) fn take(&self, source: &S, ended: bool) -> (Option<Event>, bool) {
@@ -330,7 +330,7 @@ impl<S: Source> Listener<S> {
     }
 
     /// Reports the messages that were not read again as missing.
-    fn give_up(&self, state: &mut State) {
+    fn give_up(&self, state: &mut ListenersState) {
         let Some(queue) = state.find(self.kind) else { return };
         let gap = |room| Event::GapNotFilled { agency_id: room, error: Arc::new(Error::closed()) };
         let gaps: Vec<Event> = queue.backlog.give_up().into_iter().map(gap).collect();
@@ -358,13 +358,13 @@ impl<S: Source> Listener<S> {
     }
 
     /// Puts an event into all queues. Returns whether a waiting listener got it.
-    fn distribute(&self, state: &mut State, event: Event, source: &S) -> bool {
+    fn distribute(&self, state: &mut ListenersState, event: Event, source: &S) -> bool {
         let listeners = &self.listeners;
         let bounds = listeners.bounds;
         let (mut others, mut dropped) = (false, 0);
         let size = source.size(&event);
         let is_mention = source.is_mention(&event);
-        if state.find(Kind::Events).is_none() && state.has_loop() {
+        if state.find(ListenerKind::Events).is_none() && state.has_loop() {
             source.acknowledge(&event);
         }
         if !state.has_loop() {
@@ -373,7 +373,7 @@ impl<S: Source> Listener<S> {
         for queue in &mut state.queues {
             let is_for_it = match &queue.prefix {
                 Some(prefix) => source.is_command(&event, prefix),
-                None => queue.kind != Kind::Mentions || is_mention,
+                None => queue.kind != ListenerKind::Mentions || is_mention,
             };
             if !is_for_it {
                 continue;
@@ -392,7 +392,7 @@ impl<S: Source> Listener<S> {
 impl<S> Listener<S> {
     /// Whether a loop over mentions also exists.
     pub(crate) fn has_mentions(&self) -> bool {
-        self.listeners.state.lock().find(Kind::Mentions).is_some()
+        self.listeners.state.lock().find(ListenerKind::Mentions).is_some()
     }
 
     /// Whether events are distributed to queues, because this listener is not the only one.
@@ -442,7 +442,7 @@ mod tests {
     /// A source of numbered events. `Lagged` is the shortest event to write.
     struct Numbers(RefCell<VecDeque<u64>>);
 
-    impl Source for Numbers {
+    impl ListenerSource for Numbers {
         fn pull(&self) -> Option<Event> {
             self.0.borrow_mut().pop_front().map(|missed| Event::Lagged { missed })
         }

@@ -18,7 +18,7 @@ use crate::stack;
 const MOST_PAGES: usize = 200;
 
 /// The data of a reading thread: the REST client, and the targets of its results.
-pub(crate) struct Reader {
+pub(crate) struct DroppedMessageReader {
     pub(crate) number: u64,
     pub(crate) client: Client,
     pub(crate) waker: Waker,
@@ -29,7 +29,7 @@ pub(crate) struct Reader {
 /// For each room: its id, whether it is a direct conversation, and its dropped messages.
 pub(crate) type Missing = Vec<(AgencyId, bool, Lost)>;
 
-impl Reader {
+impl DroppedMessageReader {
     /// Starts the thread that reads the messages.
     pub(crate) fn start(self, missing: Missing) {
         let rooms: Vec<_> = missing.iter().map(|(room, ..)| room.clone()).collect();
@@ -54,7 +54,8 @@ impl Reader {
                 continue;
             }
             let unknown = lost.unknown;
-            let mut search = Search { found: VecDeque::new(), bytes: 0, lost, later: Lost::default(), dm };
+            let mut search =
+                DroppedMessageSearch { found: VecDeque::new(), bytes: 0, lost, later: Lost::default(), dm };
             let read = self.read(&room, &mut search);
             let error = read.err().or_else(|| {
                 let text = format!("{unknown} messages were dropped, too many to read again");
@@ -75,7 +76,7 @@ impl Reader {
     }
 
     /// Reads the history backwards until all dropped messages are found, or until older pages cannot contain them.
-    fn read(&self, room: &AgencyId, search: &mut Search) -> Result<()> {
+    fn read(&self, room: &AgencyId, search: &mut DroppedMessageSearch) -> Result<()> {
         let mut walk = Walk::default();
         for _ in 0..MOST_PAGES {
             let page = self.page(room, &mut search.dm, &walk)?;
@@ -98,7 +99,7 @@ impl Reader {
 }
 
 /// The search for the dropped messages of one room.
-struct Search {
+struct DroppedMessageSearch {
     /// Newest first.
     found: VecDeque<Message>,
     bytes: usize,
@@ -108,7 +109,7 @@ struct Search {
     dm: bool,
 }
 
-impl Search {
+impl DroppedMessageSearch {
     /// Adds a page. Returns `true` if no older page is needed.
     fn take(&mut self, page: Vec<Message>, most_bytes: usize) -> bool {
         let since = self.lost.since.clone();
@@ -138,7 +139,7 @@ impl Search {
 
 /// Ends the reading for the listener. If the thread panics, `Drop` reports a gap.
 struct Reading {
-    reader: Reader,
+    reader: DroppedMessageReader,
     rooms: Vec<AgencyId>,
     over: bool,
 }

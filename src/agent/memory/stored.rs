@@ -28,7 +28,7 @@ const FORMAT: &str = "crustocean agent state";
 
 /// A memory that is stored.
 pub(super) struct StoredMemory {
-    state: Mutex<State>,
+    state: Mutex<StoredMemoryState>,
     saver: Mutex<Saver>,
     /// The thread that is saving. The store may call the agent, which may save.
     saving: Mutex<Option<ThreadId>>,
@@ -41,7 +41,7 @@ impl std::fmt::Debug for StoredMemory {
 }
 
 #[derive(Default)]
-struct State {
+struct StoredMemoryState {
     me: UserId,
     rooms: HashMap<AgencyId, RoomMemory>,
     /// Questions that the agent has heard and that are not done.
@@ -134,7 +134,7 @@ impl Memory for StoredMemory {
             room_memory.index();
             room_memory.watermark = room_memory.watermark.max(oldest);
         }
-        *self.state.lock() = State { me: me.id.clone(), rooms, ..State::default() };
+        *self.state.lock() = StoredMemoryState { me: me.id.clone(), rooms, ..StoredMemoryState::default() };
         Ok(())
     }
 
@@ -268,7 +268,7 @@ impl Memory for StoredMemory {
         }
         let mut saver = self.saver.lock();
         *self.saving.lock() = Some(thread::current().id());
-        let _over = Over(&self.saving);
+        let _over = SaveGuard(&self.saving);
         let (text, changes) = {
             let mut state = self.state.lock();
             if state.changes == state.saved {
@@ -328,15 +328,15 @@ impl Memory for StoredMemory {
 }
 
 /// Marks the end of a save when dropped.
-struct Over<'a>(&'a Mutex<Option<ThreadId>>);
+struct SaveGuard<'a>(&'a Mutex<Option<ThreadId>>);
 
-impl Drop for Over<'_> {
+impl Drop for SaveGuard<'_> {
     fn drop(&mut self) {
         *self.0.lock() = None;
     }
 }
 
-impl State {
+impl StoredMemoryState {
     fn change(&mut self) {
         self.changes += 1;
         self.due.get_or_insert_with(|| deadline::after(SAVE_INTERVAL));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::agent::respond::handle::{behind_prefix, without_mention};
 use crate::agent::run::Trigger;
-use crate::agent::{Agent, Event, Inner, Outgoing, RecvError, Room};
+use crate::agent::{Agent, AgentInner, Event, Outgoing, RecvError, Room};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{Message, MessageId, Request};
@@ -46,7 +46,7 @@ pub struct Mention {
 
 /// Tells the memory when the question was dropped. Only for an agent that remembers.
 struct OpenQuestion {
-    inner: Arc<Inner>,
+    inner: Arc<AgentInner>,
     id: MessageId,
     /// If true, dropping the question does not make it done.
     left_open: AtomicBool,

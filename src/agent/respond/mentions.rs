@@ -39,12 +39,12 @@ pub struct Mentions {
     agent: Agent,
     events: Events,
     system: bool,
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<MentionsShared>>,
 }
 
 /// The state that all clones share.
 #[derive(Debug, Default)]
-struct Shared {
+struct MentionsShared {
     handed_out: RecentIds<1024>,
     exchanges: Option<Exchanges>,
     people: Option<Exchanges>,
@@ -220,7 +220,7 @@ impl Mentions {
     fn take_due(&self, now: Instant) -> Option<Message> {
         let mut shared = self.shared.lock();
         loop {
-            let Shared { exchanges, people, .. } = &mut *shared;
+            let MentionsShared { exchanges, people, .. } = &mut *shared;
             let due = [exchanges, people].into_iter().flatten().find_map(|waiting| waiting.take_due(now))?;
             if !self.agent.has_left(&due.agency_id) {
                 return Some(due);

@@ -91,7 +91,7 @@ impl Mentions {
 /// The questions that wait for a thread.
 #[derive(Default)]
 struct WorkQueue {
-    state: Mutex<State>,
+    state: Mutex<WorkQueueState>,
     /// Notified when a question is ready, and at the end.
     work: Condvar,
     /// Notified when the queue has space for another question.
@@ -99,7 +99,7 @@ struct WorkQueue {
 }
 
 #[derive(Default)]
-struct State {
+struct WorkQueueState {
     /// The next question of each room that no thread handles now.
     ready: VecDeque<Mention>,
     /// All rooms that have a question in `ready` or in a handler, with the later questions of the room.
@@ -196,7 +196,7 @@ impl WorkQueue {
     }
 }
 
-impl State {
+impl WorkQueueState {
     fn put(&mut self, question: Mention) {
         self.waiting += 1;
         self.bytes += question.content.len();

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::agent::rooms::RoomInfo;
-use crate::agent::{Agent, Event, Inner};
+use crate::agent::{Agent, AgentInner, Event};
 use crate::deadline;
 use crate::error::{ErrorKind, Result};
 use crate::model::{AgencyId, Invitation};
@@ -30,11 +30,11 @@ const MOST_INVITATIONS: usize = 64;
 pub(crate) struct Following {
     /// Whether the agent follows anything. Every event checks this flag.
     active: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<FollowingState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct FollowingState {
     invites: Option<Invites>,
     dms: Option<Conversations>,
     /// Invitations that are held back until they are accepted.
@@ -226,7 +226,7 @@ impl Agent {
 
     /// Hands out the invitations that were not accepted. Called when the agent ends.
     pub(crate) fn stop_following(&self) {
-        let Inner { following, delivery, .. } = &*self.inner;
+        let AgentInner { following, delivery, .. } = &*self.inner;
         following.active.store(false, Ordering::Release);
         let waiting = std::mem::take(&mut following.state.lock().waiting);
         waiting.into_iter().for_each(|invitation| delivery.push(Event::AgencyInvited(invitation)));
@@ -234,7 +234,7 @@ impl Agent {
 
     /// Starts a thread for the work that is due, if there is any.
     pub(crate) fn start_room_tasks(&self) {
-        let Inner { following, session, .. } = &*self.inner;
+        let AgentInner { following, session, .. } = &*self.inner;
         if !following.is_active() || following.next_due().is_none_or(|due| due > Instant::now()) {
             return;
         }
@@ -255,7 +255,7 @@ impl Agent {
     }
 
     fn do_tasks(&self) {
-        let Inner { following, session, .. } = &*self.inner;
+        let AgentInner { following, session, .. } = &*self.inner;
         // The guard clears `busy` on every path, so that the next thread can start.
         let _busy = BusyGuard(following);
         while let Some(task) = following.take(Instant::now()) {
@@ -324,7 +324,7 @@ impl Agent {
 
     /// Compares the list of agencies with the known agencies, and accepts new ones.
     fn find_invites(&self) -> Result<()> {
-        let Inner { client, following, rooms, .. } = &*self.inner;
+        let AgentInner { client, following, rooms, .. } = &*self.inner;
         for agency in client.agencies().list()? {
             let wanted = agency.is_member == Some(true) && !rooms.contains(&agency.id);
             let is_new = |id| following.state.lock().invites.as_mut().is_some_and(|invites| invites.note(id));
@@ -340,7 +340,7 @@ impl Agent {
     }
 
     fn find_conversations(&self) -> Result<()> {
-        let Inner { client, rooms, delivery, me, .. } = &*self.inner;
+        let AgentInner { client, rooms, delivery, me, .. } = &*self.inner;
         for dm in self.dms()? {
             let id = &dm.agency_id;
             if rooms.contains(id) || rooms.has_left(id) {

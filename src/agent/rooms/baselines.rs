@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::thread::Scope;
 
-use crate::agent::history::{Delivery, Source};
+use crate::agent::history::{Delivery, DeliverySource};
 use crate::model::AgencyId;
 use crate::net::CancelToken;
 use crate::stack;
@@ -19,15 +19,15 @@ const AHEAD: usize = 4;
 /// they were started.
 pub(super) struct Baselines<'a> {
     delivery: &'a Delivery,
-    source: &'a Source<'a>,
-    state: Mutex<State>,
+    source: &'a DeliverySource<'a>,
+    state: Mutex<BaselinesState>,
     changed: Condvar,
     /// Cancels the opening of connections that are no longer needed.
     cancel: CancelToken,
 }
 
 #[derive(Default)]
-struct State {
+struct BaselinesState {
     /// The rooms to read. The `bool` tells whether the room is known to be a direct conversation.
     rooms: VecDeque<(AgencyId, bool)>,
     readers: usize,
@@ -36,9 +36,9 @@ struct State {
 }
 
 /// The guard of [`Baselines::end_with_this`].
-pub(super) struct End<'b, 'a>(&'b Baselines<'a>);
+pub(super) struct BaselinesGuard<'b, 'a>(&'b Baselines<'a>);
 
-impl Drop for End<'_, '_> {
+impl Drop for BaselinesGuard<'_, '_> {
     fn drop(&mut self) {
         self.0.state.lock().rooms.clear();
         self.0.add([]);
@@ -47,16 +47,16 @@ impl Drop for End<'_, '_> {
 }
 
 /// Counts a reader, until its thread ends.
-struct Reader<'b, 'a>(&'b Baselines<'a>);
+struct ReaderGuard<'b, 'a>(&'b Baselines<'a>);
 
-impl<'b, 'a> Reader<'b, 'a> {
+impl<'b, 'a> ReaderGuard<'b, 'a> {
     fn new(baselines: &'b Baselines<'a>) -> Self {
         baselines.state.lock().readers += 1;
-        Reader(baselines)
+        ReaderGuard(baselines)
     }
 }
 
-impl Drop for Reader<'_, '_> {
+impl Drop for ReaderGuard<'_, '_> {
     fn drop(&mut self) {
         self.0.state.lock().readers -= 1;
         self.0.changed.notify_all();
@@ -64,7 +64,7 @@ impl Drop for Reader<'_, '_> {
 }
 
 impl<'a> Baselines<'a> {
-    pub(super) fn new(delivery: &'a Delivery, source: &'a Source<'a>) -> Self {
+    pub(super) fn new(delivery: &'a Delivery, source: &'a DeliverySource<'a>) -> Self {
         let cancel = source.client.cancel_token();
         Baselines { delivery, source, state: Mutex::default(), changed: Condvar::new(), cancel }
     }
@@ -114,14 +114,14 @@ impl<'a> Baselines<'a> {
     }
 
     /// Returns a guard. When the guard is dropped, the readers end, also after an error or a panic.
-    pub(super) fn end_with_this(&self) -> End<'_, 'a> {
-        End(self)
+    pub(super) fn end_with_this(&self) -> BaselinesGuard<'_, 'a> {
+        BaselinesGuard(self)
     }
 
     fn start<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, connect: bool) {
-        let reader = Reader::new(self);
+        let reader = ReaderGuard::new(self);
         let work: Box<dyn FnOnce() + Send + 'scope> = Box::new(move || {
-            let Reader(baselines) = &reader;
+            let ReaderGuard(baselines) = &reader;
             if connect {
                 baselines.source.client.connect_ahead(&baselines.cancel);
             }

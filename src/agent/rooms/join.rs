@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use crate::agent::history::Source;
+use crate::agent::history::DeliverySource;
 use crate::agent::rooms::RoomInfo;
 use crate::agent::rooms::baselines::Baselines;
 use crate::agent::rooms::restore::{join_on, join_together};
-use crate::agent::{Agent, Event, Inner, Room, RoomRef};
+use crate::agent::{Agent, AgentInner, Event, Room, RoomRef};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, AgencyJoined, Member};
@@ -86,8 +86,8 @@ impl Agent {
     /// Joins one room while another thread reads the room's baseline. If the agent remembers, reads the baseline
     /// before the join.
     pub(crate) fn enter(&self, id: &AgencyId, mut about: RoomInfo) -> Result<Room> {
-        let Inner { session, delivery, client, rooms, .. } = &*self.inner;
-        let source = Source { session, client };
+        let AgentInner { session, delivery, client, rooms, .. } = &*self.inner;
+        let source = DeliverySource { session, client };
         let baselines = Baselines::new(delivery, &source);
         let joined = thread::scope(|scope| {
             let new = self.prepare(id, about.dm).then(|| (id.clone(), about.dm));
@@ -112,7 +112,7 @@ impl Agent {
 
     /// Prepares the join of a room. Returns `true` if the room's baseline must be read.
     fn prepare(&self, id: &AgencyId, dm: bool) -> bool {
-        let Inner { rooms, delivery, .. } = &*self.inner;
+        let AgentInner { rooms, delivery, .. } = &*self.inner;
         if rooms.has_left(id) {
             // Messages from before this join are not missed messages, so the old position is forgotten.
             delivery.forget(id);
@@ -122,7 +122,7 @@ impl Agent {
     }
 
     fn enter_socket(&self, id: &AgencyId, about: &RoomInfo) -> Result<Arc<[Member]>> {
-        let Inner { session, rooms, options, joining, .. } = &*self.inner;
+        let AgentInner { session, rooms, options, joining, .. } = &*self.inner;
         let limit = options.join_timeout;
         let deadline = deadline::after(limit);
         let _one_at_a_time = joining.lock();
@@ -148,8 +148,8 @@ impl Agent {
 
     /// Joins the rooms of a list, all at once. Rooms that are already joined are not requested again.
     fn enter_all(&self, list: &dyn Fn() -> Result<Vec<(AgencyId, RoomInfo)>>) -> Result<Vec<Room>> {
-        let Inner { session, client, rooms, delivery, .. } = &*self.inner;
-        let source = Source { session, client };
+        let AgentInner { session, client, rooms, delivery, .. } = &*self.inner;
+        let source = DeliverySource { session, client };
         let baselines = Baselines::new(delivery, &source);
         let joined: Result<_> = thread::scope(|scope| {
             let _end = baselines.end_with_this();
@@ -198,13 +198,13 @@ impl Agent {
 
     /// Forgets rooms that were prepared but could not be joined.
     fn forget_unjoined<'a>(&self, ids: impl IntoIterator<Item = &'a AgencyId>) {
-        let Inner { rooms, delivery, .. } = &*self.inner;
+        let AgentInner { rooms, delivery, .. } = &*self.inner;
         ids.into_iter().filter(|id| !rooms.contains(id)).for_each(|id| delivery.forget(id));
     }
 
     /// Joins many rooms in one round trip. Returns the confirmed joins; the caller joins the other rooms one by one.
     fn enter_socket_together(&self, missing: &[(AgencyId, RoomInfo)]) -> Result<Vec<AgencyJoined>> {
-        let Inner { session, rooms, options, joining, .. } = &*self.inner;
+        let AgentInner { session, rooms, options, joining, .. } = &*self.inner;
         if missing.len() < 2 {
             return Ok(Vec::new());
         }
@@ -228,7 +228,7 @@ impl Agent {
 
     /// Removes the room from the agent's list, and then ends the membership on the server.
     pub(crate) fn leave(&self, id: &AgencyId, dm: bool) -> Result<()> {
-        let Inner { rooms, delivery, client, thinking_indicators, .. } = &*self.inner;
+        let AgentInner { rooms, delivery, client, thinking_indicators, .. } = &*self.inner;
         thinking_indicators.end(id);
         let about = rooms.leave(id);
         delivery.forget(id);
@@ -255,7 +255,7 @@ impl Agent {
 
     /// Removes the room and returns the event for a failed join that no caller waits for.
     pub(crate) fn failed_join(&self, id: &AgencyId, about: &RoomInfo, error: Error) -> Event {
-        let Inner { rooms, delivery, session, .. } = &*self.inner;
+        let AgentInner { rooms, delivery, session, .. } = &*self.inner;
         let name = about.name.as_deref().or(about.slug.as_deref()).unwrap_or_default();
         note!(session.log(), Warn, "cannot join {name} ({id}): {error}");
         rooms.lose(id);

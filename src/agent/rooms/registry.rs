@@ -33,13 +33,13 @@ impl From<&Agency> for RoomInfo {
 /// The rooms that the agent is in.
 #[derive(Debug, Default)]
 pub(crate) struct Rooms {
-    state: Mutex<State>,
+    state: Mutex<RoomsState>,
     /// Whether `left` is not empty. Most agents never leave a room, and every event checks this.
     any_left: AtomicBool,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct RoomsState {
     /// In the order of joining.
     joined: Vec<(AgencyId, RoomInfo)>,
     /// Rooms that were left recently. The server may still send their events over the current connection.
@@ -49,7 +49,7 @@ struct State {
 /// The number of left rooms that are kept. The server no longer sends events of rooms that were left earlier.
 const MOST_LEFT: usize = 256;
 
-impl State {
+impl RoomsState {
     fn find(&mut self, id: &AgencyId) -> Option<&mut RoomInfo> {
         self.joined.iter_mut().find(|(room, _)| room == id).map(|(_, about)| about)
     }

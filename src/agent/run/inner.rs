@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::agent::run::open_runs::OpenRun;
 use crate::agent::run::stopped::RunStop;
-use crate::agent::run::transcript::{Step, Transcript, clip};
+use crate::agent::run::transcript::{RecordedStep, RunTranscript, clip};
 use crate::agent::send::metadata::JsonObject;
 use crate::agent::send::outgoing::only_guard;
 use crate::agent::{Agent, Room};
@@ -23,7 +23,7 @@ use crate::sync::lock::{Condvar, Mutex};
 pub(crate) struct Core {
     pub(super) room: Room,
     pub(super) id: RunId,
-    pub(super) transcript: Arc<Transcript>,
+    pub(super) transcript: Arc<RunTranscript>,
     pub(super) stopped: Arc<RunStop>,
     life: Mutex<Life>,
     begun: Condvar,
@@ -36,7 +36,7 @@ struct Life {
     /// Streams and tools that are open.
     parts: usize,
     /// The end that the program has requested. The run reports the end when the last stream or tool has ended.
-    end: Option<End>,
+    end: Option<RunEnd>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,7 @@ const BEGINNING: Duration = Duration::from_millis(50);
 /// The fields that every event of a run has.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Payload<'a, T> {
+struct RunEventPayload<'a, T> {
     run_id: &'a RunId,
     agency_id: &'a AgencyId,
     agent_id: &'a UserId,
@@ -70,13 +70,13 @@ struct Payload<'a, T> {
 
 /// The end of a run, with its text.
 #[derive(Debug)]
-pub(super) enum End {
+pub(super) enum RunEnd {
     Complete(String),
     Error(String),
 }
 
 #[derive(Serialize)]
-struct Ended<'a> {
+struct RunEndPayload<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,7 +113,7 @@ impl OpenRun for Core {
                 life.stage = Stage::GivenUp;
             }
             match was {
-                Stage::Open => Some(End::Error(CLOSED.to_owned())),
+                Stage::Open => Some(RunEnd::Error(CLOSED.to_owned())),
                 _ => life.end.take(),
             }
         };
@@ -125,7 +125,7 @@ impl OpenRun for Core {
 
 impl Core {
     pub(super) fn new(room: Room, id: RunId) -> Self {
-        let transcript = Arc::new(Transcript::new());
+        let transcript = Arc::new(RunTranscript::new());
         let life = Life { stage: Stage::Starting, parts: 0, end: None };
         Core { room, id, transcript, stopped: Arc::default(), life: Mutex::new(life), begun: Condvar::new() }
     }
@@ -148,7 +148,7 @@ impl Core {
         self.begun.notify_all();
         if stage == Stage::GivenUp && outcome.is_ok() {
             // The agent has ended meanwhile and could not report the run's end.
-            self.report_end(&End::Error(CLOSED.to_owned()));
+            self.report_end(&RunEnd::Error(CLOSED.to_owned()));
         }
     }
 
@@ -185,7 +185,7 @@ impl Core {
     ///
     /// # Errors
     /// `Invalid` if the run has ended, `Closed` if the run ended with the agent, or the error of the send.
-    pub(super) fn end(&self, end: End) -> Result<()> {
+    pub(super) fn end(&self, end: RunEnd) -> Result<()> {
         let end = {
             let mut life = self.life.lock();
             life.check_open()?;
@@ -217,13 +217,13 @@ impl Core {
         };
         if matches!(was, Stage::Starting | Stage::Open) {
             self.stopped.end(false);
-            self.report_end(&End::Error(why.to_owned()));
+            self.report_end(&RunEnd::Error(why.to_owned()));
         }
         self.agent().inner.runs.remove(self);
     }
 
-    fn report_end(&self, end: &End) {
-        let send = |name: &'static str, ended: &Ended<'_>| {
+    fn report_end(&self, end: &RunEnd) {
+        let send = |name: &'static str, ended: &RunEndPayload<'_>| {
             self.agent().session().deliver(name, &self.payload(ended)).map(drop)
         };
         if let Err(error) = self.send_end(end, send) {
@@ -232,18 +232,22 @@ impl Core {
     }
 
     /// Sends the end, with as much of the transcript as the server accepts.
-    fn send_end(&self, end: &End, send: impl Fn(&'static str, &Ended<'_>) -> Result<()>) -> Result<()> {
+    fn send_end(
+        &self,
+        end: &RunEnd,
+        send: impl Fn(&'static str, &RunEndPayload<'_>) -> Result<()>,
+    ) -> Result<()> {
         let (name, summary, error) = match end {
-            End::Complete(summary) => ("agent-run-complete", Some(clip(summary)), None),
-            End::Error(error) => ("agent-run-error", None, Some(clip(error))),
+            RunEnd::Complete(summary) => ("agent-run-complete", Some(clip(summary)), None),
+            RunEnd::Error(error) => ("agent-run-error", None, Some(clip(error))),
         };
         match (&summary, &error) {
-            (Some(summary), _) => self.transcript.push(&Step::Complete { summary }),
-            (_, Some(message)) => self.transcript.push(&Step::Error { message }),
+            (Some(summary), _) => self.transcript.push(&RecordedStep::Complete { summary }),
+            (_, Some(message)) => self.transcript.push(&RecordedStep::Error { message }),
             (None, None) => {}
         }
         loop {
-            let ended = Ended {
+            let ended = RunEndPayload {
                 summary: summary.as_deref(),
                 error: error.as_deref(),
                 transcript: self.transcript.all(),
@@ -256,9 +260,9 @@ impl Core {
         }
     }
 
-    fn payload<T: Serialize>(&self, more: T) -> Payload<'_, T> {
+    fn payload<T: Serialize>(&self, more: T) -> RunEventPayload<'_, T> {
         let me = &self.agent().inner.me;
-        Payload {
+        RunEventPayload {
             run_id: &self.id,
             agency_id: self.room.id(),
             agent_id: &me.id,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::agent::run::Run;
 use crate::agent::run::inner::Core;
-use crate::agent::run::transcript::{Step, clip};
+use crate::agent::run::transcript::{RecordedStep, clip};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{InterruptAction, RunId};
@@ -41,7 +41,7 @@ pub struct Interrupt {
 /// The payload of the event.
 #[derive(Deserialize)]
 #[serde(remote = "Self")]
-struct Wire {
+struct InterruptPayload {
     /// The run.
     #[serde(rename = "runId")]
     pub run_id: RunId,
@@ -51,15 +51,16 @@ struct Wire {
     pub message: Option<String>,
 }
 
-lenient!(read Wire);
+lenient!(read InterruptPayload);
 
 /// The interrupt in an event, if the interrupt is for this run.
 pub(crate) fn read(event: &RawEvent, run: &RunId) -> Option<Interrupt> {
     if event.name() != INTERRUPT {
         return None;
     }
-    let wire: Wire = event.first().ok().filter(|wire: &Wire| wire.run_id == *run)?;
-    Some(Interrupt { action: wire.action.into(), message: wire.message })
+    let payload: InterruptPayload =
+        event.first().ok().filter(|payload: &InterruptPayload| payload.run_id == *run)?;
+    Some(Interrupt { action: payload.action.into(), message: payload.message })
 }
 
 /// Subscribes to the interrupts of a run. The transcript records each interrupt when it arrives.
@@ -72,7 +73,7 @@ pub(super) fn watch(core: &Core) -> SessionSubscription {
             stopped.ask();
         }
         let (action, message) = (clip(interrupt.action.as_str()), interrupt.message.as_deref().map(clip));
-        transcript.push(&Step::Interrupt { action: &action, message: message.as_deref() });
+        transcript.push(&RecordedStep::Interrupt { action: &action, message: message.as_deref() });
         true
     }))
 }

@@ -28,8 +28,8 @@ use crate::agent::send::outgoing::Answering;
 use crate::error::Result;
 use crate::model::{Message, MessageId, RunId, TranscriptEntry};
 use crate::socket::SessionSubscription;
-use inner::{Core, End, is_connection_error};
-use transcript::{Step, clip};
+use inner::{Core, RunEnd, is_connection_error};
+use transcript::{RecordedStep, clip};
 
 /// The cause of a run: a message, or none.
 ///
@@ -157,13 +157,13 @@ impl Run {
         let handle = Arc::new(RunHandle { core: Arc::clone(&core), interrupts });
         let run = Run { core, handle };
         let trigger_message_id = trigger_message_id.as_ref();
-        run.note(&Step::Start { trigger_message_id });
+        run.note(&RecordedStep::Start { trigger_message_id });
         let reported = run.core.report("agent-run-start", Start { trigger_message_id });
         run.core.has_begun(&reported);
         reported.map(|()| run)
     }
 
-    fn note(&self, step: &Step<'_>) {
+    fn note(&self, step: &RecordedStep<'_>) {
         self.core.transcript.push(step);
     }
 
@@ -206,7 +206,7 @@ impl Run {
     pub fn status(&self, status: impl AsRef<str>) -> Result<()> {
         self.core.check_open()?;
         let status = &*clip(status.as_ref());
-        self.note(&Step::Status { status });
+        self.note(&RecordedStep::Status { status });
         self.core.report("agent-run-status", Status { status })
     }
 
@@ -255,7 +255,7 @@ impl Run {
     /// After [`NotSent`](crate::ErrorKind::NotSent) because of a lost connection, the end of the run is sent after
     /// the reconnect.
     pub fn complete(&self, summary: impl AsRef<str>) -> Result<()> {
-        self.core.end(End::Complete(summary.as_ref().to_owned()))
+        self.core.end(RunEnd::Complete(summary.as_ref().to_owned()))
     }
 
     /// Ends the run as failed. The room gets the message, the platform gets the transcript.
@@ -270,7 +270,7 @@ impl Run {
     /// # Errors
     /// The kinds of [`complete`](Run::complete).
     pub fn error(&self, message: impl AsRef<str>) -> Result<()> {
-        self.core.end(End::Error(message.as_ref().to_owned()))
+        self.core.end(RunEnd::Error(message.as_ref().to_owned()))
     }
 }
 

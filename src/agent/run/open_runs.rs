@@ -20,12 +20,12 @@ pub(crate) trait OpenRun: std::fmt::Debug + Send + Sync {
 /// The open runs, at most one per room, and the threads that wait for a room.
 #[derive(Debug, Default)]
 pub(crate) struct OpenRuns {
-    state: Mutex<State>,
+    state: Mutex<OpenRunsState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct OpenRunsState {
     open: Vec<(AgencyId, Weak<dyn OpenRun>)>,
     /// In the order of arrival.
     waiting: VecDeque<(AgencyId, u64)>,
@@ -34,7 +34,7 @@ struct State {
     closed: bool,
 }
 
-impl State {
+impl OpenRunsState {
     fn is_free(&self, room: &AgencyId) -> bool {
         !self.open.iter().any(|(open, _)| open == room)
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::random::new_uuid;
 use crate::agent::run::interrupt;
-use crate::agent::run::transcript::{Step, clip};
+use crate::agent::run::transcript::{RecordedStep, clip};
 use crate::agent::run::{Run, is_connection_error};
 use crate::deadline;
 use crate::error::Result;
@@ -93,7 +93,7 @@ const APPROVE: &str = "approve";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
 
 #[derive(Serialize)]
-struct Request<'a> {
+struct PermissionRequest<'a> {
     #[serde(rename = "permissionId")]
     permission_id: &'a str,
     action: &'a str,
@@ -103,7 +103,7 @@ struct Request<'a> {
 /// The payload of the event `run-permission-response`.
 #[derive(Deserialize)]
 #[serde(remote = "Self")]
-struct Response {
+struct PermissionResponse {
     /// The run that requested the permission.
     #[serde(rename = "runId")]
     pub run_id: RunId,
@@ -116,14 +116,17 @@ struct Response {
     pub message: Option<String>,
 }
 
-lenient!(read Response);
+lenient!(read PermissionResponse);
 
-impl Response {
-    fn read(event: &RawEvent, run: &RunId, permission: &str) -> Option<Response> {
+impl PermissionResponse {
+    fn read(event: &RawEvent, run: &RunId, permission: &str) -> Option<PermissionResponse> {
         if event.name() != RESPONSE {
             return None;
         }
-        event.first().ok().filter(|it: &Response| it.run_id == *run && it.permission_id == permission)
+        event
+            .first()
+            .ok()
+            .filter(|it: &PermissionResponse| it.run_id == *run && it.permission_id == permission)
     }
 }
 
@@ -180,20 +183,24 @@ impl Run {
         let until = deadline::after(timeout);
         let (action, description) = (clip(action.as_ref()), clip(description.as_ref()));
         let permission_id = &*new_uuid();
-        let request = Request { permission_id, action: &action, description: &description };
-        self.note(&Step::PermissionRequest { permission_id, action: &action, description: &description });
+        let request = PermissionRequest { permission_id, action: &action, description: &description };
+        self.note(&RecordedStep::PermissionRequest {
+            permission_id,
+            action: &action,
+            description: &description,
+        });
         let permission = self.ask(&request, until)?;
         let (decision, message) = permission.words();
         let message = message.map(clip);
-        self.note(&Step::PermissionResponse { permission_id, decision, message: message.as_deref() });
+        self.note(&RecordedStep::PermissionResponse { permission_id, decision, message: message.as_deref() });
         Ok(permission)
     }
 
-    fn ask(&self, request: &Request<'_>, until: Instant) -> Result<Permission> {
+    fn ask(&self, request: &PermissionRequest<'_>, until: Instant) -> Result<Permission> {
         let (run, permission) = (self.core.id.clone(), request.permission_id.to_owned());
         // Subscribe before sending, so that no answer is missed. A stop ends the wait, too.
         let watch = self.core.agent().session().subscribe(Box::new(move |event| {
-            Response::read(event, &run, &permission).is_some() || is_stop(event, &run)
+            PermissionResponse::read(event, &run, &permission).is_some() || is_stop(event, &run)
         }));
         if self.core.stopped.is_by_agent() {
             return Ok(Permission::Disconnected);
@@ -211,13 +218,15 @@ impl Run {
             };
             match watch.next_or_new_connection(generation, until) {
                 Ok(Heard::Event(event)) => {
-                    let response = Response::read(&event, &self.core.id, request.permission_id);
+                    let response = PermissionResponse::read(&event, &self.core.id, request.permission_id);
                     return Ok(match response {
                         None => Permission::Stopped,
-                        Some(Response { decision, message, .. }) if decision.as_deref() == Some(APPROVE) => {
+                        Some(PermissionResponse { decision, message, .. })
+                            if decision.as_deref() == Some(APPROVE) =>
+                        {
                             Permission::Granted { message }
                         }
-                        Some(Response { message, .. }) => Permission::Denied { message },
+                        Some(PermissionResponse { message, .. }) => Permission::Denied { message },
                     });
                 }
                 Ok(Heard::NewConnection) => {}

@@ -6,10 +6,10 @@ use crate::sync::lock::Mutex;
 
 /// Stopped when a member of the room asks for a stop, or when the run ends.
 #[derive(Debug, Default)]
-pub(super) struct RunStop(Mutex<State>);
+pub(super) struct RunStop(Mutex<RunStopState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct RunStopState {
     /// A member asked for a stop, or the agent has ended.
     asked: bool,
     /// The agent has ended.

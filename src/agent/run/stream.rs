@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::agent::Outgoing;
 use crate::agent::random::new_uuid;
-use crate::agent::run::transcript::{Step, clip};
+use crate::agent::run::transcript::{RecordedStep, clip};
 use crate::agent::run::{Run, is_connection_error};
 use crate::agent::send::metadata::JsonObject;
 use crate::agent::send::outgoing::ON_EVERY_PART;
@@ -30,7 +30,7 @@ const LONGEST: usize = 256 << 10;
 /// The text so far.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Part<'a> {
+struct StreamUpdate<'a> {
     message_id: &'a MessageId,
     /// What is new. Not set for the whole text.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,7 +62,7 @@ impl Run {
         self.core.agent().session().check_open()?;
         self.core.begin_part()?;
         let id = MessageId::from(new_uuid());
-        self.note(&Step::StreamStart { message_id: &id });
+        self.note(&RecordedStep::StreamStart { message_id: &id });
         Ok(Stream {
             run: self.clone(),
             id,
@@ -215,20 +215,25 @@ impl Stream {
         Ok(self.id.clone())
     }
 
-    fn end(&mut self, message: Outgoing, send: impl Fn(&Run, &Part<'_>) -> Result<()>) -> Result<()> {
+    fn end(&mut self, message: Outgoing, send: impl Fn(&Run, &StreamUpdate<'_>) -> Result<()>) -> Result<()> {
         self.over = true;
         let sent = self.send_whole(message, send);
         self.run.core.part_ended();
         sent
     }
 
-    fn send_whole(&self, message: Outgoing, send: impl Fn(&Run, &Part<'_>) -> Result<()>) -> Result<()> {
+    fn send_whole(
+        &self,
+        message: Outgoing,
+        send: impl Fn(&Run, &StreamUpdate<'_>) -> Result<()>,
+    ) -> Result<()> {
         let message = message.answering(self.run.room().answered());
         let metadata = Some(message.extras()).filter(|metadata| !metadata.is_empty());
         // Counted in UTF-16 units, like other clients.
         let content_length = self.text.encode_utf16().count();
-        self.run.note(&Step::StreamEnd { message_id: &self.id, content_length });
-        let mut whole = Part { message_id: &self.id, delta: None, content: &self.text, done: true, metadata };
+        self.run.note(&RecordedStep::StreamEnd { message_id: &self.id, content_length });
+        let mut whole =
+            StreamUpdate { message_id: &self.id, delta: None, content: &self.text, done: true, metadata };
         let sent = send(&self.run, &whole);
         if sent.as_ref().is_err_and(|error| error.kind() == ErrorKind::Invalid) {
             // The text is too large for the server. A message with only the beginning is better than a message that
@@ -267,7 +272,8 @@ impl Stream {
 
     fn show(&mut self, with_retries: bool) -> Result<()> {
         let delta = Some(self.text.get(self.shown..).unwrap_or_default());
-        let part = Part { message_id: &self.id, delta, content: &self.text, done: false, metadata: None };
+        let part =
+            StreamUpdate { message_id: &self.id, delta, content: &self.text, done: false, metadata: None };
         if with_retries {
             self.run.core.report(STREAM, part)?;
         } else {

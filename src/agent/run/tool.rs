@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::agent::Command;
 use crate::agent::random::new_uuid;
 use crate::agent::run::Run;
-use crate::agent::run::transcript::{Step, clip_value};
+use crate::agent::run::transcript::{RecordedStep, clip_value};
 use crate::error::{Error, Result};
 use crate::model::CommandReply;
 
@@ -18,7 +18,7 @@ const FAILED: &str = "error";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Call<'a> {
+struct ToolCallPayload<'a> {
     tool_call_id: &'a str,
     tool: &'a str,
     input: &'a Value,
@@ -157,8 +157,8 @@ impl Run {
         let call =
             ToolCall { run: self.clone(), id, tool: tool.to_owned(), started: Instant::now(), over: false };
         let (tool_call_id, tool) = (&*call.id, &*call.tool);
-        self.note(&Step::ToolCall { tool_call_id, tool, input });
-        let shown = Call { tool_call_id, tool, input, status: "running" };
+        self.note(&RecordedStep::ToolCall { tool_call_id, tool, input });
+        let shown = ToolCallPayload { tool_call_id, tool, input, status: "running" };
         let shown = self.core.report_reliably("agent-run-tool-call", &shown);
         Ok((call, shown))
     }
@@ -325,7 +325,7 @@ impl ToolCall {
         self.over = true;
         let duration = &format!("{}ms", self.started.elapsed().as_millis());
         let (tool_call_id, tool, output) = (&*self.id, &*self.tool, &clip_value(output));
-        self.run.note(&Step::ToolResult { tool_call_id, tool, output, duration, status });
+        self.run.note(&RecordedStep::ToolResult { tool_call_id, tool, output, duration, status });
         let sent = send(&self.run, Outcome { tool_call_id, tool, output, duration, status });
         self.run.core.part_ended();
         sent

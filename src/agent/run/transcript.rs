@@ -22,7 +22,7 @@ const LARGEST: usize = 640 << 10;
 /// An entry, in the platform's form.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
-pub(crate) enum Step<'a> {
+pub(crate) enum RecordedStep<'a> {
     Start { trigger_message_id: Option<&'a MessageId> },
     Status { status: &'a str },
     ToolCall { tool_call_id: &'a str, tool: &'a str, input: &'a Value },
@@ -39,14 +39,14 @@ pub(crate) enum Step<'a> {
 #[derive(Serialize)]
 struct Stamped<'a> {
     #[serde(flatten)]
-    step: &'a Step<'a>,
+    step: &'a RecordedStep<'a>,
     /// Milliseconds since the start of the run.
     ts: u64,
 }
 
 /// The transcript of a run, in order, as the server stores it. Entries are JSON text, so that their size is known.
 #[derive(Debug)]
-pub(crate) struct Transcript {
+pub(crate) struct RunTranscript {
     started: Instant,
     entries: Mutex<Entries>,
 }
@@ -60,16 +60,16 @@ struct Entries {
     left_out: u64,
 }
 
-impl Transcript {
+impl RunTranscript {
     pub(crate) fn new() -> Self {
-        Transcript { started: Instant::now(), entries: Mutex::default() }
+        RunTranscript { started: Instant::now(), entries: Mutex::default() }
     }
 
     fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    pub(crate) fn push(&self, step: &Step<'_>) {
+    pub(crate) fn push(&self, step: &RecordedStep<'_>) {
         // Take the lock before the time, so that the times in the list increase even if several threads add entries.
         let mut entries = self.entries.lock();
         // This cannot fail: all of these serialise to JSON.
@@ -178,14 +178,14 @@ mod tests {
 
     use super::*;
 
-    fn kinds(transcript: &Transcript) -> Vec<String> {
+    fn kinds(transcript: &RunTranscript) -> Vec<String> {
         transcript.typed().iter().map(|entry| entry.kind().to_owned()).collect()
     }
 
     #[test]
     fn it_is_bounded_and_keeps_both_ends() {
-        let transcript = Transcript::new();
-        transcript.push(&Step::Start { trigger_message_id: None });
+        let transcript = RunTranscript::new();
+        transcript.push(&RecordedStep::Start { trigger_message_id: None });
         let long = "x".repeat(60_000);
         for n in 0..100 {
             transcript.record(&json!({"type": "own", "n": n, "text": long})).unwrap();
@@ -196,7 +196,7 @@ mod tests {
         let all = transcript.typed();
         assert_eq!(all.last().unwrap().get("n"), Some(&json!(99)));
         assert_eq!(all[1].get("count"), Some(&json!(100 - (all.len() - 2))));
-        transcript.push(&Step::Complete { summary: "Done." });
+        transcript.push(&RecordedStep::Complete { summary: "Done." });
         while transcript.halve() {}
         assert_eq!(kinds(&transcript), ["start", "omitted", "complete"]);
     }
@@ -205,15 +205,18 @@ mod tests {
     fn every_step_is_written_in_the_platforms_words() {
         let (id, value) = (MessageId::from("m"), json!([1]));
         for (step, text) in [
-            (Step::Start { trigger_message_id: Some(&id) }, r#""type":"start","triggerMessageId":"m""#),
-            (Step::Start { trigger_message_id: None }, r#""type":"start","triggerMessageId":null"#),
-            (Step::Status { status: "busy" }, r#""type":"status","status":"busy""#),
             (
-                Step::ToolCall { tool_call_id: "tc", tool: "/x", input: &value },
+                RecordedStep::Start { trigger_message_id: Some(&id) },
+                r#""type":"start","triggerMessageId":"m""#,
+            ),
+            (RecordedStep::Start { trigger_message_id: None }, r#""type":"start","triggerMessageId":null"#),
+            (RecordedStep::Status { status: "busy" }, r#""type":"status","status":"busy""#),
+            (
+                RecordedStep::ToolCall { tool_call_id: "tc", tool: "/x", input: &value },
                 r#""type":"tool-call","toolCallId":"tc","tool":"/x","input":[1]"#,
             ),
             (
-                Step::ToolResult {
+                RecordedStep::ToolResult {
                     tool_call_id: "tc",
                     tool: "/x",
                     output: &value,
@@ -222,25 +225,29 @@ mod tests {
                 },
                 r#""type":"tool-result","toolCallId":"tc","tool":"/x","output":[1],"duration":"1ms","status":"done""#,
             ),
-            (Step::StreamStart { message_id: &id }, r#""type":"stream-start","messageId":"m""#),
+            (RecordedStep::StreamStart { message_id: &id }, r#""type":"stream-start","messageId":"m""#),
             (
-                Step::StreamEnd { message_id: &id, content_length: 3 },
+                RecordedStep::StreamEnd { message_id: &id, content_length: 3 },
                 r#""type":"stream-end","messageId":"m","contentLength":3"#,
             ),
             (
-                Step::PermissionRequest { permission_id: "p", action: "a", description: "d" },
+                RecordedStep::PermissionRequest { permission_id: "p", action: "a", description: "d" },
                 r#""type":"permission-request","permissionId":"p","action":"a","description":"d""#,
             ),
             (
-                Step::PermissionResponse { permission_id: "p", decision: "deny", message: Some("no") },
+                RecordedStep::PermissionResponse {
+                    permission_id: "p",
+                    decision: "deny",
+                    message: Some("no"),
+                },
                 r#""type":"permission-response","permissionId":"p","decision":"deny","message":"no""#,
             ),
             (
-                Step::Interrupt { action: "stop", message: None },
+                RecordedStep::Interrupt { action: "stop", message: None },
                 r#""type":"interrupt","action":"stop","message":null"#,
             ),
-            (Step::Complete { summary: "s" }, r#""type":"complete","summary":"s""#),
-            (Step::Error { message: "e" }, r#""type":"error","message":"e""#),
+            (RecordedStep::Complete { summary: "s" }, r#""type":"complete","summary":"s""#),
+            (RecordedStep::Error { message: "e" }, r#""type":"error","message":"e""#),
         ] {
             let written = serde_json::to_string(&Stamped { step: &step, ts: 7 }).unwrap();
             assert_eq!(written, format!("{{{text},\"ts\":7}}"));
@@ -249,7 +256,7 @@ mod tests {
 
     #[test]
     fn an_entry_of_ones_own_is_an_object_with_a_type() {
-        let transcript = Transcript::new();
+        let transcript = RunTranscript::new();
         for bad in [json!(1), json!({}), json!({"type": ""}), json!({"type": 7})] {
             assert!(transcript.record(&bad).is_err(), "{bad}");
         }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::agent::event::error_event_text;
 use crate::agent::history::HistoryPosition;
 use crate::agent::send::outgoing::{Outgoing, POST_ID};
-use crate::agent::{Inner, fetch};
+use crate::agent::{AgentInner, fetch};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message};
@@ -16,7 +16,7 @@ use crate::socket::{Filter, Needle, RawEvent, SessionId, SessionSubscription};
 
 /// A message to send and confirm.
 pub(super) struct Post<'a> {
-    pub(super) agent: &'a Inner,
+    pub(super) agent: &'a AgentInner,
     pub(super) room: &'a AgencyId,
     /// Contains the post id.
     pub(super) message: &'a Outgoing,
@@ -249,7 +249,7 @@ impl Post<'_> {
     /// # Errors
     /// `MaybeSent` if the history cannot be read; `Closed`.
     fn find_in_history(&mut self, back_by: Instant) -> Result<Option<Message>> {
-        let Inner { session, client, me, .. } = self.agent;
+        let AgentInner { session, client, me, .. } = self.agent;
         let (me, post_id, text) = (me.id.as_str(), self.post_id, self.message.text());
         let old = |message: &Message| match &self.since {
             HistoryPosition::Time(bound) => {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::agent::memory::IN_REPLY_TO;
 use crate::agent::send::metadata::JsonObject;
-use crate::agent::send::split::{self, Part};
+use crate::agent::send::split::{self, TextPart};
 use crate::blank::check_text;
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, LoopGuard, Message, MessageId, MessageType, Span, Style, TraceReport, label};
@@ -255,7 +255,7 @@ impl Outgoing {
         self.check_spans()?;
         let text = self.text();
         let mut messages: Vec<Outgoing> = Vec::new();
-        for Part { range, prefix, suffix } in split::split(text, limit) {
+        for TextPart { range, prefix, suffix } in split::split(text, limit) {
             let piece = text.get(range.clone()).unwrap_or_default();
             let mut message = Outgoing::new([prefix.as_str(), piece, &suffix].concat());
             message.kind.clone_from(&self.kind);

@@ -8,7 +8,7 @@ use crate::blank::is_trimmed;
 
 /// A piece of a text, with the text to add before and after it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Part {
+pub(crate) struct TextPart {
     pub(crate) range: Range<usize>,
     /// Opens again the code fence in which the piece starts.
     pub(crate) prefix: String,
@@ -32,10 +32,10 @@ const NO_COMMAND: &str = "\u{2026} ";
 /// Only the first part may start with a slash: the platform would run any other such part as a command.
 ///
 /// The time is proportional to the length of the text.
-pub(crate) fn split(text: &str, limit: usize) -> Vec<Part> {
+pub(crate) fn split(text: &str, limit: usize) -> Vec<TextPart> {
     let limit = limit.max(LEAST);
     let mut words = Words::new(text);
-    let mut parts: Vec<Part> = Vec::new();
+    let mut parts: Vec<TextPart> = Vec::new();
     let mut fence: Option<Fence<'_>> = None;
     let mut at = 0;
     while words.next(at) < text.len() {
@@ -46,7 +46,7 @@ pub(crate) fn split(text: &str, limit: usize) -> Vec<Part> {
         }
         let left = limit.saturating_sub(prefix.chars().count());
         if rest.chars().nth(left).is_none() {
-            parts.push(Part { range: at..text.len(), prefix, suffix: String::new() });
+            parts.push(TextPart { range: at..text.len(), prefix, suffix: String::new() });
             break;
         }
         let most = left.saturating_sub(LONGEST_FENCE + 1);
@@ -56,7 +56,7 @@ pub(crate) fn split(text: &str, limit: usize) -> Vec<Part> {
         fence = after(fence, piece);
         let suffix = fence.map(|fence| fence.closed(piece)).unwrap_or_default();
         if !piece.trim().is_empty() {
-            parts.push(Part { range: at..at + cut.end, prefix, suffix });
+            parts.push(TextPart { range: at..at + cut.end, prefix, suffix });
         }
         at += cut.next;
         // If the next line closes the fence, skip that line; otherwise the next part would begin with an empty code

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn shown(text: &str, part: &Part) -> String {
+fn shown(text: &str, part: &TextPart) -> String {
     format!("{}{}{}", part.prefix, &text[part.range.clone()], part.suffix)
 }
 
