@@ -77,9 +77,9 @@ pub enum ErrorKind {
 /// }
 /// # }
 /// ```
-pub struct Error(Box<Inner>);
+pub struct Error(Box<ErrorInner>);
 
-struct Inner {
+struct ErrorInner {
     kind: ErrorKind,
     message: Cow<'static, str>,
     status: Option<u16>,
@@ -103,7 +103,7 @@ impl Error {
     /// Not inlined: the function has many callers, and none of them is performance-critical.
     #[cold]
     fn boxed(kind: ErrorKind, message: Cow<'static, str>) -> Self {
-        Error(Box::new(Inner {
+        Error(Box::new(ErrorInner {
             kind,
             message,
             status: None,

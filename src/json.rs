@@ -240,7 +240,7 @@ impl<'de> Visitor<'de> for TextOfValue {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Cow<'de, str>, A::Error> {
         let Some(FirstKey(first)) = map.next_key()? else { return Ok("{}".into()) };
-        let Some(first) = first else { return map.next_value().map(|Text(text)| text) };
+        let Some(first) = first else { return map.next_value().map(|CowText(text)| text) };
         let mut tree = Map::from_iter([(first, map.next_value()?)]);
         while let Some((key, value)) = map.next_entry()? {
             tree.insert(key, value);
@@ -294,7 +294,7 @@ struct FirstKey(Option<String>);
 
 impl<'de> Deserialize<'de> for FirstKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Text(key) = Text::deserialize(deserializer)?;
+        let CowText(key) = CowText::deserialize(deserializer)?;
         Ok(FirstKey((key != TEXT_OF_VALUE).then(|| key.into_owned())))
     }
 }
@@ -302,7 +302,7 @@ impl<'de> Deserialize<'de> for FirstKey {
 /// A text that is borrowed if possible.
 #[derive(serde::Deserialize)]
 #[serde(transparent)]
-struct Text<'t>(#[serde(borrow)] Cow<'t, str>);
+struct CowText<'t>(#[serde(borrow)] Cow<'t, str>);
 
 #[cfg(test)]
 mod tests {

@@ -20,7 +20,7 @@ const MOST_BYTES: usize = 4 << 20;
 /// How long the end of a program waits for its last records.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-static QUEUE: Mutex<Queue> = Mutex::new(Queue::new());
+static QUEUE: Mutex<LogQueue> = Mutex::new(LogQueue::new());
 static WRITTEN: Condvar = Condvar::new();
 
 struct Record {
@@ -29,7 +29,7 @@ struct Record {
     text: String,
 }
 
-struct Queue {
+struct LogQueue {
     records: VecDeque<Record>,
     /// The length of their texts.
     bytes: usize,
@@ -40,9 +40,9 @@ struct Queue {
     writer: Option<ThreadId>,
 }
 
-impl Queue {
+impl LogQueue {
     const fn new() -> Self {
-        Queue { records: VecDeque::new(), bytes: 0, dropped: 0, writing: false, writer: None }
+        LogQueue { records: VecDeque::new(), bytes: 0, dropped: 0, writing: false, writer: None }
     }
 
     /// Adds a record. Returns whether a thread must be started to write it.
@@ -114,7 +114,7 @@ fn pass(Record { level, target, text }: &Record) {
     let _ = caught(|| log::log!(target: target, *level, "{text}"));
 }
 
-fn queue() -> MutexGuard<'static, Queue> {
+fn queue() -> MutexGuard<'static, LogQueue> {
     QUEUE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_queue_keeps_the_order_and_says_how_much_it_has_dropped() {
-        let mut queue = Queue::new();
+        let mut queue = LogQueue::new();
         let record = |number: usize| Record { level: Level::Info, target: "test", text: number.to_string() };
         assert!(queue.add(record(0)), "a thread is needed");
         assert!((1..MOST_RECORDS + 7).all(|number| !queue.add(record(number))));
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_queue_is_bounded_in_bytes() {
-        let mut queue = Queue::new();
+        let mut queue = LogQueue::new();
         let large = || Record { level: Level::Info, target: "test", text: "x".repeat(MOST_BYTES / 3) };
         for _ in 0..9 {
             queue.add(large());

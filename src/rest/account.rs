@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::fields::Fields;
+use super::fields::RequestFields;
 use super::{Client, check};
 use crate::error::Result;
 use crate::model::User;
@@ -36,7 +36,7 @@ impl<'a> Account<'a> {
 
     /// Changes your profile. [`send`](UpdateAccount::send) sends only the fields that were set.
     pub fn update(self) -> UpdateAccount<'a> {
-        UpdateAccount { client: self.client, body: Fields::default() }
+        UpdateAccount { client: self.client, body: RequestFields::default() }
     }
 
     /// Changes your password.
@@ -81,7 +81,7 @@ struct ChangePassword<'a> {
 #[must_use = "nothing is changed before send()"]
 pub struct UpdateAccount<'a> {
     client: &'a Client,
-    body: Fields,
+    body: RequestFields,
 }
 
 impl UpdateAccount<'_> {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::fields::Fields;
+use super::fields::RequestFields;
 use super::{AgentRef, Client, Messages};
 use crate::error::Result;
 use crate::model::{Agency, AgencyId, List, Member};
@@ -47,14 +47,14 @@ impl<'a> Agencies<'a> {
 
     /// Creates an agency that you own, when [`send`](CreateAgency::send) is called.
     pub fn create(self, name: impl Into<String>) -> CreateAgency<'a> {
-        CreateAgency { client: self.client, body: Fields::default().with("name", name.into()) }
+        CreateAgency { client: self.client, body: RequestFields::default().with("name", name.into()) }
     }
 
     /// Changes an agency. Only the owner may change it. [`send`](UpdateAgency::send) sends only the fields that were
     /// set.
     #[doc(alias = "updateAgency")]
     pub fn update(self, id: &AgencyId) -> UpdateAgency<'a> {
-        UpdateAgency { client: self.client, id: id.clone(), body: Fields::default() }
+        UpdateAgency { client: self.client, id: id.clone(), body: RequestFields::default() }
     }
 
     /// Deletes an agency with its members and messages. This cannot be undone. Only the owner may delete it. The Lobby
@@ -134,7 +134,7 @@ struct Join<'a> {
 #[must_use = "nothing is created before send()"]
 pub struct CreateAgency<'a> {
     client: &'a Client,
-    body: Fields,
+    body: RequestFields,
 }
 
 impl CreateAgency<'_> {
@@ -169,7 +169,7 @@ impl CreateAgency<'_> {
 pub struct UpdateAgency<'a> {
     client: &'a Client,
     id: AgencyId,
-    body: Fields,
+    body: RequestFields,
 }
 
 impl UpdateAgency<'_> {

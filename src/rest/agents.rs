@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::fields::Fields;
+use super::fields::RequestFields;
 use super::{Client, check};
 use crate::error::Result;
 use crate::model::{
@@ -34,7 +34,7 @@ impl<'a> Agents<'a> {
     /// Creates an agent, when [`send`](CreateAgent::send) is called.
     #[doc(alias = "createAgent")]
     pub fn create(self, name: impl Into<String>) -> CreateAgent<'a> {
-        CreateAgent { client: self.client, body: Fields::default().with("name", name.into()) }
+        CreateAgent { client: self.client, body: RequestFields::default().with("name", name.into()) }
     }
 
     /// Lists your agents.
@@ -83,7 +83,7 @@ impl<'a> Agents<'a> {
     /// Changes an agent's configuration. [`send`](UpdateConfig::send) sends only the fields that were set.
     #[doc(alias = "updateAgentConfig")]
     pub fn update_config(self, id: &AgentId) -> UpdateConfig<'a> {
-        UpdateConfig { client: self.client, id: id.clone(), body: Fields::default() }
+        UpdateConfig { client: self.client, id: id.clone(), body: RequestFields::default() }
     }
 
     /// Gives an agent to another user, by id or username:
@@ -179,7 +179,7 @@ impl<'a> From<&'a String> for AgentRef<'a> {
 #[must_use = "nothing is created before send()"]
 pub struct CreateAgent<'a> {
     client: &'a Client,
-    body: Fields,
+    body: RequestFields,
 }
 
 impl CreateAgent<'_> {
@@ -213,7 +213,7 @@ impl CreateAgent<'_> {
 pub struct UpdateConfig<'a> {
     client: &'a Client,
     id: AgentId,
-    body: Fields,
+    body: RequestFields,
 }
 
 impl UpdateConfig<'_> {
@@ -280,7 +280,7 @@ impl UpdateConfig<'_> {
 
     /// Sets the whitelist: the usernames that may prompt the agent under [`PromptPermission::Whitelist`].
     pub fn prompt_whitelist<S: Into<String>>(self, usernames: impl IntoIterator<Item = S>) -> Self {
-        self.set("prompt_whitelist", Fields::list(usernames))
+        self.set("prompt_whitelist", RequestFields::list(usernames))
     }
 
     /// Sets the OpenClaw gateway on which the server runs the agent, and the gateway's token. The server stores the
@@ -311,7 +311,7 @@ impl UpdateConfig<'_> {
 
     /// Sets the URLs of the hooks that the agent may pay.
     pub fn wallet_allowlisted_hooks<S: Into<String>>(self, urls: impl IntoIterator<Item = S>) -> Self {
-        self.set("wallet_allowlisted_hooks", Fields::list(urls))
+        self.set("wallet_allowlisted_hooks", RequestFields::list(urls))
     }
 
     /// Sends the change.

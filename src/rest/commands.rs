@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::fields::Fields;
+use super::fields::RequestFields;
 use super::{Client, check};
 use crate::error::Result;
 use crate::model::{
@@ -52,14 +52,14 @@ impl<'a> Commands<'a> {
     /// letters and digits.
     #[doc(alias = "createCustomCommand")]
     pub fn create(self, name: impl Into<String>, webhook_url: impl Into<String>) -> CreateCommand<'a> {
-        let body = Fields::default().with("name", name.into()).with("webhook_url", webhook_url.into());
+        let body = RequestFields::default().with("name", name.into()).with("webhook_url", webhook_url.into());
         CreateCommand { commands: self, body }
     }
 
     /// Changes a command. [`send`](UpdateCommand::send) sends only the fields that were set.
     #[doc(alias = "updateCustomCommand")]
     pub fn update(self, id: &CommandId) -> UpdateCommand<'a> {
-        UpdateCommand { commands: self, id: id.clone(), body: Fields::default() }
+        UpdateCommand { commands: self, id: id.clone(), body: RequestFields::default() }
     }
 
     /// Deletes a command.
@@ -109,7 +109,7 @@ impl<'a> Commands<'a> {
 #[must_use = "nothing is created before send()"]
 pub struct CreateCommand<'a> {
     commands: Commands<'a>,
-    body: Fields,
+    body: RequestFields,
 }
 
 /// A change of a custom command. Returned by [`Commands::update`].
@@ -118,7 +118,7 @@ pub struct CreateCommand<'a> {
 pub struct UpdateCommand<'a> {
     commands: Commands<'a>,
     id: CommandId,
-    body: Fields,
+    body: RequestFields,
 }
 
 macro_rules! command_fields {
@@ -141,7 +141,7 @@ macro_rules! command_fields {
 
             #[doc = concat!("Sets the usernames of those who may use the command, if it is not for everybody. ", $unset)]
             pub fn invoke_whitelist<S: Into<String>>(self, usernames: impl IntoIterator<Item = S>) -> Self {
-                self.set("invoke_whitelist", Fields::list(usernames))
+                self.set("invoke_whitelist", RequestFields::list(usernames))
             }
 
             /// Sets the creator of the command's hook: the username of an existing user. The documentation of hooks

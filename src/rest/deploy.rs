@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::fields::Fields;
+use super::fields::RequestFields;
 use super::{Client, check};
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, DeployedHook, HookCommand, answer};
@@ -22,13 +22,13 @@ use crate::model::{AgencyId, DeployedHook, HookCommand, answer};
 #[must_use = "nothing is deployed before send()"]
 pub struct DeployHook<'a> {
     client: &'a Client,
-    body: Fields,
+    body: RequestFields,
     commands: Vec<HookCommand>,
 }
 
 impl<'a> DeployHook<'a> {
     pub(super) fn new(client: &'a Client, slug: String, code: String) -> Self {
-        let body = Fields::default().with("slug", slug).with("code", code);
+        let body = RequestFields::default().with("slug", slug).with("code", code);
         DeployHook { client, body, commands: Vec::new() }
     }
 

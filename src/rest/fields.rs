@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 /// The body of a request, built field by field. Unset fields are not sent; `null` is sent like any other value.
 #[derive(Clone, Default, Serialize)]
-pub(super) struct Fields(Map<String, Value>);
+pub(super) struct RequestFields(Map<String, Value>);
 
-impl Fields {
+impl RequestFields {
     /// Sets a field; replaces an earlier value.
     pub(super) fn with(mut self, key: impl Into<String>, value: impl Serialize) -> Self {
         // This cannot fail: all maps that are set here have strings as keys.
@@ -29,7 +29,7 @@ impl Fields {
 }
 
 /// Shows only the keys, because values may be secrets.
-impl fmt::Debug for Fields {
+impl fmt::Debug for RequestFields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::fields::Fields;
+use super::fields::RequestFields;
 use super::{Client, Credentials};
 use crate::blank::check_text;
 use crate::config::{Config, connection_settings};
@@ -109,7 +109,7 @@ impl HookClient {
     /// [`Invalid`](crate::ErrorKind::Invalid) if the text is empty.
     pub fn post(&self, agency: &AgencyId, content: &str) -> Result<Option<MessageId>> {
         check_text(content)?;
-        let body = Fields::default().with("agencyId", agency.as_str()).with("content", content);
+        let body = RequestFields::default().with("agencyId", agency.as_str()).with("content", content);
         let call = self.0.post(["hooks", "messages"])?.body(&body)?;
         // The message was posted, even if the response cannot be read.
         call.read(|json| Ok(PostedMessage::id_in(json)))
@@ -122,7 +122,7 @@ impl HookClient {
     /// [`Invalid`](crate::ErrorKind::Invalid) if the text is empty.
     pub fn edit(&self, message: &MessageId, content: &str) -> Result<()> {
         check_text(content)?;
-        let body = Fields::default().with("content", content);
+        let body = RequestFields::default().with("content", content);
         self.0.patch(["hooks", "messages", message.as_str()])?.body(&body)?.done()
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::Client;
 use super::deploy::DeployHook;
-use super::fields::Fields;
+use super::fields::RequestFields;
 use crate::error::Result;
 use crate::model::{Hook, HookId, HookSource, InvokePermission, KeyReply, answer};
 use crate::token::HookKey;
@@ -52,7 +52,7 @@ impl<'a> Hooks<'a> {
     /// Changes a hook. [`send`](UpdateHook::send) sends only the fields that were set.
     #[doc(alias = "updateHook")]
     pub fn update(self, id: &HookId) -> UpdateHook<'a> {
-        UpdateHook { client: self.client, id: id.clone(), body: Fields::default() }
+        UpdateHook { client: self.client, id: id.clone(), body: RequestFields::default() }
     }
 
     /// Creates a new key for a hook. The old key stops working at once.
@@ -92,7 +92,7 @@ impl<'a> Hooks<'a> {
     /// were set.
     #[doc(alias = "updateHookSource")]
     pub fn update_source(self, webhook_url: impl Into<String>) -> UpdateHookSource<'a> {
-        let body = Fields::default().with("webhook_url", webhook_url.into());
+        let body = RequestFields::default().with("webhook_url", webhook_url.into());
         UpdateHookSource { client: self.client, body }
     }
 
@@ -119,7 +119,7 @@ impl<'a> Hooks<'a> {
 pub struct UpdateHook<'a> {
     client: &'a Client,
     id: HookId,
-    body: Fields,
+    body: RequestFields,
 }
 
 impl UpdateHook<'_> {
@@ -159,7 +159,7 @@ impl UpdateHook<'_> {
 #[must_use = "nothing is changed before send()"]
 pub struct UpdateHookSource<'a> {
     client: &'a Client,
-    body: Fields,
+    body: RequestFields,
 }
 
 impl UpdateHookSource<'_> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::fields::Fields;
+use super::fields::RequestFields;
 use super::{Agencies, Client};
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, Invite, RedeemedInvite, Skills};
@@ -11,7 +11,7 @@ impl<'a> Agencies<'a> {
     /// Creates an invite to an agency, when [`send`](CreateInvite::send) is called.
     #[doc(alias = "createInvite")]
     pub fn invite(self, id: &AgencyId) -> CreateInvite<'a> {
-        CreateInvite { client: self.client, id: id.clone(), body: Fields::default(), expires: None }
+        CreateInvite { client: self.client, id: id.clone(), body: RequestFields::default(), expires: None }
     }
 
     /// Redeems an invite: you become a member of its agency. Returns the agency's id.
@@ -20,7 +20,7 @@ impl<'a> Agencies<'a> {
     /// [`NotFound`](crate::ErrorKind::NotFound) or [`Server`](crate::ErrorKind::Server) if the invite has expired or is
     /// used up; otherwise the kinds of [every call](crate::rest#errors).
     pub fn redeem_invite(self, code: &str) -> Result<AgencyId> {
-        let body = Fields::default().with("code", code);
+        let body = RequestFields::default().with("code", code);
         let call = self.client.post(["agencies", "invite", "redeem"])?.body(&body)?;
         Ok(call.one::<RedeemedInvite>("invite")?.agency_id)
     }
@@ -42,7 +42,7 @@ impl<'a> Agencies<'a> {
     /// call](crate::rest#errors).
     #[doc(alias = "installSkill")]
     pub fn install_skill(self, id: &AgencyId, name: &str) -> Result<()> {
-        let body = Fields::default().with("skillName", name);
+        let body = RequestFields::default().with("skillName", name);
         self.client.post(["agencies", id.as_str(), "skills"])?.body(&body)?.done()
     }
 }
@@ -53,7 +53,7 @@ impl<'a> Agencies<'a> {
 pub struct CreateInvite<'a> {
     client: &'a Client,
     id: AgencyId,
-    body: Fields,
+    body: RequestFields,
     expires: Option<Duration>,
 }
 

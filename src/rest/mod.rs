@@ -102,14 +102,14 @@ use crate::token::{HookKey, PersonalAccessToken};
 /// ```
 #[doc = include_str!("endpoints.md")]
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client(Arc<ClientInner>);
 
-struct Inner {
+struct ClientInner {
     http: Http,
     credentials: Credentials,
 }
 
-impl Drop for Inner {
+impl Drop for ClientInner {
     fn drop(&mut self) {
         // A script that ends does not wait for the thread that writes the log. An agent's client does not do this: it
         // may be dropped anywhere.
@@ -252,7 +252,7 @@ impl Client {
     /// Returns a clone of this client, and a token that cancels only the requests of the clone.
     pub(crate) fn cancellable(&self) -> (Client, CancelToken) {
         let (http, cancel) = self.0.http.cancellable();
-        (Client(Arc::new(Inner { http, credentials: self.0.credentials.clone() })), cancel)
+        (Client(Arc::new(ClientInner { http, credentials: self.0.credentials.clone() })), cancel)
     }
 
     /// Opens a connection and puts it into the pool for the next request. `cancel` ends the attempt. A failure is only
@@ -268,7 +268,7 @@ impl Client {
             // `AgentSession` remembers its tokens itself.
             Credentials::Agent(_) | Credentials::Anonymous => {}
         }
-        Client(Arc::new(Inner { http, credentials }))
+        Client(Arc::new(ClientInner { http, credentials }))
     }
 
     /// Your own account.

@@ -1,6 +1,6 @@
 //! `/api/bootstrap`, `/api/agents/register` and `/api/agents/claim`.
 
-use super::fields::Fields;
+use super::fields::RequestFields;
 use super::{Client, check};
 use crate::error::{ErrorKind, Result};
 use crate::model::{Bootstrapped, ClaimableAgent, PendingClaim, RegisteredAgent, answer};
@@ -33,14 +33,15 @@ impl<'a> Onboarding<'a> {
         password: impl Into<String>,
         agent_name: impl Into<String>,
     ) -> Bootstrap<'a> {
-        let body = Fields::default().with("username", username.into()).with("password", password.into());
+        let body =
+            RequestFields::default().with("username", username.into()).with("password", password.into());
         Bootstrap { client: self.client, body: body.with("agentName", agent_name.into()) }
     }
 
     /// Creates a verified agent and its agency without an account, when [`send`](RegisterAgent::send) is called. A
     /// person can claim the agent and the agency later.
     pub fn register_agent(self, name: impl Into<String>) -> RegisterAgent<'a> {
-        RegisterAgent { client: self.client, body: Fields::default().with("name", name.into()) }
+        RegisterAgent { client: self.client, body: RequestFields::default().with("name", name.into()) }
     }
 
     /// Returns the agent of a claim code.
@@ -60,7 +61,7 @@ impl<'a> Onboarding<'a> {
     /// [`Conflict`](crate::ErrorKind::Conflict) if the agent is already claimed; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn claim(self, code: &ClaimCode, email: &str) -> Result<PendingClaim> {
-        let body = Fields::default().with("claimCode", code.expose()).with("email", email);
+        let body = RequestFields::default().with("claimCode", code.expose()).with("email", email);
         self.client.post(["agents", "claim"])?.body(&body)?.one("claim")
     }
 }
@@ -70,7 +71,7 @@ impl<'a> Onboarding<'a> {
 #[must_use = "nothing is created before send()"]
 pub struct Bootstrap<'a> {
     client: &'a Client,
-    body: Fields,
+    body: RequestFields,
 }
 
 /// The fields of both builders.
@@ -150,7 +151,7 @@ impl Bootstrap<'_> {
 #[must_use = "nothing is created before send()"]
 pub struct RegisterAgent<'a> {
     client: &'a Client,
-    body: Fields,
+    body: RequestFields,
 }
 
 impl RegisterAgent<'_> {

@@ -1,6 +1,6 @@
 //! `/api/auth/tokens`.
 
-use super::fields::Fields;
+use super::fields::RequestFields;
 use super::{Client, check};
 use crate::error::Result;
 use crate::model::{CreatedToken, Expiry, List, PersonalAccessTokenInfo, RawToken, TokenId, answer};
@@ -28,7 +28,7 @@ pub struct Tokens<'a> {
 impl<'a> Tokens<'a> {
     /// Creates a token, when [`send`](CreateToken::send) is called.
     pub fn create(self, name: impl Into<String>) -> CreateToken<'a> {
-        CreateToken { client: self.client, body: Fields::default().with("name", name.into()) }
+        CreateToken { client: self.client, body: RequestFields::default().with("name", name.into()) }
     }
 
     /// Lists your tokens. The list does not contain the tokens' secrets.
@@ -54,7 +54,7 @@ impl<'a> Tokens<'a> {
 #[must_use = "nothing is created before send()"]
 pub struct CreateToken<'a> {
     client: &'a Client,
-    body: Fields,
+    body: RequestFields,
 }
 
 impl CreateToken<'_> {

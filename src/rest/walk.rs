@@ -16,7 +16,7 @@ const DEFAULT_LIMIT: u32 = 50;
 /// messages. Then the pages are requested by id, if the server accepts ids.
 #[derive(Debug, Default)]
 pub(crate) struct Walk {
-    cursor: Cursor,
+    cursor: PageCursor,
     before: Option<Timestamp>,
     /// The time of the oldest message so far, and the last message that was received.
     oldest: Option<Timestamp>,
@@ -47,7 +47,7 @@ const SEEN: usize = 4096;
 /// requests by the id of the last message (the API description has this parameter, the JavaScript SDK does not use it).
 /// If the request by id fails, the walk uses the exact time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Cursor {
+enum PageCursor {
     #[default]
     JustAfter,
     Id,
@@ -62,7 +62,7 @@ impl Walk {
 
     /// The last message before the next page, if the next page is requested by id.
     pub(crate) fn directly_before_page(&self) -> Option<&MessageId> {
-        self.last.as_ref().filter(|_| self.cursor == Cursor::Id)
+        self.last.as_ref().filter(|_| self.cursor == PageCursor::Id)
     }
 
     /// How many messages could not be decoded so far.
@@ -73,7 +73,7 @@ impl Walk {
     /// Replaces an error by an empty page if the page was requested by id, because some servers do not accept an id.
     pub(crate) fn empty_if_id_refused(&self, page: Result<List<Message>>) -> Result<List<Message>> {
         page.or_else(|error| match error.status() {
-            Some(400 | 404 | 422 | 500) if self.cursor == Cursor::Id => Ok(List::default()),
+            Some(400 | 404 | 422 | 500) if self.cursor == PageCursor::Id => Ok(List::default()),
             _ => Err(error),
         })
     }
@@ -135,23 +135,23 @@ impl Walk {
         self.seen.extend(ids);
         self.cursor = match self.cursor {
             // The server accepts ids, which are the most exact cursor.
-            Cursor::Id if !new.is_empty() => Cursor::Id,
-            _ if !new.is_empty() && self.unsorted && !self.no_ids => Cursor::Id,
-            _ if !new.is_empty() => Cursor::JustAfter,
+            PageCursor::Id if !new.is_empty() => PageCursor::Id,
+            _ if !new.is_empty() && self.unsorted && !self.no_ids => PageCursor::Id,
+            _ if !new.is_empty() => PageCursor::JustAfter,
             // The page was not full.
-            _ if count < self.longest && self.cursor != Cursor::Id => return None,
-            Cursor::JustAfter => Cursor::Id,
-            Cursor::Id => {
+            _ if count < self.longest && self.cursor != PageCursor::Id => return None,
+            PageCursor::JustAfter => PageCursor::Id,
+            PageCursor::Id => {
                 self.no_ids = true;
-                Cursor::Time
+                PageCursor::Time
             }
-            Cursor::Time => return None,
+            PageCursor::Time => return None,
         };
         self.longest = self.longest.max(count);
         self.before = match self.cursor {
-            Cursor::JustAfter => bound,
-            Cursor::Id => self.last.as_ref().map(|id| id.as_str().into()),
-            Cursor::Time => self.oldest.clone(),
+            PageCursor::JustAfter => bound,
+            PageCursor::Id => self.last.as_ref().map(|id| id.as_str().into()),
+            PageCursor::Time => self.oldest.clone(),
         };
         // An empty page is the start of the history.
         self.before.is_some().then_some(new)

@@ -1,6 +1,6 @@
 //! `/api/wallet`.
 
-use super::fields::Fields;
+use super::fields::RequestFields;
 use super::{Client, check};
 use crate::error::Result;
 use crate::model::{AgencyId, Payment, RegisteredWallet, WalletInfo};
@@ -42,7 +42,7 @@ impl<'a> Wallet<'a> {
     #[doc(alias = "registerWallet")]
     pub fn register(self, address: &str) -> Result<RegisteredWallet> {
         check::address(address)?;
-        let body = Fields::default().with("address", address);
+        let body = RequestFields::default().with("address", address);
         self.client.post(["wallet", "register"])?.body(&body)?.one("wallet")
     }
 
@@ -71,7 +71,7 @@ impl<'a> Wallet<'a> {
         to: impl Into<String>,
         amount: impl Into<String>,
     ) -> ReportPayment<'a> {
-        let body = Fields::default().with("txHash", tx_hash.into()).with("agencyId", agency.as_str());
+        let body = RequestFields::default().with("txHash", tx_hash.into()).with("agencyId", agency.as_str());
         ReportPayment { client: self.client, body: body.with("to", to.into()).with("amount", amount.into()) }
     }
 }
@@ -81,7 +81,7 @@ impl<'a> Wallet<'a> {
 #[must_use = "nothing is reported before send()"]
 pub struct ReportPayment<'a> {
     client: &'a Client,
-    body: Fields,
+    body: RequestFields,
 }
 
 impl ReportPayment<'_> {

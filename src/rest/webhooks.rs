@@ -1,7 +1,7 @@
 //! `/api/webhook-subscriptions`.
 
 use super::Client;
-use super::fields::Fields;
+use super::fields::RequestFields;
 use crate::error::Result;
 use crate::model::{AgencyId, List, Subscription, SubscriptionId, WebhookEvent, WebhookEventType, webhook};
 use crate::token::WebhookSecret;
@@ -65,14 +65,14 @@ impl<'a> Webhooks<'a> {
         url: impl Into<String>,
         events: impl IntoIterator<Item = WebhookEvent>,
     ) -> CreateSubscription<'a> {
-        let body = Fields::default().with("url", url.into()).with("events", names(events));
+        let body = RequestFields::default().with("url", url.into()).with("events", names(events));
         CreateSubscription { webhooks: self, body }
     }
 
     /// Changes a subscription. [`send`](UpdateSubscription::send) sends only the fields that were set.
     #[doc(alias = "updateWebhookSubscription")]
     pub fn update(self, id: &SubscriptionId) -> UpdateSubscription<'a> {
-        UpdateSubscription { webhooks: self, id: id.clone(), body: Fields::default() }
+        UpdateSubscription { webhooks: self, id: id.clone(), body: RequestFields::default() }
     }
 
     /// Deletes a subscription.
@@ -88,7 +88,7 @@ impl<'a> Webhooks<'a> {
 }
 
 fn names(events: impl IntoIterator<Item = WebhookEvent>) -> serde_json::Value {
-    Fields::list(events.into_iter().map(|event| event.as_str().to_owned()))
+    RequestFields::list(events.into_iter().map(|event| event.as_str().to_owned()))
 }
 
 /// A new subscription. Returned by [`Webhooks::create`].
@@ -96,7 +96,7 @@ fn names(events: impl IntoIterator<Item = WebhookEvent>) -> serde_json::Value {
 #[must_use = "nothing is created before send()"]
 pub struct CreateSubscription<'a> {
     webhooks: Webhooks<'a>,
-    body: Fields,
+    body: RequestFields,
 }
 
 /// A change of a subscription. Returned by [`Webhooks::update`].
@@ -105,7 +105,7 @@ pub struct CreateSubscription<'a> {
 pub struct UpdateSubscription<'a> {
     webhooks: Webhooks<'a>,
     id: SubscriptionId,
-    body: Fields,
+    body: RequestFields,
 }
 
 macro_rules! subscription_fields {

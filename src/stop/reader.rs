@@ -14,7 +14,7 @@ const CHUNK: usize = 16 << 10;
 
 /// A reader that ends when a [`Stop`] is stopped. Returned by [`Stop::reader`].
 pub struct StopReader {
-    shared: Arc<Shared>,
+    shared: Arc<StopReaderShared>,
     /// The current chunk. The bytes from `taken` on are not returned yet.
     chunk: Vec<u8>,
     taken: usize,
@@ -22,13 +22,13 @@ pub struct StopReader {
 }
 
 /// The state that `StopReader` and its reading thread share.
-struct Shared {
-    state: Mutex<State>,
+struct StopReaderShared {
+    state: Mutex<StopReaderState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct StopReaderState {
     /// The next chunk. At most one chunk waits, so the thread does not read far ahead.
     chunk: Option<io::Result<Vec<u8>>>,
     /// The inner reader has ended. No more chunks come.
@@ -39,12 +39,12 @@ struct State {
     stopped: bool,
 }
 
-impl Shared {
-    fn wait<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+impl StopReaderShared {
+    fn wait<'a>(&'a self, state: MutexGuard<'a, StopReaderState>) -> MutexGuard<'a, StopReaderState> {
         self.changed.wait(state)
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut StopReaderState)) {
         change(&mut self.state.lock());
         self.changed.notify_all();
     }
@@ -77,7 +77,7 @@ impl Shared {
 
 impl StopReader {
     pub(super) fn new(stop: &Stop, inner: impl Read + Send + 'static) -> io::Result<Self> {
-        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
+        let shared = Arc::new(StopReaderShared { state: Mutex::default(), changed: Condvar::new() });
         let on_stop = stop.on_stop({
             let shared = Arc::clone(&shared);
             move || shared.change(|state| state.stopped = true)

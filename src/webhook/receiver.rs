@@ -87,13 +87,13 @@ pub struct Receiver {
 #[derive(Clone)]
 struct Route {
     path: String,
-    kind: Kind,
+    kind: RouteKind,
 }
 
 type Handler<T, R> = Arc<dyn Fn(T) -> R + Send + Sync>;
 
 #[derive(Clone)]
-enum Kind {
+enum RouteKind {
     Command { name: Option<String>, handler: Handler<HookCall, HookReply> },
     Deliveries { secret: Option<WebhookSecret>, handler: Handler<WebhookDelivery, Result<(), String>> },
     Prompts { secret: Option<WebhookSecret>, token: AgentToken, handler: Handler<PromptRequest, PromptReply> },
@@ -162,7 +162,7 @@ impl Receiver {
     ) -> Self {
         let name = Some(name.strip_prefix('/').unwrap_or(name).to_lowercase());
         let handler: Handler<_, _> = Arc::new(move |call| handler(call).into());
-        self.route(path.into(), Kind::Command { name, handler })
+        self.route(path.into(), RouteKind::Command { name, handler })
     }
 
     /// Registers the handler for all other slash commands of a path: the commands without their own handler.
@@ -173,7 +173,7 @@ impl Receiver {
         handler: impl Fn(HookCall) -> R + Send + Sync + 'static,
     ) -> Self {
         let handler: Handler<_, _> = Arc::new(move |call| handler(call).into());
-        self.route(path.into(), Kind::Command { name: None, handler })
+        self.route(path.into(), RouteKind::Command { name: None, handler })
     }
 
     /// Registers the handler for the deliveries of a webhook subscription. Each delivery is handled once: a repeated
@@ -190,7 +190,7 @@ impl Receiver {
         handler: impl Fn(WebhookDelivery) -> R + Send + Sync + 'static,
     ) -> Self {
         let handler: Handler<_, _> = Arc::new(move |delivery| handler(delivery).into_outcome());
-        self.route(path.into(), Kind::Deliveries { secret: secret.into(), handler })
+        self.route(path.into(), RouteKind::Deliveries { secret: secret.into(), handler })
     }
 
     /// Registers the handler for the prompts of an agent's response webhook. The answer is signed with the agent's
@@ -206,7 +206,7 @@ impl Receiver {
         handler: impl Fn(PromptRequest) -> R + Send + Sync + 'static,
     ) -> Self {
         let handler: Handler<_, _> = Arc::new(move |prompt| handler(prompt).into());
-        self.route(path.into(), Kind::Prompts { secret: secret.into(), token, handler })
+        self.route(path.into(), RouteKind::Prompts { secret: secret.into(), token, handler })
     }
 
     /// Sets how long deliveries are remembered, and how many deliveries are remembered. Defaults to
@@ -260,7 +260,7 @@ impl Receiver {
         self
     }
 
-    fn route(mut self, path: String, kind: Kind) -> Self {
+    fn route(mut self, path: String, kind: RouteKind) -> Self {
         self.routes.push(Route { path, kind });
         self
     }
@@ -288,7 +288,7 @@ impl Receiver {
         body: &[u8],
     ) -> Answer {
         let path = path.split(['?', '#']).next().unwrap_or_default();
-        let at_path: Vec<&Kind> = self
+        let at_path: Vec<&RouteKind> = self
             .routes
             .iter()
             .filter(|route| is_same_path(&route.path, path))
@@ -315,14 +315,14 @@ impl Receiver {
         })
     }
 
-    fn answer(&self, path: &str, at_path: &[&Kind], signature: &str, body: &[u8]) -> Answer {
+    fn answer(&self, path: &str, at_path: &[&RouteKind], signature: &str, body: &[u8]) -> Answer {
         // A path for deliveries or prompts has only one handler: the first handler that was registered.
         for kind in at_path {
             match kind {
-                Kind::Deliveries { secret, handler } => {
+                RouteKind::Deliveries { secret, handler } => {
                     return self.deliver(path, secret.as_ref(), signature, body, handler);
                 }
-                Kind::Prompts { secret, token, handler } => {
+                RouteKind::Prompts { secret, token, handler } => {
                     if let Err(error) = verify(secret.as_ref(), body, signature) {
                         return refused(path, &error);
                     }
@@ -334,7 +334,7 @@ impl Receiver {
                         Err(error) => refused(path, &error),
                     };
                 }
-                Kind::Command { .. } => {}
+                RouteKind::Command { .. } => {}
             }
         }
         let call = match HookCall::from_json(body) {
@@ -343,7 +343,7 @@ impl Receiver {
         };
         let find = |wanted: Option<&str>| {
             at_path.iter().find_map(|kind| match kind {
-                Kind::Command { name, handler } if name.as_deref() == wanted => Some(handler),
+                RouteKind::Command { name, handler } if name.as_deref() == wanted => Some(handler),
                 _ => None,
             })
         };

@@ -11,16 +11,16 @@ const MAX_HEAD: usize = 16 << 10;
 const MAX_HEADERS: usize = 64;
 
 /// A request, read completely.
-pub(super) struct Request {
+pub(super) struct ReceivedRequest {
     pub(super) method: String,
     pub(super) path: String,
     pub(super) headers: Vec<(String, Vec<u8>)>,
     pub(super) body: Vec<u8>,
 }
 
-impl Request {
+impl ReceivedRequest {
     pub(super) fn read(stream: &TcpStream, deadline: Instant, max_body: usize) -> Result<Self, Refused> {
-        Incoming { stream, deadline, read: Vec::new() }.request(max_body)
+        RequestReader { stream, deadline, read: Vec::new() }.request(max_body)
     }
 }
 
@@ -53,14 +53,14 @@ const MALFORMED: Refused = Refused::Answer(400, "this is no HTTP request");
 const TOO_LARGE: Refused = Refused::Answer(413, "the body is too large");
 
 /// A connection, and the bytes that were received and not used yet.
-struct Incoming<'a> {
+struct RequestReader<'a> {
     stream: &'a TcpStream,
     deadline: Instant,
     read: Vec<u8>,
 }
 
-impl Incoming<'_> {
-    fn request(&mut self, max_body: usize) -> Result<Request, Refused> {
+impl RequestReader<'_> {
+    fn request(&mut self, max_body: usize) -> Result<ReceivedRequest, Refused> {
         let (mut request, length, expects) = loop {
             if let Some((parsed, length)) = parse(&self.read)? {
                 self.read.drain(..length);
@@ -142,7 +142,7 @@ impl Incoming<'_> {
 }
 
 /// Returns the parsed headers and their length, if the headers are complete.
-fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Refused> {
+fn parse(bytes: &[u8]) -> Result<Option<(ReceivedRequest, usize)>, Refused> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut head = httparse::Request::new(&mut headers);
     match head.parse(bytes) {
@@ -150,8 +150,12 @@ fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Refused> {
             let headers =
                 head.headers.iter().map(|header| (header.name.to_owned(), header.value.to_vec())).collect();
             let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-            let request =
-                Request { method: text(head.method), path: text(head.path), headers, body: Vec::new() };
+            let request = ReceivedRequest {
+                method: text(head.method),
+                path: text(head.path),
+                headers,
+                body: Vec::new(),
+            };
             Ok(Some((request, length)))
         }
         Ok(httparse::Status::Partial) => Ok(None),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
-use super::request::{Refused, Request};
+use super::request::{ReceivedRequest, Refused};
 use super::{Answer, Receiver};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
@@ -52,7 +52,8 @@ impl Receiver {
         };
         let listener = TcpListener::bind(address).map_err(unusable)?;
         let address = listener.local_addr().map_err(unusable)?;
-        let shared = Arc::new(Shared { receiver: self, state: Mutex::default(), changed: Condvar::new() });
+        let shared =
+            Arc::new(ServerShared { receiver: self, state: Mutex::default(), changed: Condvar::new() });
         let accept = thread::Builder::new().name("crustocean-webhooks".to_owned()).spawn({
             let shared = Arc::clone(&shared);
             move || accept(&listener, &shared)
@@ -84,7 +85,7 @@ impl Receiver {
 #[must_use = "it stops when it is dropped"]
 pub struct Server {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<ServerShared>,
     accept: Mutex<Option<JoinHandle<()>>>,
     _on_stop: Option<OnStop>,
 }
@@ -148,14 +149,14 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct ServerShared {
     receiver: Receiver,
-    state: Mutex<State>,
+    state: Mutex<ServerState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ServerState {
     stopped: bool,
     connections: usize,
     /// The threads that serve a connection.
@@ -165,7 +166,7 @@ struct State {
     next: usize,
 }
 
-impl Shared {
+impl ServerShared {
     /// Stops accepting requests, and does not wait for running handlers.
     fn stop(&self) {
         let mut state = self.state.lock();
@@ -178,7 +179,7 @@ impl Shared {
     }
 }
 
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+fn accept(listener: &TcpListener, shared: &Arc<ServerShared>) {
     loop {
         let accepted = listener.accept();
         if shared.state.lock().stopped {
@@ -196,7 +197,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 /// Starts a thread for a connection, or refuses it.
-fn admit(stream: TcpStream, shared: &Arc<Shared>) {
+fn admit(stream: TcpStream, shared: &Arc<ServerShared>) {
     let number = {
         let mut state = shared.state.lock();
         let most = shared.receiver.max_connections;
@@ -213,7 +214,7 @@ fn admit(stream: TcpStream, shared: &Arc<Shared>) {
         state.next += 1;
         state.next
     };
-    let connection = Connection { shared: Arc::clone(shared), number };
+    let connection = ConnectionGuard { shared: Arc::clone(shared), number };
     let spawned = thread::Builder::new().name("crustocean-webhook".to_owned()).spawn(move || {
         if let Err(error) = connection.serve(stream) {
             crate::logging::debug!("a webhook's connection broke: {error}");
@@ -225,12 +226,12 @@ fn admit(stream: TcpStream, shared: &Arc<Shared>) {
 }
 
 /// A connection that counts toward the limit until it is dropped.
-struct Connection {
-    shared: Arc<Shared>,
+struct ConnectionGuard {
+    shared: Arc<ServerShared>,
     number: usize,
 }
 
-impl Drop for Connection {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         let mut state = self.shared.state.lock();
         state.reading.remove(&self.number);
@@ -240,7 +241,7 @@ impl Drop for Connection {
     }
 }
 
-impl Connection {
+impl ConnectionGuard {
     fn serve(&self, stream: TcpStream) -> io::Result<()> {
         let copy = stream.try_clone()?;
         {
@@ -253,7 +254,7 @@ impl Connection {
         }
         let time = self.shared.receiver.time_limit;
         stream.set_write_timeout(Some(time.max(Duration::from_millis(1))))?;
-        let request = Request::read(&stream, deadline::after(time), self.shared.receiver.max_body);
+        let request = ReceivedRequest::read(&stream, deadline::after(time), self.shared.receiver.max_body);
         let stopped = {
             let mut state = self.shared.state.lock();
             state.reading.remove(&self.number);

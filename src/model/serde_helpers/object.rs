@@ -7,7 +7,7 @@ use serde::de::value::U64Deserializer;
 use serde::de::{DeserializeSeed, Error, IntoDeserializer, MapAccess, Visitor};
 
 use super::keys::{field_of, first_of};
-use super::read_error::{ReadError, Why};
+use super::read_error::{ReadError, ReadErrorReason};
 use super::structs::{ReadStruct, StructDeserializer};
 use super::text::string_in;
 use super::value::Lenient;
@@ -61,7 +61,7 @@ impl Odd {
             self.values.push((place, error));
             return Ok(());
         }
-        let Why::Missing(missing) = *error.0 else { return Err(error) };
+        let ReadErrorReason::Missing(missing) = *error.0 else { return Err(error) };
         let found = self.values.iter().find(|(place, _)| place.names == missing);
         Err(found.map_or(error, |(_, why)| ReadError::custom(format!("`{}`: {why}", first_of(missing)))))
     }
@@ -80,7 +80,7 @@ struct Place {
 
 /// The best value of a field.
 #[derive(Clone, Copy)]
-struct Found<'t> {
+struct FoundValue<'t> {
     rank: u8,
     json: &'t str,
 }
@@ -97,7 +97,7 @@ impl<'t> Object<'t, '_> {
         &self,
         name: &str,
         fields: &[&'static str],
-        found: &mut [Option<Found<'t>>; MOST_FIELDS],
+        found: &mut [Option<FoundValue<'t>>; MOST_FIELDS],
     ) -> Result<(), ReadError> {
         let mut next = 0;
         json::members(self.json, &mut |key, value| {
@@ -109,7 +109,7 @@ impl<'t> Object<'t, '_> {
             let (Some(place), Some(names)) = (found.get_mut(field), fields.get(field)) else { return };
             let is_better = place.is_none_or(|other| rank <= other.rank);
             if is_better && !self.odd.contains(Place { names, rank }) {
-                *place = Some(Found { rank, json: value.get() });
+                *place = Some(FoundValue { rank, json: value.get() });
             }
         })
         .map_err(|error| match self.json.trim_start().starts_with('{') {
@@ -129,19 +129,19 @@ impl<'de> ReadStruct<'de> for Object<'de, '_> {
         debug_assert!(fields.len() <= MOST_FIELDS);
         let mut found = [None; MOST_FIELDS];
         self.find(name, fields, &mut found)?;
-        visitor.visit_map(Fields { fields, found: &found, next: 0, odd: self.odd })
+        visitor.visit_map(FoundFields { fields, found: &found, next: 0, odd: self.odd })
     }
 }
 
 /// The found fields, by number.
-struct Fields<'t, 'f> {
+struct FoundFields<'t, 'f> {
     fields: &'static [&'static str],
-    found: &'f [Option<Found<'t>>],
+    found: &'f [Option<FoundValue<'t>>],
     next: usize,
     odd: &'f Odd,
 }
 
-impl<'t> Fields<'t, '_> {
+impl<'t> FoundFields<'t, '_> {
     fn next_found(&mut self) -> Option<usize> {
         let steps = self.found.get(self.next..)?.iter().position(Option::is_some)?;
         self.next += steps + 1;
@@ -151,13 +151,13 @@ impl<'t> Fields<'t, '_> {
     /// The value of the field that was found last.
     fn value(&self) -> Option<Lenient<'t>> {
         let at = self.next.checked_sub(1)?;
-        let Found { rank, json } = (*self.found.get(at)?)?;
+        let FoundValue { rank, json } = (*self.found.get(at)?)?;
         self.odd.reading.set(Some(Place { names: self.fields.get(at)?, rank }));
         Some(Lenient { json })
     }
 }
 
-impl<'de> MapAccess<'de> for Fields<'de, '_> {
+impl<'de> MapAccess<'de> for FoundFields<'de, '_> {
     type Error = ReadError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, ReadError> {

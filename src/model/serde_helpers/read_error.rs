@@ -8,10 +8,10 @@ use super::keys::first_of;
 
 /// Why a value cannot be decoded. The error never contains a part of the value.
 #[derive(Debug)]
-pub(crate) struct ReadError(pub(super) Box<Why>);
+pub(crate) struct ReadError(pub(super) Box<ReadErrorReason>);
 
 #[derive(Debug)]
-pub(super) enum Why {
+pub(super) enum ReadErrorReason {
     /// An object has no such key.
     Missing(&'static str),
     Other(String),
@@ -19,15 +19,15 @@ pub(super) enum Why {
 
 impl ReadError {
     pub(crate) fn new(text: &str) -> Self {
-        ReadError(Box::new(Why::Other(text.to_owned())))
+        ReadError(Box::new(ReadErrorReason::Other(text.to_owned())))
     }
 }
 
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
-            Why::Missing(field) => write!(f, "missing field `{}`", first_of(field)),
-            Why::Other(text) => f.write_str(text),
+            ReadErrorReason::Missing(field) => write!(f, "missing field `{}`", first_of(field)),
+            ReadErrorReason::Other(text) => f.write_str(text),
         }
     }
 }
@@ -37,12 +37,12 @@ impl std::error::Error for ReadError {}
 impl Error for ReadError {
     #[cold]
     fn custom<T: fmt::Display>(text: T) -> Self {
-        ReadError(Box::new(Why::Other(text.to_string())))
+        ReadError(Box::new(ReadErrorReason::Other(text.to_string())))
     }
 
     #[cold]
     fn missing_field(field: &'static str) -> Self {
-        ReadError(Box::new(Why::Missing(field)))
+        ReadError(Box::new(ReadErrorReason::Missing(field)))
     }
 
     #[cold]
@@ -52,12 +52,12 @@ impl Error for ReadError {
 
     #[cold]
     fn invalid_type(_: Unexpected<'_>, expected: &dyn serde::de::Expected) -> Self {
-        ReadError(Box::new(Why::Other(format!("expected {expected}"))))
+        ReadError(Box::new(ReadErrorReason::Other(format!("expected {expected}"))))
     }
 
     #[cold]
     fn invalid_value(_: Unexpected<'_>, expected: &dyn serde::de::Expected) -> Self {
-        ReadError(Box::new(Why::Other(format!("expected {expected}"))))
+        ReadError(Box::new(ReadErrorReason::Other(format!("expected {expected}"))))
     }
 }
 
@@ -68,7 +68,7 @@ impl From<serde_json::Error> for ReadError {
         let what =
             if error.is_data() { "a value that does not fit" } else { "broken or too deeply nested JSON" };
         // A tree has no lines.
-        ReadError(Box::new(Why::Other(match error.line() {
+        ReadError(Box::new(ReadErrorReason::Other(match error.line() {
             0 => what.to_owned(),
             line => format!("{what} at line {line} column {}", error.column()),
         })))

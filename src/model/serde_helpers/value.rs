@@ -109,7 +109,7 @@ impl<'de> Deserializer<'de> for Lenient<'de> {
         visitor: V,
     ) -> Result<V::Value, ReadError> {
         match name {
-            json::TEXT_OF_VALUE => visitor.visit_map(Text { json: Some(self.json) }),
+            json::TEXT_OF_VALUE => visitor.visit_map(TextMapAccess { json: Some(self.json) }),
             _ => visitor.visit_newtype_struct(self),
         }
     }
@@ -120,11 +120,11 @@ impl<'de> Deserializer<'de> for Lenient<'de> {
 }
 
 /// Returns a text in the same way as serde_json.
-struct Text<'t> {
+struct TextMapAccess<'t> {
     json: Option<&'t str>,
 }
 
-impl<'de> MapAccess<'de> for Text<'de> {
+impl<'de> MapAccess<'de> for TextMapAccess<'de> {
     type Error = ReadError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, ReadError> {
