@@ -24,12 +24,12 @@ pub(crate) trait Cancel: Send + Sync {
 
 #[derive(Default)]
 struct Switch {
-    state: Mutex<State>,
+    state: Mutex<CancelState>,
     cancelled: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct CancelState {
     cancelled: bool,
     /// Weak, so that a token does not keep a socket open.
     targets: Vec<Weak<dyn Cancel>>,

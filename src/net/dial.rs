@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use super::cancel::CancelToken;
 use super::endpoint::Endpoint;
 use super::lookup::Resolver;
-use super::proxy::{Kind, Proxies, Proxy};
+use super::proxy::{Proxies, Proxy, ProxyKind};
 use super::settings::{ProxyChoice, TlsSettings};
-use super::tls::{Stream, TlsConnector};
+use super::tls::{MaybeTlsStream, TlsConnector};
 use super::url::ApiUrl;
 use super::wire::Wire;
 use crate::error::{Error, ErrorKind, Result};
@@ -75,7 +75,7 @@ impl Dialer {
     /// proxy that is not usable.
     pub(crate) fn check(&self, url: &ApiUrl) -> Result<()> {
         let proxy = self.proxies.for_target(url)?;
-        if url.is_secure() || proxy.is_some_and(|proxy| proxy.kind() == Kind::Https) {
+        if url.is_secure() || proxy.is_some_and(|proxy| proxy.kind() == ProxyKind::Https) {
             self.tls.require()?;
         }
         Ok(())
@@ -96,7 +96,7 @@ impl Dialer {
     /// `Connect`, `Tls`, `Timeout` or `Config`. The error names the host, the proxy if there is one, and the step
     /// that failed.
     #[cfg(test)]
-    pub(crate) fn dial(&self, url: &ApiUrl, deadline: Instant) -> Result<Stream> {
+    pub(crate) fn dial(&self, url: &ApiUrl, deadline: Instant) -> Result<MaybeTlsStream> {
         self.dial_cancellable(url, deadline, &CancelToken::default())
     }
 
@@ -110,12 +110,12 @@ impl Dialer {
         url: &ApiUrl,
         deadline: Instant,
         cancel: &CancelToken,
-    ) -> Result<Stream> {
+    ) -> Result<MaybeTlsStream> {
         self.check(url)?;
         let target = Endpoint { host: url.host(), port: url.port() };
         let dial = Dial { dialer: self, deadline, cancel };
         let result = match self.proxies.for_target(url)? {
-            None => dial.open(target).map(Stream::Plain),
+            None => dial.open(target).map(MaybeTlsStream::Plain),
             Some(proxy) => dial.through(&proxy, target),
         };
         let result = match result {
@@ -137,8 +137,8 @@ struct Dial<'a> {
 
 impl Dial<'_> {
     /// Opens a connection to the target through the proxy.
-    fn through(self, proxy: &Proxy, target: Endpoint<'_>) -> Result<Stream> {
-        if proxy.kind() != Kind::Socks5 || target.host.parse::<IpAddr>().is_ok() {
+    fn through(self, proxy: &Proxy, target: Endpoint<'_>) -> Result<MaybeTlsStream> {
+        if proxy.kind() != ProxyKind::Socks5 || target.host.parse::<IpAddr>().is_ok() {
             return self.tunnel(proxy, target).map_err(|error| proxy.blame(error));
         }
         let mut last = None;
@@ -154,11 +154,13 @@ impl Dial<'_> {
         Err(last.map_or_else(Error::closed, |error| proxy.blame(error)))
     }
 
-    fn tunnel(self, proxy: &Proxy, target: Endpoint<'_>) -> Result<Stream> {
+    fn tunnel(self, proxy: &Proxy, target: Endpoint<'_>) -> Result<MaybeTlsStream> {
         let wire = self.open(proxy.endpoint())?;
         let mut stream = match proxy.kind() {
-            Kind::Https => self.dialer.proxy_tls.connect(proxy.endpoint().host, Stream::Plain(wire))?,
-            Kind::Http | Kind::Socks5 | Kind::Socks5h => Stream::Plain(wire),
+            ProxyKind::Https => {
+                self.dialer.proxy_tls.connect(proxy.endpoint().host, MaybeTlsStream::Plain(wire))?
+            }
+            ProxyKind::Http | ProxyKind::Socks5 | ProxyKind::Socks5h => MaybeTlsStream::Plain(wire),
         };
         proxy.open_tunnel(&mut stream, target)?;
         crate::logging::debug!("connected to {target} through the proxy {proxy}");

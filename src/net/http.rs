@@ -6,7 +6,6 @@
 //!
 //! No credential, password or query appears in an error or a log line.
 
-pub(crate) mod answer;
 #[cfg(feature = "polling")]
 pub(crate) mod cookies;
 pub(crate) mod decoder;
@@ -15,6 +14,7 @@ pub(crate) mod exchange;
 mod failure;
 mod pool;
 mod request;
+pub(crate) mod response;
 mod retry;
 mod retry_after;
 #[cfg(test)]
@@ -30,14 +30,14 @@ pub(crate) use self::encode::{Encoded, encode};
 use self::failure::Failure;
 pub(crate) use self::failure::{one_line, redirect};
 use self::pool::{MAX_IDLE, MAX_IDLE_ONCE, Pool};
-pub(crate) use self::request::{Label, Method, Request};
+pub(crate) use self::request::{HttpRequest, Label, Method};
 use self::request::{sent_secrets, target};
-use self::retry::{Policy, Tries};
+use self::retry::{RetryPolicy, Tries};
 use super::cancel::CancelToken;
 use super::dial::Dialer;
 use super::secrets::Secrets;
 use super::settings::HttpSettings;
-use super::tls::Stream;
+use super::tls::MaybeTlsStream;
 use super::url::ApiUrl;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
@@ -46,22 +46,22 @@ const MAX_USER_AGENT: usize = 256;
 
 /// A successful response.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct SuccessfulResponse {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
 }
 
 /// A connection pool for one API. Cheap to clone. The token ends the requests of this clone.
 #[derive(Clone)]
-pub(crate) struct Http(Arc<Shared>, CancelToken);
+pub(crate) struct Http(Arc<HttpShared>, CancelToken);
 
-struct Shared {
+struct HttpShared {
     dialer: Dialer,
     url: ApiUrl,
     user_agent: String,
     connect_timeout: Duration,
     request_timeout: Duration,
-    policy: Policy,
+    policy: RetryPolicy,
     pool: Pool,
     /// Ends every connection, and the waits between two attempts.
     cancel: CancelToken,
@@ -84,13 +84,13 @@ impl Http {
         dialer.check(&url)?;
         let user_agent = checked_user_agent(&settings.user_agent)?.to_owned();
         let cancel = stop.child();
-        let shared = Shared {
+        let shared = HttpShared {
             dialer,
             url,
             user_agent,
             connect_timeout: settings.connect_timeout,
             request_timeout: settings.request_timeout,
-            policy: Policy { retries: settings.retries, max_wait: settings.max_retry_wait },
+            policy: RetryPolicy { retries: settings.retries, max_wait: settings.max_retry_wait },
             pool: Pool::default(),
             cancel: cancel.clone(),
             secrets: Secrets::default(),
@@ -134,7 +134,7 @@ impl Http {
     /// Every status that is not a success is an error with the server's status and text. `Connect`: nothing was
     /// changed, or a GET failed. `MaybeSent`: the connection broke after a part of a request that changes something was
     /// sent. `Timeout`: the time limit passed; a change may have been made.
-    pub(crate) fn send(&self, request: Request<'_>) -> Result<Answer> {
+    pub(crate) fn send(&self, request: HttpRequest<'_>) -> Result<SuccessfulResponse> {
         self.check_process()?;
         let label = Label::new(request.method, request.path);
         let started = Instant::now();
@@ -171,17 +171,17 @@ impl Http {
 
     fn attempt(
         &self,
-        request: &Request<'_>,
+        request: &HttpRequest<'_>,
         encoded: Encoded,
         label: &Label,
         left: Duration,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<SuccessfulResponse, Failure> {
         let limit = self.0.request_timeout;
         if left.is_zero() {
             return Err(failure::too_slow(label, limit));
         }
         let mut stream = self.connection(request.method, left).map_err(failure::of_dial)?;
-        let answer::Answer { head, body, keep_alive } = exchange::exchange(&mut stream, encoded)
+        let response::HttpResponse { head, body, keep_alive } = exchange::exchange(&mut stream, encoded)
             .map_err(|broken| failure::of_exchange(label, request.method, limit, broken))?;
         if keep_alive {
             self.0.pool.put(stream);
@@ -194,15 +194,15 @@ impl Http {
             let clean = |text: &str| self.0.secrets.remove_with(text, &sent);
             return Err(failure::of_status(label, &head, &body, &clean));
         }
-        if answer::is_web_page(&body) {
+        if response::is_web_page(&body) {
             return Err(failure::web_page(label, head.status));
         }
-        Ok(Answer { status: head.status, body })
+        Ok(SuccessfulResponse { status: head.status, body })
     }
 
     /// Returns a pooled connection or a new connection. The remaining time is its deadline.
-    fn connection(&self, method: Method, left: Duration) -> Result<Stream> {
-        let Shared { dialer, url, pool, cancel, .. } = &*self.0;
+    fn connection(&self, method: Method, left: Duration) -> Result<MaybeTlsStream> {
+        let HttpShared { dialer, url, pool, cancel, .. } = &*self.0;
         let mut stream = match pool.take(if method == Method::Get { MAX_IDLE } else { MAX_IDLE_ONCE }) {
             Some(stream) => {
                 if self.is_of_its_own() {
@@ -237,7 +237,7 @@ impl Http {
 
     /// Opens a connection and puts it into the pool. `cancel` ends the attempt.
     pub(crate) fn connect_ahead(&self, cancel: &CancelToken) {
-        let Shared { dialer, url, pool, connect_timeout, .. } = &*self.0;
+        let HttpShared { dialer, url, pool, connect_timeout, .. } = &*self.0;
         // This token exists only during the dial. A connection in the pool is registered with the token of all
         // requests.
         let dialling = cancel.child();
@@ -259,7 +259,7 @@ impl Http {
         self.0.cancel.child()
     }
 
-    fn encode(&self, request: &Request<'_>) -> Result<Encoded> {
+    fn encode(&self, request: &HttpRequest<'_>) -> Result<Encoded> {
         let mut encoded = ureq_proto::http::Request::builder()
             .method(request.method.name())
             .uri(target(request)?)

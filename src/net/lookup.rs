@@ -23,7 +23,7 @@ const STILL_FRESH: Duration = Duration::from_secs(10);
 const CANCEL_CHECK: Duration = Duration::from_millis(20);
 
 type Resolve = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
-type Answer = std::result::Result<Vec<SocketAddr>, Arc<io::Error>>;
+type LookupResult = std::result::Result<Vec<SocketAddr>, Arc<io::Error>>;
 
 /// Looks names up, each on its own thread. Clones share running lookups.
 #[derive(Clone)]
@@ -43,7 +43,7 @@ struct LookUp {
     host: String,
     port: u16,
     begun: Instant,
-    answer: Mutex<Option<Answer>>,
+    answer: Mutex<Option<LookupResult>>,
     answered: Condvar,
 }
 
@@ -149,7 +149,7 @@ impl Resolver {
 
 impl LookUp {
     /// Stores the result. Only the first result counts.
-    fn store(&self, answer: Answer) {
+    fn store(&self, answer: LookupResult) {
         self.answer.lock().get_or_insert(answer);
         self.answered.notify_all();
     }

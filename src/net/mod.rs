@@ -19,5 +19,5 @@ pub(crate) use cancel::{Cancel, CancelToken};
 pub(crate) use dial::Dialer;
 pub(crate) use http::Http;
 pub(crate) use secrets::Secrets;
-pub(crate) use tls::Stream;
+pub(crate) use tls::MaybeTlsStream;
 pub(crate) use url::ApiUrl;

@@ -17,7 +17,7 @@ mod tests;
 use std::sync::Arc;
 
 use self::environment::Environment;
-pub(crate) use self::server::{Kind, Proxy};
+pub(crate) use self::server::{Proxy, ProxyKind};
 use super::settings::ProxyChoice;
 use super::url::ApiUrl;
 use crate::error::Result;

@@ -44,12 +44,12 @@ pub(crate) struct Wire {
 #[derive(Debug)]
 enum Mode {
     Direct,
-    Fed { queue: Arc<Queue>, write_timeout: Duration },
+    Fed { queue: Arc<ReadQueue>, write_timeout: Duration },
 }
 
 /// The bytes that a [`WireReader`] has read and the wire has not taken.
 #[derive(Debug, Default)]
-struct Queue(Mutex<Queued>);
+struct ReadQueue(Mutex<Queued>);
 
 #[derive(Debug, Default)]
 struct Queued {
@@ -58,7 +58,7 @@ struct Queued {
     ended: bool,
 }
 
-impl Queue {
+impl ReadQueue {
     fn lock(&self) -> MutexGuard<'_, Queued> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -98,7 +98,7 @@ impl Wire {
         let socket = self.socket()?;
         self.deadline = None;
         set_limit(&mut self.read_limit, None, |limit| self.socket.set_read_timeout(limit))?;
-        let queue = Arc::<Queue>::default();
+        let queue = Arc::<ReadQueue>::default();
         self.mode = Mode::Fed { queue: Arc::clone(&queue), write_timeout };
         self.set_write_timeout(write_timeout)?;
         Ok(WireReader { socket: Arc::new(socket), queue, chunk: Chunk::default(), size: ReadSize::default() })
@@ -404,7 +404,7 @@ impl Chunk {
 #[derive(Debug)]
 pub(crate) struct WireReader {
     socket: Arc<TcpStream>,
-    queue: Arc<Queue>,
+    queue: Arc<ReadQueue>,
     /// Changes its place with the empty chunk in the queue, so that no byte is copied.
     chunk: Chunk,
     size: ReadSize,

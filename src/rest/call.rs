@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::error_text;
 use crate::model::serde_helpers::ReadError;
 use crate::model::{List, answer};
-use crate::net::http::{Answer, Label, Method, Request, one_line};
+use crate::net::http::{HttpRequest, Label, Method, SuccessfulResponse, one_line};
 use crate::net::secrets::Secrets;
 
 /// Characters of a path segment that are not encoded (RFC 3986, unreserved).
@@ -65,7 +65,7 @@ impl Client {
 
     /// Sends a request with this client's credentials. If an agent's session has expired, sends the request once more
     /// with a new session.
-    fn send(&self, request: &Request<'_>) -> Result<Answer> {
+    fn send(&self, request: &HttpRequest<'_>) -> Result<SuccessfulResponse> {
         self.0.http.check_process()?;
         match &self.0.credentials {
             Credentials::Anonymous => self.send_with(request, None).map_err(|error| match error.kind() {
@@ -78,13 +78,13 @@ impl Client {
             Credentials::User(token) => self.send_with(request, Some(token.expose())),
             Credentials::Hook(key) => {
                 let credential = Some(("X-Crustocean-Hook-Key", key.expose()));
-                self.0.http.send(Request { credential, ..*request })
+                self.0.http.send(HttpRequest { credential, ..*request })
             }
             Credentials::Agent(session) => self.send_as_agent(request, session),
         }
     }
 
-    fn send_as_agent(&self, request: &Request<'_>, session: &AgentSession) -> Result<Answer> {
+    fn send_as_agent(&self, request: &HttpRequest<'_>, session: &AgentSession) -> Result<SuccessfulResponse> {
         let token = session.token();
         let refused = match self.send_with(request, Some(token.expose())) {
             Err(error) if error.status() == Some(401) => error,
@@ -111,10 +111,14 @@ impl Client {
         }
     }
 
-    pub(super) fn send_with(&self, request: &Request<'_>, token: Option<&str>) -> Result<Answer> {
+    pub(super) fn send_with(
+        &self,
+        request: &HttpRequest<'_>,
+        token: Option<&str>,
+    ) -> Result<SuccessfulResponse> {
         let header = token.map(|token| Zeroizing::new(format!("Bearer {token}")));
         let credential = header.as_ref().map(|header| ("Authorization", header.as_str()));
-        self.0.http.send(Request { credential, ..*request })
+        self.0.http.send(HttpRequest { credential, ..*request })
     }
 }
 
@@ -191,7 +195,7 @@ impl<'a> Call<'a> {
     }
 
     fn answer(self) -> Result<Received> {
-        let answer = self.client.send(&Request {
+        let answer = self.client.send(&HttpRequest {
             method: self.method,
             path: &self.path,
             query: &self.query,

@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use super::{Client, ClientBuilder};
 use crate::error::{Error, Result};
 use crate::model::{HostedConfig, answer};
-use crate::net::http::{Method, Request};
+use crate::net::http::{HttpRequest, Method};
 use crate::token::AgentToken;
 
 const VARIABLE: &str = "CRUSTOCEAN_CONFIG_URL";
@@ -52,7 +52,7 @@ impl ClientBuilder {
 
 impl Client {
     fn hosted(&self, path: &str, query: &[(&str, Cow<'_, str>)], token: &AgentToken) -> Result<HostedConfig> {
-        let request = Request { method: Method::Get, path, query, credential: None, body: None };
+        let request = HttpRequest { method: Method::Get, path, query, credential: None, body: None };
         let reply = self.send_with(&request, Some(token.expose()))?;
         let unreadable =
             |why: &str| Error::protocol(format!("the configuration of the agent cannot be read: {why}"));

@@ -2,7 +2,7 @@
 
 use super::Client;
 use crate::error::{Error, Result};
-use crate::net::http::{Method, Request};
+use crate::net::http::{HttpRequest, Method};
 use crate::token::MetricsKey;
 
 impl Client {
@@ -22,7 +22,8 @@ impl Client {
     /// missing or wrong; otherwise the kinds of [every call](crate::rest#errors).
     pub fn metrics(&self, key: Option<&MetricsKey>) -> Result<String> {
         let credential = key.map(|key| ("X-Metrics-Key", key.expose()));
-        let request = Request { method: Method::Get, path: "/metrics", query: &[], credential, body: None };
+        let request =
+            HttpRequest { method: Method::Get, path: "/metrics", query: &[], credential, body: None };
         let answer = self.0.http.send(request)?;
         String::from_utf8(answer.body)
             .map_err(|error| Error::protocol("the metrics are not UTF-8").with_source(error.utf8_error()))

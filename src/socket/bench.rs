@@ -10,7 +10,7 @@ use crate::socket::protocol::engine_io::{self, EnginePacket};
 use crate::socket::protocol::event::RawEvent;
 use crate::socket::protocol::polling_payload;
 use crate::socket::protocol::socket_io;
-use crate::socket::transport::websocket::frame_scanner::{FrameScanner, NextFrame, Source};
+use crate::socket::transport::websocket::frame_scanner::{FrameScanner, FrameSource, NextFrame};
 
 /// Decodes the text of a frame to an event, without its arguments.
 pub fn decode_event(frame: &Utf8Bytes) -> Option<RawEvent> {
@@ -30,14 +30,14 @@ pub fn decode_payload(body: &str) -> usize {
 
 /// The number of WebSocket text frames in the bytes.
 pub fn take_frames(bytes: &[u8]) -> usize {
-    struct Peer<'a>(Cursor<&'a [u8]>);
-    impl Read for Peer<'_> {
+    struct InMemoryPeer<'a>(Cursor<&'a [u8]>);
+    impl Read for InMemoryPeer<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
             self.0.read(buffer)
         }
     }
-    impl Source for Peer<'_> {}
-    let mut scanner = FrameScanner::new(Peer(Cursor::new(bytes)), Vec::new());
+    impl FrameSource for InMemoryPeer<'_> {}
+    let mut scanner = FrameScanner::new(InMemoryPeer(Cursor::new(bytes)), Vec::new());
     let mut count = 0;
     loop {
         match scanner.next_text() {

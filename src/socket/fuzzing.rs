@@ -16,7 +16,7 @@ use crate::socket::protocol::engine_io::{self, Handshake};
 use crate::socket::protocol::event::{AckArgs, BinaryPacket, Complete, RawEvent};
 use crate::socket::protocol::polling_payload::{self, PayloadPart, SEPARATOR};
 use crate::socket::protocol::socket_io::{self, ConnectReply, MAX_ATTACHMENTS, PacketKind};
-use crate::socket::transport::websocket::frame_scanner::{FrameScanner, Source};
+use crate::socket::transport::websocket::frame_scanner::{FrameScanner, FrameSource};
 use crate::socket::transport::websocket::handshake;
 
 /// Decodes a text frame of Engine.IO, and its handshake.
@@ -133,15 +133,15 @@ pub fn payload(body: &str) {
 
 /// Reads WebSocket frames in pieces. The scanner must find the same frames as tungstenite.
 pub fn frames(bytes: &[u8]) {
-    struct Peer(Cursor<Vec<u8>>, usize);
-    impl Read for Peer {
+    struct ChunkedPeer(Cursor<Vec<u8>>, usize);
+    impl Read for ChunkedPeer {
         fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
             let count = buffer.len().min(self.1);
             self.0.read(&mut buffer[..count])
         }
     }
-    impl Source for Peer {}
-    impl Write for Peer {
+    impl FrameSource for ChunkedPeer {}
+    impl Write for ChunkedPeer {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             Ok(bytes.len())
         }
@@ -151,8 +151,10 @@ pub fn frames(bytes: &[u8]) {
     }
     let Some((size, bytes)) = bytes.split_first() else { return };
     let (before, after) = bytes.split_at(usize::from(*size).min(bytes.len()) / 2);
-    let scanner =
-        FrameScanner::new(Peer(Cursor::new(after.to_vec()), usize::from(*size).max(1)), before.to_vec());
+    let scanner = FrameScanner::new(
+        ChunkedPeer(Cursor::new(after.to_vec()), usize::from(*size).max(1)),
+        before.to_vec(),
+    );
     let config = handshake::config(None).max_frame_size(Some(4096)).max_message_size(Some(8192));
     let mut ws = WebSocket::from_raw_socket(scanner, Role::Client, Some(config));
     let (mut messages, mut controls) = (0, 0);

@@ -8,7 +8,7 @@ use ureq_proto::BodyMode;
 use ureq_proto::client::state::{RecvBody, RecvResponse};
 use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult};
 
-use super::answer::{Answer, Head, MAX_BODY, too_large};
+use super::response::{Head, HttpResponse, MAX_BODY, too_large};
 use crate::error::{Error, Result};
 
 const MAX_HEAD: usize = 64 << 10;
@@ -24,7 +24,7 @@ const MAX_INTERIM: usize = 50;
 /// Decodes one response. If bytes follow the response, the connection is not used again.
 #[derive(Debug)]
 pub(crate) struct Decoder {
-    state: State,
+    state: DecoderState,
     /// Bytes that are not decoded yet.
     bytes: Vec<u8>,
     head: Option<Head>,
@@ -37,7 +37,7 @@ pub(crate) struct Decoder {
 }
 
 #[derive(Debug)]
-enum State {
+enum DecoderState {
     Head(Call<RecvResponse>),
     Body(Call<RecvBody>),
     Ended { keep_alive: bool },
@@ -46,7 +46,7 @@ enum State {
 impl Decoder {
     pub(super) fn new(call: Call<RecvResponse>, upgrades: bool) -> Self {
         let (bytes, body) = (Vec::new(), Vec::new());
-        Decoder { state: State::Head(call), bytes, head: None, body, framing: 0, interim: 0, upgrades }
+        Decoder { state: DecoderState::Head(call), bytes, head: None, body, framing: 0, interim: 0, upgrades }
     }
 
     /// The head of the incomplete response, and how many bytes of its body have arrived.
@@ -65,7 +65,7 @@ impl Decoder {
     ///
     /// # Errors
     /// `Protocol`. The connection must not be used afterwards.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Option<Answer>> {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Option<HttpResponse>> {
         self.bytes.extend_from_slice(bytes);
         // A head is parsed after each line, not after each byte.
         if self.head.is_none() && self.bytes.len() <= MAX_HEAD && !bytes.contains(&b'\n') {
@@ -74,7 +74,7 @@ impl Decoder {
         self.take_head()?;
         self.take_body()?;
         match self.state {
-            State::Ended { keep_alive } => self.finish(keep_alive && self.bytes.is_empty()),
+            DecoderState::Ended { keep_alive } => self.finish(keep_alive && self.bytes.is_empty()),
             _ => Ok(None),
         }
     }
@@ -83,21 +83,21 @@ impl Decoder {
     ///
     /// # Errors
     /// `Protocol`, like [`push`](Decoder::push).
-    pub(crate) fn end(&mut self) -> Result<Option<Answer>> {
+    pub(crate) fn end(&mut self) -> Result<Option<HttpResponse>> {
         match &self.state {
-            State::Body(call) if call.body_mode() == BodyMode::CloseDelimited => self.finish(false),
+            DecoderState::Body(call) if call.body_mode() == BodyMode::CloseDelimited => self.finish(false),
             _ => Ok(None),
         }
     }
 
     /// Returns the incomplete response, when the rest will not be read.
-    pub(crate) fn break_off(&mut self) -> Option<Answer> {
+    pub(crate) fn break_off(&mut self) -> Option<HttpResponse> {
         self.finish(false).ok().flatten()
     }
 
     /// Parses the head of the final response, if it is complete.
     fn take_head(&mut self) -> Result<()> {
-        let State::Head(call) = &mut self.state else { return Ok(()) };
+        let DecoderState::Head(call) = &mut self.state else { return Ok(()) };
         let head = loop {
             if self.bytes.len() > MAX_EMPTY_LINES
                 && self.bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
@@ -136,19 +136,19 @@ impl Decoder {
         }
         let is_success = head.is_success();
         self.head = Some(head);
-        let State::Head(call) = std::mem::replace(&mut self.state, ENDED) else { return Ok(()) };
+        let DecoderState::Head(call) = std::mem::replace(&mut self.state, ENDED) else { return Ok(()) };
         self.state = match call.proceed() {
-            Some(RecvResponseResult::RecvBody(call)) => State::Body(call),
+            Some(RecvResponseResult::RecvBody(call)) => DecoderState::Body(call),
             Some(RecvResponseResult::Redirect(call)) => {
-                State::Ended { keep_alive: !call.must_close_connection() }
+                DecoderState::Ended { keep_alive: !call.must_close_connection() }
             }
             Some(RecvResponseResult::Cleanup(call)) => {
-                State::Ended { keep_alive: !call.must_close_connection() }
+                DecoderState::Ended { keep_alive: !call.must_close_connection() }
             }
             None => ENDED,
         };
         // The status of an error is more important than its complete body.
-        if let (State::Body(call), true) = (&self.state, is_success)
+        if let (DecoderState::Body(call), true) = (&self.state, is_success)
             && let BodyMode::LengthDelimited(length) = call.body_mode()
             && length > MAX_BODY as u64
         {
@@ -159,7 +159,7 @@ impl Decoder {
 
     /// Moves the available bytes of the body.
     fn take_body(&mut self) -> Result<()> {
-        let State::Body(call) = &mut self.state else { return Ok(()) };
+        let DecoderState::Body(call) = &mut self.state else { return Ok(()) };
         let begin = self.body.len();
         self.body.resize(begin + self.bytes.len(), 0);
         let into = self.body.get_mut(begin..).unwrap_or_default();
@@ -180,25 +180,25 @@ impl Decoder {
             // The remaining bytes are the start of a chunk's line.
             return if self.bytes.len() > MAX_CHUNK_LINE { Err(Error::protocol(bad)) } else { Ok(()) };
         }
-        let State::Body(call) = std::mem::replace(&mut self.state, ENDED) else { return Ok(()) };
+        let DecoderState::Body(call) = std::mem::replace(&mut self.state, ENDED) else { return Ok(()) };
         let must_close = match call.proceed() {
             Some(RecvBodyResult::Redirect(call)) => call.must_close_connection(),
             Some(RecvBodyResult::Cleanup(call)) => call.must_close_connection(),
             None => true,
         };
-        self.state = State::Ended { keep_alive: !must_close };
+        self.state = DecoderState::Ended { keep_alive: !must_close };
         Ok(())
     }
 
-    fn finish(&mut self, keep_alive: bool) -> Result<Option<Answer>> {
+    fn finish(&mut self, keep_alive: bool) -> Result<Option<HttpResponse>> {
         let Some(head) = self.head.take() else { return Ok(None) };
         self.state = ENDED;
         self.bytes.clear();
-        Answer::new(head, std::mem::take(&mut self.body), keep_alive).map(Some)
+        HttpResponse::new(head, std::mem::take(&mut self.body), keep_alive).map(Some)
     }
 }
 
-const ENDED: State = State::Ended { keep_alive: false };
+const ENDED: DecoderState = DecoderState::Ended { keep_alive: false };
 
 #[cfg(test)]
 mod tests {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     /// Decodes at once and byte by byte; both must give the same result.
-    fn read(bytes: &[u8]) -> Result<Option<Answer>> {
+    fn read(bytes: &[u8]) -> Result<Option<HttpResponse>> {
         let mut single = decoder();
         let mut one = Ok(None);
         for byte in bytes {
@@ -226,7 +226,7 @@ mod tests {
         if matches!((&one, &all), (Ok(None), Ok(None))) {
             (one, all) = (single.end(), decoder.end());
         }
-        let show = |result: &Result<Option<Answer>>| match result {
+        let show = |result: &Result<Option<HttpResponse>>| match result {
             Ok(answer) => format!("{:?}", answer.as_ref().map(|answer| &answer.body)),
             Err(error) => error.to_string(),
         };

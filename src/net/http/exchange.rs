@@ -2,11 +2,11 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
-use super::answer::{Answer, MAX_ERROR_BODY};
 use super::decoder::Decoder;
 use super::encode::Encoded;
+use super::response::{HttpResponse, MAX_ERROR_BODY};
 use crate::error::{Error, Result};
-use crate::net::tls::Stream;
+use crate::net::tls::MaybeTlsStream;
 
 /// Why there is no response.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) enum Broken {
 ///
 /// A server that rejects a large request may answer early, and then close the connection or stop reading. So after a
 /// failed write, an early response is still read.
-pub(crate) fn exchange(stream: &mut Stream, request: Encoded) -> Result<Answer, Broken> {
+pub(crate) fn exchange(stream: &mut MaybeTlsStream, request: Encoded) -> Result<HttpResponse, Broken> {
     let Encoded { bytes, answer: decoder } = request;
     let before = stream.wire().written();
     match stream.write_all(&bytes).and_then(|()| stream.flush()) {
@@ -34,13 +34,13 @@ pub(crate) fn exchange(stream: &mut Stream, request: Encoded) -> Result<Answer, 
             }
             let answer = read(stream, decoder).map_err(|_| Broken::Connection(error))?;
             // Only a part of the request was sent, so no other request may use the connection.
-            Ok(Answer { keep_alive: false, ..answer })
+            Ok(HttpResponse { keep_alive: false, ..answer })
         }
         Ok(()) => read(stream, decoder),
     }
 }
 
-fn read(stream: &mut Stream, mut decoder: Decoder) -> Result<Answer, Broken> {
+fn read(stream: &mut MaybeTlsStream, mut decoder: Decoder) -> Result<HttpResponse, Broken> {
     let mut part = vec![0; 8192];
     let broken = loop {
         match stream.read(&mut part) {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use ureq_proto::http::header::{HeaderName, LOCATION};
 
-use super::answer::{Head, is_web_page};
 use super::exchange::Broken;
 use super::request::{Label, Method};
+use super::response::{Head, is_web_page};
 use crate::error::{Error, ErrorKind};
 use crate::error_text;
 use crate::net::url;
@@ -22,12 +22,12 @@ const MAX_REQUEST_ID: usize = 100;
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) error: Error,
-    pub(super) why: Why,
+    pub(super) why: FailureReason,
 }
 
 /// The reason, which decides whether the request is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Why {
+pub(super) enum FailureReason {
     /// Not a single byte of the request was sent, and another connection may work.
     NothingSent,
     /// The connection could not be opened, or it broke.
@@ -39,7 +39,7 @@ pub(super) enum Why {
 
 pub(super) fn too_slow(label: &Label, limit: Duration) -> Failure {
     let text = format!("{label}: no complete answer within {limit:?}");
-    Failure { error: Error::timeout(text), why: Why::Final }
+    Failure { error: Error::timeout(text), why: FailureReason::Final }
 }
 
 /// The error for a web page: the log-in page of a hotel's network, or the platform's website.
@@ -47,13 +47,13 @@ pub(super) fn web_page(label: &Label, status: u16) -> Failure {
     let text = format!(
         "{label}: {status}, but the answer is a web page: check the API URL, and whether this network wants a log-in"
     );
-    Failure { error: Error::protocol(text).with_status(status), why: Why::Final }
+    Failure { error: Error::protocol(text).with_status(status), why: FailureReason::Final }
 }
 
 pub(super) fn of_exchange(label: &Label, method: Method, limit: Duration, broken: Broken) -> Failure {
     let (cause, why) = match broken {
-        Broken::NothingSent(cause) => (cause, Why::NothingSent),
-        Broken::Connection(cause) => (cause, Why::Broken),
+        Broken::NothingSent(cause) => (cause, FailureReason::NothingSent),
+        Broken::Connection(cause) => (cause, FailureReason::Broken),
         Broken::Answer(cause) => return not_http(label, cause),
     };
     if cause.kind() == io::ErrorKind::TimedOut {
@@ -66,7 +66,7 @@ pub(super) fn of_exchange(label: &Label, method: Method, limit: Duration, broken
         Err(cause) => cause,
     };
     let (kind, text) = match why {
-        Why::NothingSent => (
+        FailureReason::NothingSent => (
             ErrorKind::Connect,
             format!("{label}: the connection was closed before the request was sent: {cause}"),
         ),
@@ -82,12 +82,12 @@ pub(super) fn of_exchange(label: &Label, method: Method, limit: Duration, broken
 /// The error for a response that is not valid HTTP. `cause` gives the details.
 pub(super) fn not_http(label: &Label, cause: Error) -> Failure {
     let (kind, text) = (cause.kind(), format!("{label}: {cause}"));
-    Failure { error: cause.reworded(kind, text), why: Why::Final }
+    Failure { error: cause.reworded(kind, text), why: FailureReason::Final }
 }
 
 /// The dialer's error is complete: it names the host and the step.
 pub(super) fn of_dial(error: Error) -> Failure {
-    let why = if error.kind() == ErrorKind::Connect { Why::Broken } else { Why::Final };
+    let why = if error.kind() == ErrorKind::Connect { FailureReason::Broken } else { FailureReason::Final };
     Failure { error, why }
 }
 
@@ -131,7 +131,7 @@ pub(super) fn of_status(label: &Label, head: &Head, body: &[u8], clean: &dyn Fn(
         Some(id) => error.with_request_id(id),
         None => error,
     };
-    Failure { error, why: Why::Status(status) }
+    Failure { error, why: FailureReason::Status(status) }
 }
 
 /// The request id. The server's operator can find the request by this id.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::net::tls::Stream;
+use crate::net::tls::MaybeTlsStream;
 use crate::sync::lock::Mutex;
 
 /// A GET may use an older connection than other requests, because a GET is retried if the connection is dead.
@@ -18,13 +18,13 @@ pub(super) const MAX_CONNECTIONS: usize = 8;
 pub(super) struct Pool(Mutex<Vec<Idle>>);
 
 struct Idle {
-    stream: Stream,
+    stream: MaybeTlsStream,
     since: Instant,
 }
 
 impl Pool {
     /// Takes the connection that was used last, if it is still open and was not idle for longer than `max_idle`.
-    pub(super) fn take(&self, max_idle: Duration) -> Option<Stream> {
+    pub(super) fn take(&self, max_idle: Duration) -> Option<MaybeTlsStream> {
         let mut idle = self.0.lock();
         idle.retain(|idle| idle.since.elapsed() < MAX_IDLE);
         while let Some(Idle { mut stream, .. }) = idle.pop_if(|idle| idle.since.elapsed() < max_idle) {
@@ -36,7 +36,7 @@ impl Pool {
         None
     }
 
-    pub(super) fn put(&self, stream: Stream) {
+    pub(super) fn put(&self, stream: MaybeTlsStream) {
         let mut idle = self.0.lock();
         if idle.len() >= MAX_CONNECTIONS {
             idle.remove(0);
@@ -45,7 +45,7 @@ impl Pool {
     }
 
     /// Adds a connection that no request has used yet. `take` prefers connections that were used before.
-    pub(super) fn put_new(&self, stream: Stream) {
+    pub(super) fn put_new(&self, stream: MaybeTlsStream) {
         let mut idle = self.0.lock();
         if idle.len() < MAX_CONNECTIONS {
             idle.insert(0, Idle { stream, since: Instant::now() });
@@ -73,7 +73,7 @@ mod tests {
         let mut peers = Vec::new();
         for age in ages {
             let (ours, peer) = pair();
-            pool.put(Stream::Plain(Wire::new(ours)));
+            pool.put(MaybeTlsStream::Plain(Wire::new(ours)));
             pool.0.lock().last_mut().unwrap().since -= Duration::from_secs(*age);
             peers.push(peer);
         }

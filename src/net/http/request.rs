@@ -36,7 +36,7 @@ impl Method {
 }
 
 /// One request, ready to be sent.
-pub(crate) struct Request<'a> {
+pub(crate) struct HttpRequest<'a> {
     pub(crate) method: Method,
     /// Starts with `/`. All segments are percent-encoded.
     pub(crate) path: &'a str,
@@ -77,7 +77,7 @@ impl fmt::Display for Label {
 }
 
 /// The path and the query.
-pub(super) fn target(request: &Request<'_>) -> Result<String> {
+pub(super) fn target(request: &HttpRequest<'_>) -> Result<String> {
     let mut target = request.path.to_owned();
     for (index, (name, value)) in request.query.iter().enumerate() {
         let sign = if index == 0 { '?' } else { '&' };
@@ -102,7 +102,7 @@ pub(super) fn target(request: &Request<'_>) -> Result<String> {
 }
 
 /// All secrets in a request: the credential, passwords and keys in the body, codes in the path.
-pub(super) fn sent_secrets(request: &Request<'_>) -> Vec<Zeroizing<String>> {
+pub(super) fn sent_secrets(request: &HttpRequest<'_>) -> Vec<Zeroizing<String>> {
     let mut secrets = Vec::new();
     if let Some((_, value)) = request.credential {
         // The value without its scheme (`Bearer`).

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::failure::{Failure, Why};
+use super::failure::{Failure, FailureReason};
 use super::request::Method;
 
 /// The pause before the first retry. Each further pause is three times as long, up to `LONGEST_PAUSE`.
@@ -22,7 +22,7 @@ const MAX_STALE: usize = super::pool::MAX_CONNECTIONS;
 
 /// The caller's settings.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Policy {
+pub(super) struct RetryPolicy {
     pub(super) retries: u32,
     /// The longest `Retry-After` that the client waits for. The caller handles a longer wait.
     pub(super) max_wait: Duration,
@@ -30,14 +30,14 @@ pub(super) struct Policy {
 
 #[derive(Debug)]
 pub(super) struct Tries {
-    policy: Policy,
+    policy: RetryPolicy,
     repeated: u32,
     waited: bool,
     stale: usize,
 }
 
 impl Tries {
-    pub(super) fn new(policy: Policy) -> Self {
+    pub(super) fn new(policy: RetryPolicy) -> Self {
         Tries { policy, repeated: 0, waited: false, stale: 0 }
     }
 
@@ -55,13 +55,13 @@ impl Tries {
     ) -> Option<Duration> {
         let asked = failure.error.retry_after();
         let pause = match failure.why {
-            Why::NothingSent if self.stale < MAX_STALE => {
+            FailureReason::NothingSent if self.stale < MAX_STALE => {
                 self.stale += 1;
                 return Some(Duration::ZERO);
             }
-            Why::Status(429) if !self.waited && !self.policy.max_wait.is_zero() => asked?,
+            FailureReason::Status(429) if !self.waited && !self.policy.max_wait.is_zero() => asked?,
             _ if method != Method::Get => return None,
-            Why::Broken | Why::Status(502..=504) => {
+            FailureReason::Broken | FailureReason::Status(502..=504) => {
                 if self.repeated >= self.policy.retries {
                     return None;
                 }
@@ -73,7 +73,7 @@ impl Tries {
             return None;
         }
         match failure.why {
-            Why::Status(429) => self.waited = true,
+            FailureReason::Status(429) => self.waited = true,
             _ => self.repeated += 1,
         }
         Some(pause)
@@ -95,18 +95,23 @@ mod tests {
     use super::*;
     use crate::error::{Error, ErrorKind};
 
-    fn failure(why: Why, wait: Option<u64>) -> Failure {
+    fn failure(why: FailureReason, wait: Option<u64>) -> Failure {
         let error = Error::new(ErrorKind::Server, "").with_retry_after(wait.map(Duration::from_secs));
         Failure { error, why }
     }
 
     const LEFT: Duration = Duration::from_secs(30);
-    const USUAL: Policy = Policy { retries: 2, max_wait: Duration::from_secs(5) };
+    const USUAL: RetryPolicy = RetryPolicy { retries: 2, max_wait: Duration::from_secs(5) };
     const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(600)];
 
     #[test]
     fn a_get_is_repeated_twice() {
-        for why in [Why::Broken, Why::Status(502), Why::Status(503), Why::Status(504)] {
+        for why in [
+            FailureReason::Broken,
+            FailureReason::Status(502),
+            FailureReason::Status(503),
+            FailureReason::Status(504),
+        ] {
             let mut tries = Tries::new(USUAL);
             for expected in PAUSES {
                 let pause = tries.pause_before_next(Method::Get, &failure(why, None), LEFT).unwrap();
@@ -119,11 +124,16 @@ mod tests {
     #[test]
     fn what_changes_something_is_repeated_only_if_nothing_was_sent() {
         for method in [Method::Post, Method::Patch, Method::Delete] {
-            for why in [Why::Broken, Why::Status(500), Why::Status(503), Why::Final] {
+            for why in [
+                FailureReason::Broken,
+                FailureReason::Status(500),
+                FailureReason::Status(503),
+                FailureReason::Final,
+            ] {
                 assert_eq!(Tries::new(USUAL).pause_before_next(method, &failure(why, Some(1)), LEFT), None);
             }
             let mut tries = Tries::new(USUAL);
-            let stale = failure(Why::NothingSent, None);
+            let stale = failure(FailureReason::NothingSent, None);
             for _ in 0..MAX_STALE {
                 assert_eq!(tries.pause_before_next(method, &stale, LEFT), Some(Duration::ZERO));
             }
@@ -133,14 +143,14 @@ mod tests {
 
     #[test]
     fn a_short_wait_is_waited_once() {
-        let short = failure(Why::Status(429), Some(3));
+        let short = failure(FailureReason::Status(429), Some(3));
         for method in [Method::Get, Method::Post, Method::Patch, Method::Delete] {
             let mut tries = Tries::new(USUAL);
             assert_eq!(tries.pause_before_next(method, &short, LEFT), Some(Duration::from_secs(3)));
             assert_eq!(tries.pause_before_next(method, &short, LEFT), None);
         }
         for wait in [None, Some(6)] {
-            let failure = failure(Why::Status(429), wait);
+            let failure = failure(FailureReason::Status(429), wait);
             assert_eq!(Tries::new(USUAL).pause_before_next(Method::Get, &failure, LEFT), None);
         }
         let too_late = Tries::new(USUAL).pause_before_next(Method::Get, &short, Duration::from_secs(2));
@@ -149,24 +159,25 @@ mod tests {
 
     #[test]
     fn the_caller_decides_how_often_and_how_long() {
-        let off = Policy { retries: 0, max_wait: Duration::ZERO };
-        for why in [Why::Broken, Why::Status(503), Why::Status(429)] {
+        let off = RetryPolicy { retries: 0, max_wait: Duration::ZERO };
+        for why in [FailureReason::Broken, FailureReason::Status(503), FailureReason::Status(429)] {
             for wait in [None, Some(0), Some(1)] {
                 assert_eq!(Tries::new(off).pause_before_next(Method::Get, &failure(why, wait), LEFT), None);
             }
         }
-        let stale = failure(Why::NothingSent, None);
+        let stale = failure(FailureReason::NothingSent, None);
         assert!(Tries::new(off).pause_before_next(Method::Post, &stale, LEFT).is_some(), "nothing to lose");
 
-        let often = Policy { retries: 40, max_wait: Duration::from_secs(20) };
+        let often = RetryPolicy { retries: 40, max_wait: Duration::from_secs(20) };
         let mut tries = Tries::new(often);
         for _ in 0..40 {
-            let pause = tries.pause_before_next(Method::Get, &failure(Why::Broken, None), LEFT).unwrap();
+            let pause =
+                tries.pause_before_next(Method::Get, &failure(FailureReason::Broken, None), LEFT).unwrap();
             assert!(pause <= LONGEST_PAUSE.mul_f64(1.26), "{pause:?}");
         }
-        assert_eq!(tries.pause_before_next(Method::Get, &failure(Why::Broken, None), LEFT), None);
+        assert_eq!(tries.pause_before_next(Method::Get, &failure(FailureReason::Broken, None), LEFT), None);
         assert_eq!(tries.count(), 41);
-        let long = failure(Why::Status(429), Some(20));
+        let long = failure(FailureReason::Status(429), Some(20));
         let pause = Tries::new(often).pause_before_next(Method::Get, &long, LEFT);
         assert_eq!(pause, Some(Duration::from_secs(20)));
     }

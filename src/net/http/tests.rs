@@ -5,8 +5,8 @@ use std::thread;
 
 use std::borrow::Cow;
 
-use super::answer::MAX_BODY;
 use super::request::MAX_URL;
+use super::response::MAX_BODY;
 use super::*;
 use crate::error::ErrorKind;
 use crate::net::testing::{Step, TIME_LIMIT, closed_port, config, ok, reply, scripted};
@@ -19,11 +19,11 @@ fn http(steps: Vec<Step>) -> (Http, Receiver<String>) {
     (config(format!("http://{address}")).http().unwrap(), requests)
 }
 
-fn request<'a>(method: Method, path: &'a str) -> Request<'a> {
-    Request { method, path, query: &[], credential: Some(("Authorization", BEARER)), body: None }
+fn request<'a>(method: Method, path: &'a str) -> HttpRequest<'a> {
+    HttpRequest { method, path, query: &[], credential: Some(("Authorization", BEARER)), body: None }
 }
 
-fn get(path: &str) -> Request<'_> {
+fn get(path: &str) -> HttpRequest<'_> {
     request(Method::Get, path)
 }
 
@@ -50,7 +50,7 @@ fn no_secret(error: &Error) {
 fn sends_what_the_api_wants() {
     let (http, requests) = http(vec![ok("[1]"), ok(""), ok(""), ok(""), ok("")]);
     let query = [("q", Cow::from("a b&c=ü/é")), ("limit", Cow::from("5"))];
-    let answer = http.send(Request { query: &query, ..get("/api/explore") }).unwrap();
+    let answer = http.send(HttpRequest { query: &query, ..get("/api/explore") }).unwrap();
     assert_eq!((answer.status, answer.body.as_slice()), (200, b"[1]".as_slice()));
     let sent = requests.recv_timeout(TIME_LIMIT).unwrap();
     let lower = sent.to_lowercase();
@@ -69,7 +69,7 @@ fn sends_what_the_api_wants() {
 
     for method in [Method::Post, Method::Patch, Method::Delete] {
         let body = Some(br#"{"a":1}"#.as_slice());
-        http.send(Request { body, credential: None, ..request(method, "/x") }).unwrap();
+        http.send(HttpRequest { body, credential: None, ..request(method, "/x") }).unwrap();
         let sent = requests.recv_timeout(TIME_LIMIT).unwrap();
         let lower = sent.to_lowercase();
         assert!(sent.starts_with(&format!("{} /x HTTP/1.1\r\n", method.name())), "{sent}");
@@ -108,7 +108,7 @@ fn a_small_request_leaves_in_one_piece() {
     for turn in 0..50 {
         let credential = Some(("Authorization", BEARER)).filter(|_| turn % 2 == 0);
         let body = Some(br#"{"a":1}"#.as_slice());
-        http.send(Request { body, credential, ..request(Method::Post, "/x") }).unwrap();
+        http.send(HttpRequest { body, credential, ..request(Method::Post, "/x") }).unwrap();
     }
     for (turn, piece) in server.join().unwrap().iter().enumerate() {
         assert!(piece.ends_with("\r\n\r\n{\"a\":1}"), "request {turn}: {piece}");
@@ -121,7 +121,7 @@ fn a_large_request_arrives_whole() {
     let (http, requests) = http(vec![ok(""), ok("")]);
     for size in [16 * 1024, 1024 * 1024 + 1] {
         let body: String = (0..size).map(|at| char::from(b'a' + (at % 23) as u8)).collect();
-        http.send(Request { body: Some(body.as_bytes()), ..request(Method::Post, "/x") }).unwrap();
+        http.send(HttpRequest { body: Some(body.as_bytes()), ..request(Method::Post, "/x") }).unwrap();
         let sent = requests.recv_timeout(TIME_LIMIT).unwrap();
         let (head, arrived) = sent.split_once("\r\n\r\n").unwrap();
         assert_eq!(head.matches(BEARER).count(), 1, "{head}");
@@ -186,7 +186,7 @@ fn an_error_says_what_to_do_and_no_secret() {
     let echo = format!(r#"{{"error":"unknown token {TOKEN}"}}"#);
     let (http, _requests) = http(vec![status(401, &[], &echo)]);
     let query = [("secret", Cow::from("hunter2"))];
-    let error = http.send(Request { query: &query, ..get("/api/auth/me") }).unwrap_err();
+    let error = http.send(HttpRequest { query: &query, ..get("/api/auth/me") }).unwrap_err();
     assert_eq!(
         error.to_string(),
         "GET /api/auth/me: 401: unknown token … (the token is wrong, expired or revoked: check that it was copied whole)"
@@ -265,7 +265,7 @@ fn an_answer_may_come_before_the_request_is_out() {
         let _ = std::io::copy(&mut socket, &mut std::io::sink());
     });
     let body = vec![b'x'; 4 * 1024 * 1024];
-    let error = http.send(Request { body: Some(&body), ..request(Method::Post, "/x") }).unwrap_err();
+    let error = http.send(HttpRequest { body: Some(&body), ..request(Method::Post, "/x") }).unwrap_err();
     assert_eq!(error.status(), Some(413), "{error}");
     drop(http);
     server.join().unwrap();
@@ -285,7 +285,7 @@ fn an_early_answer_counts_although_the_connection_is_reset() {
             socket.write_all(&reply(code, &[], r#"{"error":"No."}"#)).unwrap();
         });
         let body = vec![b'x'; 64 * 1024 * 1024];
-        let error = http.send(Request { body: Some(&body), ..request(Method::Patch, "/x") }).unwrap_err();
+        let error = http.send(HttpRequest { body: Some(&body), ..request(Method::Patch, "/x") }).unwrap_err();
         assert_eq!((error.kind(), error.status()), (kind, Some(code)), "{error}");
         assert_eq!(error.server_message(), Some("No."));
         server.join().unwrap();
@@ -307,7 +307,7 @@ fn an_early_answer_counts_although_nobody_reads_the_rest() {
         let _ = until.recv_timeout(TIME_LIMIT);
     });
     let body = vec![b'x'; 64 * 1024 * 1024];
-    let error = http.send(Request { body: Some(&body), ..request(Method::Post, "/x") }).unwrap_err();
+    let error = http.send(HttpRequest { body: Some(&body), ..request(Method::Post, "/x") }).unwrap_err();
     assert_eq!(error.status(), Some(413), "{error}");
     drop(done);
     server.join().unwrap();
@@ -563,7 +563,7 @@ fn handles_may_be_shared() {
     shared::<Dialer>();
     shared::<crate::net::CancelToken>();
     fn sent<T: Send + Sync + 'static>() {}
-    sent::<crate::net::tls::Stream>();
+    sent::<crate::net::tls::MaybeTlsStream>();
 }
 
 #[test]
@@ -597,11 +597,11 @@ fn refuses_what_no_request_can_hold() {
         assert_eq!(error.kind(), ErrorKind::Invalid, "{path}");
     }
     let credential = Some(("Authorization", "Bearer x\r\nX-Evil: do_not_print"));
-    let error = http.send(Request { credential, ..get("/x") }).unwrap_err();
+    let error = http.send(HttpRequest { credential, ..get("/x") }).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     no_secret(&error);
     let query = [("q", Cow::from("x".repeat(MAX_URL)))];
-    assert_eq!(http.send(Request { query: &query, ..get("/x") }).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(http.send(HttpRequest { query: &query, ..get("/x") }).unwrap_err().kind(), ErrorKind::Invalid);
     for agent in ["", "a\nb", "ü"] {
         let mut config = config("http://127.0.0.1:1");
         config.http.user_agent = agent.to_owned();

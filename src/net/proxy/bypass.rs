@@ -8,10 +8,10 @@ use crate::net::url::split_port;
 /// has no effect), addresses, and networks such as `10.0.0.0/8`. All except networks may have a port. Names are
 /// compared as text, without a lookup.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Bypass(Vec<Entry>);
+pub(super) struct Bypass(Vec<BypassRule>);
 
 #[derive(Debug, Clone)]
-enum Entry {
+enum BypassRule {
     Everything,
     Name(String, Option<u16>),
     Address(IpAddr, Option<u16>),
@@ -23,7 +23,7 @@ impl Bypass {
     pub(super) fn parse(list: &str) -> Self {
         let mut entries = Vec::new();
         for text in list.split(|c: char| c == ',' || c.is_whitespace()) {
-            if let Some(entry) = Entry::parse(text) {
+            if let Some(entry) = BypassRule::parse(text) {
                 entries.push(entry);
             }
         }
@@ -34,43 +34,45 @@ impl Bypass {
         let name = host.trim_end_matches('.').to_ascii_lowercase();
         let address = host.parse::<IpAddr>().ok().map(|address| address.to_canonical());
         self.0.iter().any(|entry| match entry {
-            Entry::Everything => true,
-            Entry::Name(suffix, its_port) => {
+            BypassRule::Everything => true,
+            BypassRule::Name(suffix, its_port) => {
                 let is_below = |name: &str| {
                     name.strip_suffix(suffix.as_str())
                         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
                 };
                 address.is_none() && is_below(&name) && its_port.is_none_or(|its| its == port)
             }
-            Entry::Address(its_own, its_port) => {
+            BypassRule::Address(its_own, its_port) => {
                 address == Some(*its_own) && its_port.is_none_or(|its| its == port)
             }
-            Entry::Network(network, bits) => address.is_some_and(|address| is_in(address, *network, *bits)),
+            BypassRule::Network(network, bits) => {
+                address.is_some_and(|address| is_in(address, *network, *bits))
+            }
         })
     }
 }
 
-impl Entry {
+impl BypassRule {
     fn parse(text: &str) -> Option<Self> {
         if text == "*" {
-            return Some(Entry::Everything);
+            return Some(BypassRule::Everything);
         }
         if let Some((network, bits)) = text.split_once('/') {
             let network: IpAddr = network.parse().ok()?;
             let width = if network.is_ipv4() { 32 } else { 128 };
             let bits = bits.parse().ok().filter(|bits| *bits <= width)?;
-            return Some(Entry::Network(network, bits));
+            return Some(BypassRule::Network(network, bits));
         }
         // An IPv6 address without brackets has no port.
         let (host, port) = match text.parse::<IpAddr>() {
-            Ok(address) => return Some(Entry::Address(address.to_canonical(), None)),
+            Ok(address) => return Some(BypassRule::Address(address.to_canonical(), None)),
             Err(_) => split_port(text.strip_prefix('*').unwrap_or(text))?,
         };
         if let Ok(address) = host.parse::<IpAddr>() {
-            return Some(Entry::Address(address.to_canonical(), port));
+            return Some(BypassRule::Address(address.to_canonical(), port));
         }
         let name = host.trim_matches('.').to_ascii_lowercase();
-        (!name.is_empty()).then_some(Entry::Name(name, port))
+        (!name.is_empty()).then_some(BypassRule::Name(name, port))
     }
 }
 

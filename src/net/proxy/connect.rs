@@ -6,12 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::credentials::Credentials;
+use super::credentials::ProxyCredentials;
 use super::failure::broken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::endpoint::Endpoint;
 use crate::net::secrets::Secrets;
-use crate::net::tls::Stream;
+use crate::net::tls::MaybeTlsStream;
 
 /// The name of this step in error texts.
 const STEP: &str = "CONNECT to";
@@ -21,12 +21,12 @@ const MAX_HEADERS: usize = 64;
 const MAX_SHOWN: usize = 100;
 
 pub(super) fn open_tunnel(
-    stream: &mut Stream,
+    stream: &mut MaybeTlsStream,
     target: Endpoint<'_>,
-    credentials: Option<&Credentials>,
+    credentials: Option<&ProxyCredentials>,
 ) -> Result<()> {
     let mut request = Zeroizing::new(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"));
-    if let Some(Credentials { user, password }) = credentials {
+    if let Some(ProxyCredentials { user, password }) = credentials {
         let both = Zeroizing::new(format!("{}:{}", user.as_str(), password.as_str()));
         let encoded = Zeroizing::new(STANDARD.encode(both.as_bytes()));
         for part in ["Proxy-Authorization: Basic ", &encoded, "\r\n"] {
@@ -54,7 +54,7 @@ pub(super) fn open_tunnel(
 }
 
 /// Whether the head is complete and the proxy has accepted.
-fn answered(head: &[u8], target: Endpoint<'_>, credentials: Option<&Credentials>) -> Result<bool> {
+fn answered(head: &[u8], target: Endpoint<'_>, credentials: Option<&ProxyCredentials>) -> Result<bool> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut answer = httparse::Response::new(&mut headers);
     let parsed = answer.parse(head).map_err(|error| {

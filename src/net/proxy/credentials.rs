@@ -4,18 +4,18 @@ use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
 /// Credentials of a proxy. No `Debug`.
-pub(super) struct Credentials {
+pub(super) struct ProxyCredentials {
     pub(super) user: Zeroizing<String>,
     pub(super) password: Zeroizing<String>,
 }
 
-impl Credentials {
+impl ProxyCredentials {
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (user, password) = text.split_once(':').unwrap_or((text, ""));
         let decode = |text| {
             let text = percent_decode_str(text).decode_utf8().ok()?;
             Some(Zeroizing::new(text.into_owned()))
         };
-        Some(Credentials { user: decode(user)?, password: decode(password)? })
+        Some(ProxyCredentials { user: decode(user)?, password: decode(password)? })
     }
 }

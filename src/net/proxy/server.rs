@@ -2,15 +2,15 @@
 
 use std::fmt;
 
-use super::credentials::Credentials;
+use super::credentials::ProxyCredentials;
 use super::{connect, socks};
 use crate::error::{Error, Result};
 use crate::net::endpoint::Endpoint;
-use crate::net::tls::Stream;
+use crate::net::tls::MaybeTlsStream;
 use crate::net::url::split_port;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ProxyKind {
     Http,
     /// CONNECT over TLS.
     Https,
@@ -22,11 +22,11 @@ pub(crate) enum Kind {
 
 /// One proxy. Neither `Debug` nor `Display` shows the credentials.
 pub(crate) struct Proxy {
-    kind: Kind,
+    kind: ProxyKind,
     /// Without brackets.
     host: String,
     port: u16,
-    pub(super) credentials: Option<Credentials>,
+    pub(super) credentials: Option<ProxyCredentials>,
 }
 
 impl Proxy {
@@ -44,11 +44,11 @@ impl Proxy {
         // A text without a scheme is an HTTP proxy, as in other programs.
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
         let (kind, default_port) = match scheme.to_ascii_lowercase().as_str() {
-            "http" => (Kind::Http, 80),
-            "https" => (Kind::Https, 443),
-            "socks5" => (Kind::Socks5, 1080),
+            "http" => (ProxyKind::Http, 80),
+            "https" => (ProxyKind::Https, 443),
+            "socks5" => (ProxyKind::Socks5, 1080),
             // Desktop settings use the scheme `socks`.
-            "socks5h" | "socks" => (Kind::Socks5h, 1080),
+            "socks5h" | "socks" => (ProxyKind::Socks5h, 1080),
             _ => return Err(wrong("the scheme is none of http, https, socks5, socks5h")),
         };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -59,7 +59,7 @@ impl Proxy {
         let (credentials, place) = match authority.rsplit_once('@') {
             None => (None, authority),
             Some((credentials, place)) => {
-                let credentials = Credentials::parse(credentials)
+                let credentials = ProxyCredentials::parse(credentials)
                     .ok_or_else(|| wrong("the credentials are not percent-encoded UTF-8"))?;
                 (Some(credentials), place)
             }
@@ -69,7 +69,7 @@ impl Proxy {
             .ok_or_else(|| wrong("host and port are not right"))?;
         let proxy =
             Proxy { kind, host: host.to_ascii_lowercase(), port: port.unwrap_or(default_port), credentials };
-        if let (Some(credentials), Kind::Socks5 | Kind::Socks5h) = (&proxy.credentials, kind) {
+        if let (Some(credentials), ProxyKind::Socks5 | ProxyKind::Socks5h) = (&proxy.credentials, kind) {
             let fits = |text: &str| (1..=255).contains(&text.len());
             if !fits(&credentials.user) || !fits(&credentials.password) {
                 return Err(wrong("user and password of a SOCKS proxy have 1 to 255 bytes each"));
@@ -78,7 +78,7 @@ impl Proxy {
         Ok(proxy)
     }
 
-    pub(crate) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> ProxyKind {
         self.kind
     }
 
@@ -90,11 +90,11 @@ impl Proxy {
     ///
     /// # Errors
     /// The error text continues after the proxy's name.
-    pub(crate) fn open_tunnel(&self, stream: &mut Stream, target: Endpoint<'_>) -> Result<()> {
+    pub(crate) fn open_tunnel(&self, stream: &mut MaybeTlsStream, target: Endpoint<'_>) -> Result<()> {
         let credentials = self.credentials.as_ref();
         match self.kind {
-            Kind::Http | Kind::Https => connect::open_tunnel(stream, target, credentials),
-            Kind::Socks5 | Kind::Socks5h => socks::open_tunnel(stream, target, credentials),
+            ProxyKind::Http | ProxyKind::Https => connect::open_tunnel(stream, target, credentials),
+            ProxyKind::Socks5 | ProxyKind::Socks5h => socks::open_tunnel(stream, target, credentials),
         }
     }
 
@@ -111,10 +111,10 @@ impl Proxy {
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = match self.kind {
-            Kind::Http => "http",
-            Kind::Https => "https",
-            Kind::Socks5 => "socks5",
-            Kind::Socks5h => "socks5h",
+            ProxyKind::Http => "http",
+            ProxyKind::Https => "https",
+            ProxyKind::Socks5 => "socks5",
+            ProxyKind::Socks5h => "socks5h",
         };
         write!(f, "{scheme}://{}", self.endpoint())
     }

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 
 use zeroize::Zeroizing;
 
-use super::credentials::Credentials;
+use super::credentials::ProxyCredentials;
 use super::failure::broken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::endpoint::Endpoint;
-use crate::net::tls::Stream;
+use crate::net::tls::MaybeTlsStream;
 
 /// The name of this step in error texts.
 const STEP: &str = "the SOCKS 5 handshake for";
@@ -26,9 +26,9 @@ const IPV6: u8 = 4;
 
 /// Opens the tunnel. Reads exactly the bytes of each answer, because the following bytes are from the target.
 pub(super) fn open_tunnel(
-    stream: &mut Stream,
+    stream: &mut MaybeTlsStream,
     target: Endpoint<'_>,
-    credentials: Option<&Credentials>,
+    credentials: Option<&ProxyCredentials>,
 ) -> Result<()> {
     let request = connect_request(target)?;
     let methods: &[u8] = match credentials {
@@ -101,8 +101,8 @@ fn connect_request(target: Endpoint<'_>) -> Result<Vec<u8>> {
     Ok(request)
 }
 
-fn log_in(stream: &mut Stream, credentials: &Credentials, target: Endpoint<'_>) -> Result<()> {
-    let Credentials { user, password } = credentials;
+fn log_in(stream: &mut MaybeTlsStream, credentials: &ProxyCredentials, target: Endpoint<'_>) -> Result<()> {
+    let ProxyCredentials { user, password } = credentials;
     let mut request = Zeroizing::new(Vec::with_capacity(3 + user.len() + password.len()));
     request.push(CREDENTIALS_VERSION);
     for text in [user, password] {
@@ -136,12 +136,12 @@ fn refused(reply: u8, target: Endpoint<'_>) -> Error {
     Error::new(ErrorKind::Connect, format!("it cannot connect to {target}: {reason} ({reply})"))
 }
 
-fn send(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
+fn send(stream: &mut MaybeTlsStream, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes)?;
     stream.flush()
 }
 
-fn receive<const N: usize>(stream: &mut Stream) -> io::Result<[u8; N]> {
+fn receive<const N: usize>(stream: &mut MaybeTlsStream) -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     stream.read_exact(&mut bytes)?;
     Ok(bytes)

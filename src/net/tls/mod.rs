@@ -35,15 +35,15 @@ use none as rustls;
 const HAS_RUSTLS: bool = cfg!(feature = "tls-rustls");
 const HAS_NATIVE: bool = cfg!(feature = "tls-native");
 
-/// How long [`Stream::is_idle`] may read what a server has sent unasked.
+/// How long [`MaybeTlsStream::is_idle`] may read what a server has sent unasked.
 const LONGEST_CHECK: Duration = Duration::from_millis(50);
 
 /// Creates TLS sessions. Cheap to clone. Clients and agents with the same settings share one connector, because the
 /// root certificates of a library take up to 2 MB.
 #[derive(Clone)]
-pub(crate) struct TlsConnector(Arc<Shared>);
+pub(crate) struct TlsConnector(Arc<TlsConnectorShared>);
 
-struct Shared {
+struct TlsConnectorShared {
     settings: TlsSettings,
     library: Library,
 }
@@ -58,16 +58,17 @@ enum Library {
 /// The connectors in use. The references are weak, so that a client's private key is wiped when the last client with
 /// this key is dropped. No thread waits for this lock, because in a forked child the lock may stay taken forever. A
 /// thread that does not get the lock creates its own connector.
-static IN_USE: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
+static IN_USE: Mutex<Vec<Weak<TlsConnectorShared>>> = Mutex::new(Vec::new());
 
 impl TlsConnector {
     /// # Errors
     /// `Config` if the selected library is not compiled in, or if an extra root certificate cannot be read.
     pub(crate) fn new(settings: &TlsSettings) -> Result<Self> {
-        if let Some(shared) = Shared::in_use(settings) {
+        if let Some(shared) = TlsConnectorShared::in_use(settings) {
             return Ok(TlsConnector(shared));
         }
-        let shared = Arc::new(Shared { settings: settings.clone(), library: Library::new(settings)? });
+        let shared =
+            Arc::new(TlsConnectorShared { settings: settings.clone(), library: Library::new(settings)? });
         if let Ok(mut in_use) = IN_USE.try_lock() {
             in_use.push(Arc::downgrade(&shared));
         }
@@ -85,22 +86,22 @@ impl TlsConnector {
 
     /// Performs the handshake under the wire's deadline. The wire must be in direct mode. The stream below may itself
     /// use TLS: a tunnel through an https proxy.
-    pub(crate) fn connect(&self, host: &str, lower: Stream) -> Result<Stream> {
+    pub(crate) fn connect(&self, host: &str, lower: MaybeTlsStream) -> Result<MaybeTlsStream> {
         let lower: Box<dyn LowerStream> = match lower {
-            Stream::Plain(wire) => Box::new(wire),
-            Stream::Rustls(session) => Box::new(session),
-            Stream::Native(session) => Box::new(session),
+            MaybeTlsStream::Plain(wire) => Box::new(wire),
+            MaybeTlsStream::Rustls(session) => Box::new(session),
+            MaybeTlsStream::Native(session) => Box::new(session),
         };
         match &self.0.library {
-            Library::Rustls(connector) => connector.connect(host, lower).map(Stream::Rustls),
-            Library::Native(connector) => connector.connect(host, lower).map(Stream::Native),
+            Library::Rustls(connector) => connector.connect(host, lower).map(MaybeTlsStream::Rustls),
+            Library::Native(connector) => connector.connect(host, lower).map(MaybeTlsStream::Native),
             Library::Absent => Err(no_library()),
         }
     }
 }
 
-impl Shared {
-    fn in_use(settings: &TlsSettings) -> Option<Arc<Shared>> {
+impl TlsConnectorShared {
+    fn in_use(settings: &TlsSettings) -> Option<Arc<TlsConnectorShared>> {
         let mut in_use = IN_USE.try_lock().ok()?;
         in_use.retain(|shared| shared.strong_count() > 0);
         in_use.iter().filter_map(Weak::upgrade).find(|shared| shared.settings == *settings)
@@ -142,32 +143,32 @@ fn missing(asked: &str, feature: &str) -> Error {
 
 /// A connection, with or without TLS. The lowest layer is one wire.
 #[derive(Debug)]
-pub(crate) enum Stream {
+pub(crate) enum MaybeTlsStream {
     Plain(Wire),
-    Rustls(rustls::Session),
-    Native(native::Session),
+    Rustls(rustls::TlsSession),
+    Native(native::TlsSession),
 }
 
-impl Stream {
+impl MaybeTlsStream {
     pub(crate) fn wire(&self) -> &Wire {
         match self {
-            Stream::Plain(wire) => wire,
-            Stream::Rustls(session) => session.wire(),
-            Stream::Native(session) => session.wire(),
+            MaybeTlsStream::Plain(wire) => wire,
+            MaybeTlsStream::Rustls(session) => session.wire(),
+            MaybeTlsStream::Native(session) => session.wire(),
         }
     }
 
     pub(crate) fn wire_mut(&mut self) -> &mut Wire {
         match self {
-            Stream::Plain(wire) => wire,
-            Stream::Rustls(session) => session.wire_mut(),
-            Stream::Native(session) => session.wire_mut(),
+            MaybeTlsStream::Plain(wire) => wire,
+            MaybeTlsStream::Rustls(session) => session.wire_mut(),
+            MaybeTlsStream::Native(session) => session.wire_mut(),
         }
     }
 
     #[cfg(test)]
     pub(crate) fn is_tls(&self) -> bool {
-        !matches!(self, Stream::Plain(_))
+        !matches!(self, MaybeTlsStream::Plain(_))
     }
 
     /// Whether an idle connection is still usable: the peer has sent no data and has not closed the connection. Direct
@@ -187,32 +188,32 @@ impl Stream {
     }
 }
 
-impl Read for Stream {
+impl Read for MaybeTlsStream {
     /// An end without TLS's `close_notify` is treated as a normal end: most servers never send it, and HTTP and
     /// WebSocket detect missing data themselves.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Stream::Plain(wire) => wire.read(buffer),
-            Stream::Rustls(session) => session.read(buffer),
-            Stream::Native(session) => session.read(buffer),
+            MaybeTlsStream::Plain(wire) => wire.read(buffer),
+            MaybeTlsStream::Rustls(session) => session.read(buffer),
+            MaybeTlsStream::Native(session) => session.read(buffer),
         }
     }
 }
 
-impl Write for Stream {
+impl Write for MaybeTlsStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Stream::Plain(wire) => wire.write(bytes),
-            Stream::Rustls(session) => session.write(bytes),
-            Stream::Native(session) => session.write(bytes),
+            MaybeTlsStream::Plain(wire) => wire.write(bytes),
+            MaybeTlsStream::Rustls(session) => session.write(bytes),
+            MaybeTlsStream::Native(session) => session.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Stream::Plain(wire) => wire.flush(),
-            Stream::Rustls(session) => session.flush(),
-            Stream::Native(session) => session.flush(),
+            MaybeTlsStream::Plain(wire) => wire.flush(),
+            MaybeTlsStream::Rustls(session) => session.flush(),
+            MaybeTlsStream::Native(session) => session.flush(),
         }
     }
 }

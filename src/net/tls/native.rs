@@ -40,13 +40,13 @@ impl Connector {
         })
     }
 
-    pub(crate) fn connect(&self, host: &str, lower: Box<dyn LowerStream>) -> Result<Session> {
+    pub(crate) fn connect(&self, host: &str, lower: Box<dyn LowerStream>) -> Result<TlsSession> {
         match self.connector.connect(host, lower) {
             Ok(stream) if self.checks && !names_a_host(&stream) => {
                 let why = "it has a common name only, and no subject alternative name";
                 Err(Refusal::WrongName.into_error(host, io::Error::other(why)))
             }
-            Ok(stream) => Ok(Session(Box::new(stream))),
+            Ok(stream) => Ok(TlsSession(Box::new(stream))),
             // The wire returns TimedOut, never WouldBlock. If a library converts the error to WouldBlock, the meaning
             // is the same.
             Err(HandshakeError::WouldBlock(_)) => Err(broken_handshake(host, io::ErrorKind::TimedOut.into())),
@@ -208,9 +208,9 @@ fn is_about_our_certificate(text: &str) -> bool {
 }
 
 #[derive(Debug)]
-pub(crate) struct Session(Box<TlsStream<Box<dyn LowerStream>>>);
+pub(crate) struct TlsSession(Box<TlsStream<Box<dyn LowerStream>>>);
 
-impl LowerStream for Session {
+impl LowerStream for TlsSession {
     fn wire(&self) -> &Wire {
         self.0.get_ref().wire()
     }
@@ -220,7 +220,7 @@ impl LowerStream for Session {
     }
 }
 
-impl Read for Session {
+impl Read for TlsSession {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.0.read(buffer) {
             Err(error) if is_about_our_certificate(&error.to_string().to_lowercase()) => {
@@ -239,7 +239,7 @@ impl Read for Session {
     }
 }
 
-impl Write for Session {
+impl Write for TlsSession {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
     }

@@ -16,15 +16,15 @@ impl Connector {
         Err(Error::config("this TLS library is not compiled in"))
     }
 
-    pub(crate) fn connect(&self, _host: &str, _lower: Box<dyn LowerStream>) -> Result<Session> {
+    pub(crate) fn connect(&self, _host: &str, _lower: Box<dyn LowerStream>) -> Result<TlsSession> {
         match self.0 {}
     }
 }
 
 #[derive(Debug)]
-pub(crate) struct Session(Infallible);
+pub(crate) struct TlsSession(Infallible);
 
-impl LowerStream for Session {
+impl LowerStream for TlsSession {
     fn wire(&self) -> &Wire {
         match self.0 {}
     }
@@ -34,13 +34,13 @@ impl LowerStream for Session {
     }
 }
 
-impl Read for Session {
+impl Read for TlsSession {
     fn read(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
         match self.0 {}
     }
 }
 
-impl Write for Session {
+impl Write for TlsSession {
     fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
         match self.0 {}
     }

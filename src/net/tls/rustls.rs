@@ -49,14 +49,14 @@ impl Connector {
         Ok(Connector(Arc::new(client)))
     }
 
-    pub(crate) fn connect(&self, host: &str, mut lower: Box<dyn LowerStream>) -> Result<Session> {
+    pub(crate) fn connect(&self, host: &str, mut lower: Box<dyn LowerStream>) -> Result<TlsSession> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Error::config(format!("{host} is not a name a certificate can be issued for")))?;
         let mut connection = ClientConnection::new(self.0.clone(), name).map_err(|error| {
             Error::new(ErrorKind::Tls, format!("TLS cannot begin: {error}")).with_source(error)
         })?;
         match connection.complete_io(&mut lower) {
-            Ok(_) => Ok(Session(Box::new(StreamOwned::new(connection, lower)))),
+            Ok(_) => Ok(TlsSession(Box::new(StreamOwned::new(connection, lower)))),
             Err(error) => Err(failure(host, error)),
         }
     }
@@ -183,9 +183,9 @@ fn refusal(error: &CertificateError) -> Refusal {
 }
 
 #[derive(Debug)]
-pub(crate) struct Session(Box<StreamOwned<ClientConnection, Box<dyn LowerStream>>>);
+pub(crate) struct TlsSession(Box<StreamOwned<ClientConnection, Box<dyn LowerStream>>>);
 
-impl LowerStream for Session {
+impl LowerStream for TlsSession {
     fn wire(&self) -> &Wire {
         self.0.sock.wire()
     }
@@ -195,7 +195,7 @@ impl LowerStream for Session {
     }
 }
 
-impl Read for Session {
+impl Read for TlsSession {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.0.read(buffer) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
@@ -210,7 +210,7 @@ impl Read for Session {
     }
 }
 
-impl Write for Session {
+impl Write for TlsSession {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
     }

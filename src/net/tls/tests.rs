@@ -12,7 +12,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 use super::*;
 use crate::error::ErrorKind;
 use crate::net::cancel::CancelToken;
-use crate::net::http::{Method, Request};
+use crate::net::http::{HttpRequest, Method};
 use crate::net::testing::{Setup, TIME_LIMIT, config, read_request, reply};
 use crate::net::url::ApiUrl;
 
@@ -112,7 +112,7 @@ fn settings(tls: Tls, roots: &[Vec<u8>]) -> Setup {
     Setup { tls, ..config("https://127.0.0.1:1") }
 }
 
-fn dial(tls: Tls, roots: &[Vec<u8>], host: &str, address: SocketAddr) -> Result<Stream> {
+fn dial(tls: Tls, roots: &[Vec<u8>], host: &str, address: SocketAddr) -> Result<MaybeTlsStream> {
     let url = ApiUrl::parse(&format!("https://{host}:{}", address.port())).unwrap();
     settings(tls, roots).dialer().unwrap().dial(&url, Instant::now() + TIME_LIMIT)
 }
@@ -149,7 +149,7 @@ fn session_tickets_are_no_data() {
     let address = start(authority.server("localhost", |_| ()), echo);
     for tls in backends() {
         let mut stream = dial(tls, &[authority.pem()], "localhost", address).unwrap();
-        let arrived = |stream: &Stream| stream.wire().socket().unwrap().peek(&mut [0]).unwrap();
+        let arrived = |stream: &MaybeTlsStream| stream.wire().socket().unwrap().peek(&mut [0]).unwrap();
         assert_eq!(arrived(&stream), 1, "{tls:?}: the tickets");
         assert!(stream.is_idle(), "{tls:?}");
         stream.write_all(b"hello").unwrap();
@@ -354,7 +354,8 @@ fn http_goes_the_same_way() {
     for tls in backends() {
         let mut config = settings(tls, &[authority.pem()]);
         config.url = format!("https://localhost:{}", address.port());
-        let get = || Request { method: Method::Get, path: "/x", query: &[], credential: None, body: None };
+        let get =
+            || HttpRequest { method: Method::Get, path: "/x", query: &[], credential: None, body: None };
         let client = config.http().unwrap();
         for number in 1..=3 {
             let body = client.send(get()).unwrap().body;

@@ -8,7 +8,7 @@ use tungstenite::{Bytes, Message, Utf8Bytes};
 use crate::error::Error;
 use crate::socket::connection::link::Link;
 use crate::socket::disconnect::{Disconnect, reason};
-use crate::socket::protocol::engine_io::{self, EnginePacket, Incoming};
+use crate::socket::protocol::engine_io::{self, EnginePacket, IncomingPacket};
 use crate::socket::protocol::event::{AckArgs, BinaryPacket, Complete, RawEvent};
 use crate::socket::protocol::socket_io::{self, ConnectReply, PacketKind};
 
@@ -115,10 +115,10 @@ impl PacketDecoder {
         self.partial.as_ref().map(|(_, since)| *since)
     }
 
-    fn accept(&mut self, packet: Incoming, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
+    fn accept(&mut self, packet: IncomingPacket, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         match packet {
-            Incoming::Text(text) => self.accept_text(text, into),
-            Incoming::Binary(bytes) => self.accept_binary(bytes, into),
+            IncomingPacket::Text(text) => self.accept_text(text, into),
+            IncomingPacket::Binary(bytes) => self.accept_binary(bytes, into),
         }
     }
 

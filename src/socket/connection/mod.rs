@@ -32,12 +32,12 @@ use tungstenite::WebSocket;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::wire::WireReader;
-use crate::net::{CancelToken, Stream};
+use crate::net::{CancelToken, MaybeTlsStream};
 use crate::socket::connection::arrivals::Arrivals;
 use crate::socket::connection::link::Link;
 use crate::socket::connection::liveness::SleepDetector;
 use crate::socket::connection::polling::Polling;
-use crate::socket::connection::reader::Reader;
+use crate::socket::connection::reader::ConnectionReader;
 use crate::socket::disconnect::Disconnect;
 use crate::socket::protocol::engine_io::Handshake;
 use crate::socket::transport::packet_stream::PacketStream;
@@ -51,7 +51,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
 #[derive(Debug)]
 pub(crate) struct Connection {
     /// For the thread with the reader role.
-    reader: Mutex<Reader>,
+    reader: Mutex<ConnectionReader>,
     /// The reader's socket, for the poller of a set. The poller must not wait for a thread that is blocked in a read.
     #[cfg(feature = "agents")]
     socket: Arc<TcpStream>,
@@ -69,13 +69,13 @@ pub(crate) struct Connection {
 impl Connection {
     /// Takes a WebSocket whose open packet has been read. Does not wait: the CONNECT exchange is ordinary traffic.
     /// The first [`drain`](Connection::drain) decodes bytes that came with the handshake.
-    pub(crate) fn new(ws: WebSocket<FrameScanner<Stream>>, handshake: Handshake) -> Result<Self> {
+    pub(crate) fn new(ws: WebSocket<FrameScanner<MaybeTlsStream>>, handshake: Handshake) -> Result<Self> {
         Self::with_skew(ws, handshake, Arc::default())
     }
 
     /// `skew` is for [`SleepDetector`].
     fn with_skew(
-        mut ws: WebSocket<FrameScanner<Stream>>,
+        mut ws: WebSocket<FrameScanner<MaybeTlsStream>>,
         handshake: Handshake,
         skew: Arc<AtomicU64>,
     ) -> Result<Self> {
@@ -104,7 +104,7 @@ impl Connection {
         Connection {
             #[cfg(feature = "agents")]
             socket: Arc::clone(wire.socket()),
-            reader: Mutex::new(Reader::new(wire, deadline::after(silence))),
+            reader: Mutex::new(ConnectionReader::new(wire, deadline::after(silence))),
             link: Mutex::new(Link::new(packets, silence, clock, Arc::clone(&arrivals))),
             alive: Condvar::new(),
             cancel_token,

@@ -10,7 +10,7 @@ use crate::net::CancelToken;
 use crate::socket::connection::Connection;
 use crate::socket::connection::decoder::Inbound;
 use crate::socket::connection::link::Link;
-use crate::socket::connection::reader::Reader;
+use crate::socket::connection::reader::ConnectionReader;
 use crate::socket::disconnect::{Disconnect, SendFailure};
 use crate::socket::target::Target;
 use crate::socket::transport::choice::not_compiled_in;
@@ -28,7 +28,7 @@ impl Polling {
     pub(super) fn connect(
         &self,
         _: &Connection,
-        _: &mut Reader,
+        _: &mut ConnectionReader,
         _: Option<Instant>,
         _: &mut Vec<Inbound>,
     ) -> Result<bool, Disconnect> {

@@ -6,7 +6,7 @@ use tungstenite::{Message, Utf8Bytes, WebSocket};
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::{CancelToken, Stream};
+use crate::net::{CancelToken, MaybeTlsStream};
 use crate::socket::connection::{Connection, polling};
 use crate::socket::protocol::engine_io::{self, EnginePacket, Handshake};
 use crate::socket::target::Target;
@@ -97,7 +97,7 @@ fn open_websocket(
         .map_err(|error| (error, false))
 }
 
-fn first_text(ws: &mut WebSocket<FrameScanner<Stream>>) -> Result<Utf8Bytes> {
+fn first_text(ws: &mut WebSocket<FrameScanner<MaybeTlsStream>>) -> Result<Utf8Bytes> {
     for _ in 0..MAX_EARLY_PINGS {
         match ws.read() {
             Ok(Message::Text(text)) => return Ok(text),

@@ -14,10 +14,10 @@ const MOST_BYTES: usize = 64 << 10;
 const SEPARATOR: char = '\x1e';
 
 #[derive(Debug, Default)]
-pub(super) struct Outbox(Mutex<Waiting>);
+pub(super) struct Outbox(Mutex<WaitingFrames>);
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct WaitingFrames {
     /// The waiting frames, with their numbers.
     frames: VecDeque<(Utf8Bytes, u64)>,
     bytes: usize,
@@ -33,7 +33,7 @@ pub(super) struct Taken {
 }
 
 impl Outbox {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, WaitingFrames> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

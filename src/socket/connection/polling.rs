@@ -12,7 +12,7 @@ use crate::socket::connection::decoder::Inbound;
 use crate::socket::connection::link::Link;
 use crate::socket::connection::liveness::SleepDetector;
 use crate::socket::connection::outbox::Outbox;
-use crate::socket::connection::reader::Reader;
+use crate::socket::connection::reader::ConnectionReader;
 use crate::socket::connection::writer::SERVER_IS_SLOW;
 use crate::socket::connection::{Connection, WRITE_TIMEOUT, broken_early, write_timeout};
 use crate::socket::disconnect::{Disconnect, SendFailure, reason};
@@ -67,7 +67,7 @@ impl Polling {
     pub(super) fn connect(
         &self,
         connection: &Connection,
-        reader: &mut Reader,
+        reader: &mut ConnectionReader,
         until: Option<Instant>,
         into: &mut Vec<Inbound>,
     ) -> Result<bool, Disconnect> {
@@ -95,7 +95,7 @@ impl Polling {
         };
         let (stream, wire) =
             opened.map_err(|why| link.set_end(Disconnect::new(reason::TRANSPORT_ERROR, why)))?;
-        *reader = Reader::new(wire, reader.due);
+        *reader = ConnectionReader::new(wire, reader.due);
         link.stream.resume(stream, false);
         link.decode(into).map_err(|end| link.set_end(end))?;
         Ok(true)

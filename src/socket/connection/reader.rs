@@ -14,7 +14,7 @@ use crate::socket::disconnect::{Disconnect, reason};
 const TIMEOUT_SLACK: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(super) struct ConnectionReader {
     pub(super) wire: WireReader,
     /// The socket's current timeout.
     timeout: Option<Duration>,
@@ -69,12 +69,12 @@ impl Connection {
     }
 }
 
-impl Reader {
+impl ConnectionReader {
     pub(super) fn new(wire: WireReader, due: Instant) -> Self {
-        Reader { wire, timeout: None, due }
+        ConnectionReader { wire, timeout: None, due }
     }
 
-    /// Reads the bytes for [`take`](Reader::take), without the link's lock.
+    /// Reads the bytes for [`take`](ConnectionReader::take), without the link's lock.
     pub(super) fn read(&mut self, until: Option<Instant>) -> std::io::Result<usize> {
         let now = Instant::now();
         let wait = until.map_or(self.due, |until| until.min(self.due)).saturating_duration_since(now);

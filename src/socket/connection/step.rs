@@ -10,7 +10,7 @@ use crate::socket::disconnect::Disconnect;
 
 /// The result of [`Connection::step`].
 #[derive(Debug)]
-pub(crate) enum Step {
+pub(crate) enum StepResult {
     /// A sender has the lock: nothing was done.
     Busy,
     Done {
@@ -26,12 +26,16 @@ pub(crate) enum Step {
 impl Connection {
     /// Like a [`turn`](Connection::turn), but does not wait: not for bytes, not for a sender, and not for the server to
     /// read a pong. `reads`: the socket is known to have bytes. Must not be called with long-polling, where it would block.
-    pub(crate) fn step(self: &Arc<Self>, reads: bool, into: &mut Vec<Inbound>) -> Result<Step, Disconnect> {
+    pub(crate) fn step(
+        self: &Arc<Self>,
+        reads: bool,
+        into: &mut Vec<Inbound>,
+    ) -> Result<StepResult, Disconnect> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         let mut link = match self.link.try_lock() {
             Ok(link) => link,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return Ok(Step::Busy),
+            Err(TryLockError::WouldBlock) => return Ok(StepResult::Busy),
         };
         if let Some(end) = link.end() {
             return Err(end);
@@ -57,6 +61,6 @@ impl Connection {
         // Without this, a thousand connections that mostly wait would keep three buffers each.
         link.stream.release_buffers();
         reader.wire.release();
-        Ok(Step::Done { check_at, has_more: link.has_more(), may_have_more })
+        Ok(StepResult::Done { check_at, has_more: link.has_more(), may_have_more })
     }
 }

@@ -32,7 +32,7 @@ fn pair_with(handshake: Handshake) -> (Connection, Peer, Arc<AtomicU64>) {
     let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (theirs, _) = listener.accept().unwrap();
     theirs.set_read_timeout(Some(SOON)).unwrap();
-    let scanner = FrameScanner::new(Stream::Plain(Wire::new(ours)), Vec::new());
+    let scanner = FrameScanner::new(MaybeTlsStream::Plain(Wire::new(ours)), Vec::new());
     let ws = WebSocket::from_raw_socket(scanner, Role::Client, Some(config(None)));
     let skew = Arc::new(AtomicU64::new(0));
     let connection = Connection::with_skew(ws, handshake, Arc::clone(&skew)).unwrap();

@@ -13,7 +13,7 @@ use crate::json;
 
 /// One Engine.IO packet, or an attachment.
 #[derive(Debug)]
-pub(crate) enum Incoming {
+pub(crate) enum IncomingPacket {
     Text(Utf8Bytes),
     Binary(Bytes),
 }

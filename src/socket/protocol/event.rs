@@ -47,32 +47,36 @@ struct AckRequest {
 /// The positions of all parts in a frame.
 #[derive(Debug, Clone, Copy)]
 struct Outline {
-    name: Span,
+    name: FrameRange,
     /// The whole array, and the part after the name.
-    data: Span,
-    args: Span,
+    data: FrameRange,
+    args: FrameRange,
 }
 
 impl Outline {
     fn of(frame: &str, name: &str, data: &str, args: &str) -> Self {
-        Outline { name: Span::of(frame, name), data: Span::of(frame, data), args: Span::of(frame, args) }
+        Outline {
+            name: FrameRange::of(frame, name),
+            data: FrameRange::of(frame, data),
+            args: FrameRange::of(frame, args),
+        }
     }
 }
 
 /// A part of a frame. Frames are far smaller than 4 GiB.
 #[derive(Debug, Clone, Copy)]
-struct Span {
+struct FrameRange {
     start: u32,
     end: u32,
 }
 
-impl Span {
+impl FrameRange {
     /// The position of `part`, which is a slice of `whole`. Offsets instead of references let the event own its
     /// frame.
     fn of(whole: &str, part: &str) -> Self {
         let Range { start, end } = range_in(whole, part);
         let short = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        Span { start: short(start), end: short(end) }
+        FrameRange { start: short(start), end: short(end) }
     }
 
     fn within(self, frame: &str) -> &str {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::session::connection::Connection;
-use crate::socket::session::connection::step::Step;
+use crate::socket::session::connection::step::StepResult;
 use crate::socket::session::core::SessionCore;
 use crate::socket::session::keeper::Keeper;
 use crate::socket::session::state::{Phase, SessionState};
@@ -166,8 +166,8 @@ fn attend_connected<'a>(
         });
         match step {
             None => return (state, Attended::Again),
-            Some(Step::Busy) => kept.check_at = Some(deadline::later(now, SOON)),
-            Some(Step::Done { check_at, has_more, may_have_more }) => {
+            Some(StepResult::Busy) => kept.check_at = Some(deadline::later(now, SOON)),
+            Some(StepResult::Done { check_at, has_more, may_have_more }) => {
                 kept.readable &= !reads;
                 kept.check_at = Some(if has_more { now } else { check_at });
                 anew |= may_have_more || reads && (cfg!(windows) || std::mem::take(&mut kept.ended));

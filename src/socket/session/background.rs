@@ -41,7 +41,7 @@ pub(crate) fn start(shared: Arc<SessionCore>) -> Result<JoinHandle<()>> {
                 "internal error: the background thread panicked; please report this",
             ));
         }
-        if let Ok(End::HandedOver) = outcome {
+        if let Ok(BackgroundEndReason::HandedOver) = outcome {
             return;
         }
         state.set_own_thread(false);
@@ -56,19 +56,19 @@ pub(crate) fn start(shared: Arc<SessionCore>) -> Result<JoinHandle<()>> {
 }
 
 /// Why the background thread ends.
-enum End {
+enum BackgroundEndReason {
     Closed,
     /// A [`Keeper`](crate::socket::session::keeper::Keeper) takes over.
     HandedOver,
 }
 
-fn keep(shared: &SessionCore) -> End {
+fn keep(shared: &SessionCore) -> BackgroundEndReason {
     let mut state = shared.lock();
     loop {
         if state.has_other_keeper() {
             state.set_own_thread(false);
             shared.wake_background(&mut state);
-            return End::HandedOver;
+            return BackgroundEndReason::HandedOver;
         }
         let due = state.next_due();
         let left = due.map(|due| due.saturating_duration_since(deadline::now()));
@@ -86,7 +86,7 @@ fn keep(shared: &SessionCore) -> End {
         state = match state.phase.clone() {
             // A worker of an earlier keeper still runs. It wakes this thread when it ends.
             Phase::Closed | Phase::Down if state.has_worker => shared.background.wait_for(state, None),
-            Phase::Closed => return End::Closed,
+            Phase::Closed => return BackgroundEndReason::Closed,
             Phase::Down => match state.retry_at.checked_duration_since(deadline::now()) {
                 Some(left) if !left.is_zero() => shared.background.wait_for(state, Some(left)),
                 _ => {

@@ -17,9 +17,9 @@ const USUAL_SILENCE: Duration = Duration::from_secs(45);
 
 /// The ends of the last connections, oldest first, each with its connection's generation.
 #[derive(Debug, Default)]
-pub(crate) struct Ended(VecDeque<(u64, Instant)>);
+pub(crate) struct EndedConnections(VecDeque<(u64, Instant)>);
 
-impl Ended {
+impl EndedConnections {
     /// Notes that a connection has ended. `told`: the server has ended its session. Otherwise the server does so
     /// after `silence`.
     pub(crate) fn note(&mut self, generation: u64, told: bool, silence: Duration) {
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn a_session_is_over_when_the_server_says_so_or_has_heard_nothing_for_long_enough() {
-        let mut ended = Ended::default();
+        let mut ended = EndedConnections::default();
         let now = Instant::now();
         ended.note(1, true, Duration::from_secs(45));
         ended.note(2, false, Duration::from_secs(10));

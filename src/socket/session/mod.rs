@@ -98,7 +98,7 @@ use crate::socket::session::sender::ConnectionHandle;
 use crate::socket::session::session_log::SessionLog;
 use crate::socket::session::state::{Phase, SessionState};
 use crate::socket::session::subscriber::Filter;
-use crate::socket::session::subscription::Subscription;
+use crate::socket::session::subscription::EventSubscription;
 use crate::socket::target::Target;
 use crate::sync::{AtomicBool, JoinHandle, Mutex};
 
@@ -148,7 +148,7 @@ impl SessionId {
 }
 
 /// A subscription that continues across reconnects.
-pub(crate) type SessionSubscription = Subscription<Arc<SessionCore>>;
+pub(crate) type SessionSubscription = EventSubscription<Arc<SessionCore>>;
 
 impl Session {
     /// Connects on this thread. Returns when the server has accepted CONNECT.
@@ -244,7 +244,7 @@ impl Session {
 
     /// Collects events from now on, across reconnects, until the returned guard is dropped.
     pub(crate) fn subscribe(&self, filter: Filter) -> SessionSubscription {
-        Subscription::new(Arc::clone(&self.shared), None, None, filter)
+        EventSubscription::new(Arc::clone(&self.shared), None, None, filter)
     }
 
     /// The queue for log records. The caller may hold any lock.

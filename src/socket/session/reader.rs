@@ -13,7 +13,7 @@ use crate::socket::session::core::SessionCore;
 use crate::socket::session::queue::Item;
 use crate::socket::session::session_log::note;
 use crate::socket::session::state::{Phase, SessionState};
-use crate::socket::session::subscriber::Search;
+use crate::socket::session::subscriber::EventSearch;
 use crate::sync::MutexGuard;
 
 /// The largest batch whose memory is kept for the next one.
@@ -168,7 +168,7 @@ impl SessionCore {
             match inbound {
                 Inbound::Event(mut event) => {
                     event.generation = state.generation;
-                    let mut search = Search::default();
+                    let mut search = EventSearch::default();
                     for subscriber in &mut state.subscribers {
                         answers |= subscriber.offer(&event, &mut search);
                     }

@@ -19,7 +19,7 @@ use crate::socket::session::queue::Item;
 use crate::socket::session::reader::Waiter;
 use crate::socket::session::state::SessionState;
 use crate::socket::session::subscriber::{Filter, Needle};
-use crate::socket::session::subscription::Subscription;
+use crate::socket::session::subscription::EventSubscription;
 use crate::sync::AtomicU64;
 
 /// A handle bound to one connection, to send and to subscribe. Operations fail after a reconnect.
@@ -51,13 +51,13 @@ impl<'a> ConnectionHandle<'a> {
     }
 
     /// Collects events from now on, until the returned guard is dropped.
-    pub(crate) fn subscribe(&self, filter: Filter) -> Subscription<&'a SessionCore> {
-        Subscription::new(self.shared, Some(self.generation), None, filter)
+    pub(crate) fn subscribe(&self, filter: Filter) -> EventSubscription<&'a SessionCore> {
+        EventSubscription::new(self.shared, Some(self.generation), None, filter)
     }
 
     /// Like [`subscribe`](ConnectionHandle::subscribe), for events that contain a text.
-    pub(crate) fn subscribe_to(&self, needle: Needle, filter: Filter) -> Subscription<&'a SessionCore> {
-        Subscription::new(self.shared, Some(self.generation), Some(needle), filter)
+    pub(crate) fn subscribe_to(&self, needle: Needle, filter: Filter) -> EventSubscription<&'a SessionCore> {
+        EventSubscription::new(self.shared, Some(self.generation), Some(needle), filter)
     }
 
     /// Whether this is still the session's last connection. It may be lost nevertheless.

@@ -12,7 +12,7 @@ use crate::socket::protocol::socket_io::Recovery;
 use crate::socket::session::backoff::{self, Cause};
 use crate::socket::session::connection::Connection;
 use crate::socket::session::connection::decoder::Inbound;
-use crate::socket::session::ended::Ended;
+use crate::socket::session::ended::EndedConnections;
 use crate::socket::session::keeper::Keeper;
 use crate::socket::session::policy::{DisconnectPolicy, Policy};
 use crate::socket::session::queue::{EventQueue, Item};
@@ -107,7 +107,7 @@ pub(crate) struct SessionState {
     pub(crate) pid: Option<Box<str>>,
     pub(crate) offset: Option<Box<str>>,
     /// When the sessions of earlier connections end.
-    pub(crate) ended: Ended,
+    pub(crate) ended: EndedConnections,
 }
 
 impl SessionState {
@@ -156,7 +156,7 @@ impl SessionState {
             policy,
             pid: None,
             offset: None,
-            ended: Ended::default(),
+            ended: EndedConnections::default(),
         }
     }
 

@@ -19,12 +19,12 @@ pub(crate) struct Needle {
 
 /// Searches one event for several texts.
 #[derive(Debug, Default)]
-pub(crate) struct Search {
+pub(crate) struct EventSearch {
     /// The last text and its result: most subscriptions share one text.
     last: Option<(Arc<str>, bool)>,
 }
 
-impl Search {
+impl EventSearch {
     fn finds(&mut self, needle: &Needle, event: &RawEvent) -> bool {
         if event.name() != needle.event {
             return true;
@@ -59,7 +59,7 @@ impl Subscriber {
     }
 
     /// Stores the event if it is wanted.
-    pub(crate) fn offer(&mut self, event: &RawEvent, search: &mut Search) -> bool {
+    pub(crate) fn offer(&mut self, event: &RawEvent, search: &mut EventSearch) -> bool {
         if self.needle.as_ref().is_some_and(|needle| !search.finds(needle, event)) || !(self.filter)(event) {
             return false;
         }
@@ -90,11 +90,11 @@ mod tests {
         };
         let filter: Filter = Box::new(|_| true);
         let mut subscriber = Subscriber::new(1, None, filter);
-        (0..2000).for_each(|_| assert!(subscriber.offer(&event(1), &mut Search::default())));
+        (0..2000).for_each(|_| assert!(subscriber.offer(&event(1), &mut EventSearch::default())));
         assert_eq!(subscriber.caught.len(), MOST_CAUGHT);
-        (0..20).for_each(|_| assert!(subscriber.offer(&event(1 << 20), &mut Search::default())));
+        (0..20).for_each(|_| assert!(subscriber.offer(&event(1 << 20), &mut EventSearch::default())));
         assert!(subscriber.caught.len() < 8 && subscriber.bytes <= MOST_BYTES);
-        assert!(subscriber.offer(&event(2 * MOST_BYTES), &mut Search::default()));
+        assert!(subscriber.offer(&event(2 * MOST_BYTES), &mut EventSearch::default()));
         assert_eq!(subscriber.caught.len(), 1, "one is kept, however large");
         while subscriber.take().is_some() {}
         assert_eq!(subscriber.bytes, 0);
@@ -119,7 +119,7 @@ mod tests {
             })
             .collect();
         let mut offer = |event: &RawEvent| {
-            let mut search = Search::default();
+            let mut search = EventSearch::default();
             subscribers.iter_mut().filter(|subscriber| subscriber.caught.is_empty()).for_each(|subscriber| {
                 subscriber.offer(event, &mut search);
             });

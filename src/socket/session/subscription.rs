@@ -12,7 +12,7 @@ use crate::socket::session::state::{Phase, SessionState};
 use crate::socket::session::subscriber::{Filter, Needle, Subscriber};
 
 /// Collects events until it is dropped.
-pub(crate) struct Subscription<S: Deref<Target = SessionCore>> {
+pub(crate) struct EventSubscription<S: Deref<Target = SessionCore>> {
     shared: S,
     id: u64,
     /// The connection that the events must come over, if it matters.
@@ -21,14 +21,14 @@ pub(crate) struct Subscription<S: Deref<Target = SessionCore>> {
     born: u64,
 }
 
-impl<S: Deref<Target = SessionCore>> Subscription<S> {
+impl<S: Deref<Target = SessionCore>> EventSubscription<S> {
     pub(crate) fn new(shared: S, generation: Option<u64>, needle: Option<Needle>, filter: Filter) -> Self {
         let mut state = shared.lock();
         let id = state.fresh_id();
         state.subscribers.push(Subscriber::new(id, needle, filter));
         let born = state.generation;
         drop(state);
-        Subscription { shared, id, generation, born }
+        EventSubscription { shared, id, generation, born }
     }
 
     /// From now on the subscription ends with the connection of this generation, or with the connection that it began
@@ -72,7 +72,7 @@ impl<S: Deref<Target = SessionCore>> Subscription<S> {
     }
 }
 
-/// The result of [`Subscription::next_or_new_connection`].
+/// The result of [`EventSubscription::next_or_new_connection`].
 pub(crate) enum Heard {
     Event(RawEvent),
     /// A connection with another generation is up.
@@ -80,8 +80,8 @@ pub(crate) enum Heard {
     Nothing,
 }
 
-impl Subscription<Arc<SessionCore>> {
-    /// Like [`next`](Subscription::next), but also returns when another connection than `generation` is up.
+impl EventSubscription<Arc<SessionCore>> {
+    /// Like [`next`](EventSubscription::next), but also returns when another connection than `generation` is up.
     ///
     /// # Errors
     /// `Closed`.
@@ -94,7 +94,7 @@ impl Subscription<Arc<SessionCore>> {
     }
 }
 
-impl<S: Deref<Target = SessionCore>> Drop for Subscription<S> {
+impl<S: Deref<Target = SessionCore>> Drop for EventSubscription<S> {
     fn drop(&mut self) {
         // In a forked child, a thread that does not exist there may hold the lock.
         if self.shared.check_process().is_err() {

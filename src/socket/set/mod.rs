@@ -67,7 +67,7 @@ struct Ready {
 }
 
 /// The membership of a session.
-struct Member {
+struct SetMembership {
     number: u64,
     session: SessionId,
     set: Arc<SetCore>,
@@ -116,7 +116,7 @@ impl SessionSet {
         set.check_process()?;
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        session.give_to(Arc::new(Member { number, session: session.id(), set: Arc::clone(set) }))?;
+        session.give_to(Arc::new(SetMembership { number, session: session.id(), set: Arc::clone(set) }))?;
         let refused = set.tell(|inbox| {
             if !inbox.closed {
                 inbox.added.push((number, Arc::clone(session.shared())));
@@ -245,7 +245,7 @@ impl SetCore {
     }
 }
 
-impl Keeper for Member {
+impl Keeper for SetMembership {
     fn wake(&self) {
         self.set.tell(|inbox| inbox.woken.push(self.number));
     }

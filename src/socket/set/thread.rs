@@ -12,7 +12,7 @@ use crate::socket::session::SessionId;
 use crate::socket::session::attend::{self, Attended, KeptSession};
 use crate::socket::session::core::SessionCore;
 use crate::socket::set::poller::{Poller, Watched};
-use crate::socket::set::workers::{Job, Workers};
+use crate::socket::set::workers::{WorkerJob, Workers};
 use crate::socket::set::{Inbox, SetCore};
 
 /// The stack size. The thread runs only this crate's code, a few calls deep.
@@ -45,13 +45,13 @@ struct SetThread {
     set: Arc<SetCore>,
     poller: Poller,
     workers: Workers,
-    sessions: HashMap<u64, Entry>,
+    sessions: HashMap<u64, SessionEntry>,
     alarms: BTreeSet<(Instant, Alarm)>,
     /// Sessions that have more to do, without waiting.
     again: Vec<u64>,
 }
 
-struct Entry {
+struct SessionEntry {
     core: Arc<SessionCore>,
     kept: KeptSession,
     watched: Option<Watched>,
@@ -77,7 +77,7 @@ impl SetThread {
             }
             for (number, core) in added {
                 let kept = KeptSession::new(number);
-                self.sessions.insert(number, Entry { core, kept, watched: None, alarm: None });
+                self.sessions.insert(number, SessionEntry { core, kept, watched: None, alarm: None });
                 self.attend(number);
             }
             self.alarms.extend(alarms.into_iter().map(|(session, at)| (at, Alarm::Consumers(session))));
@@ -192,7 +192,7 @@ impl SetThread {
     }
 
     /// Gives a job for a session to a worker.
-    fn start_job(&mut self, number: u64, job: Job) {
+    fn start_job(&mut self, number: u64, job: WorkerJob) {
         let Some(entry) = self.sessions.get_mut(&number) else { return };
         if !self.workers.add(job, Arc::clone(&entry.core)) {
             attend::no_worker(&entry.core);

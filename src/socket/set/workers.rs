@@ -16,20 +16,20 @@ const IDLE: Duration = Duration::from_secs(2);
 const STACK: usize = 256 << 10;
 
 /// What a worker does for a session.
-pub(super) type Job = fn(&SessionCore);
+pub(super) type WorkerJob = fn(&SessionCore);
 
 #[derive(Clone, Default)]
-pub(super) struct Workers(Arc<Shared>);
+pub(super) struct Workers(Arc<WorkersShared>);
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct WorkersShared {
+    state: Mutex<WorkersState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
-    jobs: VecDeque<(Job, Arc<SessionCore>)>,
+struct WorkersState {
+    jobs: VecDeque<(WorkerJob, Arc<SessionCore>)>,
     running: usize,
     idle: usize,
     closed: bool,
@@ -37,7 +37,7 @@ struct State {
 
 impl Workers {
     /// Gives the job to the next free worker. `false` if no worker runs and no thread can be started.
-    pub(super) fn add(&self, job: Job, core: Arc<SessionCore>) -> bool {
+    pub(super) fn add(&self, job: WorkerJob, core: Arc<SessionCore>) -> bool {
         let mut state = self.0.lock();
         state.jobs.push_back((job, core));
         if state.idle >= state.jobs.len() || state.running >= MOST {
@@ -66,8 +66,8 @@ impl Workers {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl WorkersShared {
+    fn lock(&self) -> MutexGuard<'_, WorkersState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

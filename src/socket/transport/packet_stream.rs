@@ -6,10 +6,10 @@ use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 #[cfg(feature = "polling")]
-use crate::net::Stream;
+use crate::net::MaybeTlsStream;
 use crate::net::wire::Wire;
 use crate::socket::disconnect::Disconnect;
-use crate::socket::protocol::engine_io::Incoming;
+use crate::socket::protocol::engine_io::IncomingPacket;
 use crate::socket::transport::traffic::Traffic;
 
 /// The half of a transport that is read. A WebSocket is also written through it. The default
@@ -23,7 +23,7 @@ pub(crate) trait PacketStream: std::fmt::Debug + Send {
     ///
     /// # Errors
     /// Why the connection ended.
-    fn next(&mut self) -> Result<Option<Incoming>, Disconnect>;
+    fn next(&mut self) -> Result<Option<IncomingPacket>, Disconnect>;
 
     /// The traffic since the last call, and whether a message is incomplete.
     fn take_seen(&mut self) -> (Traffic, bool);
@@ -74,5 +74,5 @@ pub(crate) trait PacketStream: std::fmt::Debug + Send {
     /// Long-polling: continues on another connection. Its wire must be in fed mode. `proven`: the connection has carried
     /// a response before.
     #[cfg(feature = "polling")]
-    fn resume(&mut self, _stream: Stream, _proven: bool) {}
+    fn resume(&mut self, _stream: MaybeTlsStream, _proven: bool) {}
 }

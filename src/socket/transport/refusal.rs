@@ -3,8 +3,8 @@
 use crate::error::{Error, ErrorKind};
 use crate::error_text;
 use crate::net::Secrets;
-use crate::net::http::answer::{Head, is_web_page};
 use crate::net::http::redirect;
+use crate::net::http::response::{Head, is_web_page};
 
 /// The error for an unexpected response. Its text starts with `what`; its kind says whether the credentials are the
 /// cause.

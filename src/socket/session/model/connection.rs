@@ -13,7 +13,7 @@ use crate::socket::connection::arrivals::Arrivals;
 pub(crate) use crate::socket::connection::decoder;
 use crate::socket::connection::decoder::Inbound;
 pub(crate) use crate::socket::connection::step;
-use crate::socket::connection::step::Step;
+use crate::socket::connection::step::StepResult;
 use crate::socket::disconnect::{Disconnect, SendFailure, reason};
 use crate::socket::protocol::engine_io::Handshake;
 use crate::socket::protocol::socket_io::ConnectReply;
@@ -58,10 +58,14 @@ impl Connection {
         outcome
     }
 
-    pub(crate) fn step(self: &Arc<Self>, reads: bool, into: &mut Vec<Inbound>) -> Result<Step, Disconnect> {
+    pub(crate) fn step(
+        self: &Arc<Self>,
+        reads: bool,
+        into: &mut Vec<Inbound>,
+    ) -> Result<StepResult, Disconnect> {
         if below(4) == 0 {
             // Acts as if a sender had the lock.
-            return Ok(Step::Busy);
+            return Ok(StepResult::Busy);
         }
         if reads {
             let mut world = self.server.lock();
@@ -72,7 +76,7 @@ impl Connection {
             self.turn(Some(deadline::now()), into)?;
         }
         let check_at = deadline::later(deadline::now(), FOREVER);
-        Ok(Step::Done { check_at, has_more: false, may_have_more: reads })
+        Ok(StepResult::Done { check_at, has_more: false, may_have_more: reads })
     }
 
     /// Counts the packets that have arrived. `None` if there is nothing to read.

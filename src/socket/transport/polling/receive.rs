@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::http::Encoded;
-use crate::net::http::answer::Answer;
 use crate::net::http::decoder::Decoder;
 use crate::net::http::exchange::{Broken, exchange};
+use crate::net::http::response::HttpResponse;
 use crate::net::wire::Wire;
-use crate::net::{CancelToken, Stream};
+use crate::net::{CancelToken, MaybeTlsStream};
 use crate::socket::disconnect::{Disconnect, reason};
-use crate::socket::protocol::engine_io::{self, EnginePacket, Handshake, Incoming};
+use crate::socket::protocol::engine_io::{self, EnginePacket, Handshake, IncomingPacket};
 use crate::socket::protocol::polling_payload::{self, PayloadPart, SEPARATOR};
 use crate::socket::target::Target;
 use crate::socket::transport::packet_stream::PacketStream;
@@ -36,13 +36,13 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct PollReceiver {
     requests: Arc<PollRequests>,
     /// `None` if the server has closed the connection. The next poll needs a new connection.
-    stream: Option<Stream>,
+    stream: Option<MaybeTlsStream>,
     /// The decoder of the current poll's response.
     decoder: Option<Decoder>,
     /// The connection has carried a response before.
     proven: bool,
     /// The body that has not been decoded completely yet.
-    payload: Option<Payload>,
+    payload: Option<PayloadDecoder>,
     next_poll: Instant,
     last_answer: Instant,
     empty_answers: u32,
@@ -53,7 +53,7 @@ pub(crate) struct PollReceiver {
 pub(crate) struct OpenedPoll {
     pub(crate) poll: PollReceiver,
     /// The connection for polls.
-    pub(crate) stream: Stream,
+    pub(crate) stream: MaybeTlsStream,
     /// The connection has carried a response before.
     pub(crate) proven: bool,
     pub(crate) sender: PollSender,
@@ -87,8 +87,8 @@ pub(crate) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> 
     requests.absorb(&answer.head);
     let keep_alive = answer.keep_alive;
     let no_open = || Error::protocol("the answer to the first poll is not an open packet");
-    let mut payload = Payload::new(answer.body).map_err(|_| no_open())?;
-    let Some(Ok(Incoming::Text(first))) = payload.next() else { return Err(no_open()) };
+    let mut payload = PayloadDecoder::new(answer.body).map_err(|_| no_open())?;
+    let Some(Ok(IncomingPacket::Text(first))) = payload.next() else { return Err(no_open()) };
     let Ok(EnginePacket::Open(json)) = engine_io::decode(&first) else { return Err(no_open()) };
     let (handshake, sid) = Handshake::parse_with_id(json)?;
     requests.set_session(&sid);
@@ -143,7 +143,7 @@ impl PollReceiver {
         Err(Disconnect::new(reason::TRANSPORT_CLOSE, "the server closed the connection during a poll"))
     }
 
-    fn accept(&mut self, answer: Answer, now: Instant) -> Result<(), Disconnect> {
+    fn accept(&mut self, answer: HttpResponse, now: Instant) -> Result<(), Disconnect> {
         self.decoder = None;
         self.proven = true;
         self.seen.messages += 1;
@@ -154,7 +154,7 @@ impl PollReceiver {
         if !matches!(answer.head.status, 200 | 204) {
             return Err(failed(refused("a poll", &answer.head, &answer.body, self.requests.secrets())));
         }
-        let payload = Payload::new(answer.body).map_err(failed)?;
+        let payload = PayloadDecoder::new(answer.body).map_err(failed)?;
         let quick = now.saturating_duration_since(self.last_answer) < QUICK;
         self.empty_answers = if quick && payload.is_idle() { self.empty_answers + 1 } else { 0 };
         self.last_answer = now;
@@ -170,14 +170,14 @@ impl PacketStream for PollReceiver {
     }
 
     fn wire_mut(&mut self) -> Option<&mut Wire> {
-        self.stream.as_mut().map(Stream::wire_mut)
+        self.stream.as_mut().map(MaybeTlsStream::wire_mut)
     }
 
     fn wants_connection(&self) -> Option<Instant> {
         self.stream.is_none().then_some(self.next_poll)
     }
 
-    fn resume(&mut self, stream: Stream, proven: bool) {
+    fn resume(&mut self, stream: MaybeTlsStream, proven: bool) {
         self.stream = Some(stream);
         self.decoder = None;
         self.proven = proven;
@@ -192,7 +192,7 @@ impl PacketStream for PollReceiver {
     }
 
     /// Starts a new poll when no packet is left.
-    fn next(&mut self) -> Result<Option<Incoming>, Disconnect> {
+    fn next(&mut self) -> Result<Option<IncomingPacket>, Disconnect> {
         let now = Instant::now();
         loop {
             if let Some(payload) = &mut self.payload {
@@ -233,18 +233,18 @@ fn failed(error: Error) -> Disconnect {
 
 /// A body, decoded packet by packet, because it may contain millions.
 #[derive(Debug)]
-struct Payload {
+struct PayloadDecoder {
     text: String,
     /// Where the next packet starts.
     at: Option<usize>,
 }
 
-impl Payload {
+impl PayloadDecoder {
     fn new(body: Vec<u8>) -> Result<Self> {
         let text =
             String::from_utf8(body).map_err(|_| Error::protocol("the answer to a poll is not UTF-8"))?;
         // An empty body is a response without packets. An empty packet is an error.
-        Ok(Payload { at: (!text.is_empty()).then_some(0), text })
+        Ok(PayloadDecoder { at: (!text.is_empty()).then_some(0), text })
     }
 
     /// Whether the body contains only packets without content.
@@ -252,15 +252,15 @@ impl Payload {
         self.text.is_empty() || self.text.split(SEPARATOR).all(|part| part == "6")
     }
 
-    fn next(&mut self) -> Option<Result<Incoming>> {
+    fn next(&mut self) -> Option<Result<IncomingPacket>> {
         let rest = self.text.get(self.at?..)?;
         let (part, next) = match rest.split_once(SEPARATOR) {
             Some((part, behind)) => (part, Some(self.text.len() - behind.len())),
             None => (rest, None),
         };
         let packet = polling_payload::decode(part).next()?.map(|part| match part {
-            PayloadPart::Text(text) => Incoming::Text(text.into()),
-            PayloadPart::Binary(bytes) => Incoming::Binary(bytes.into()),
+            PayloadPart::Text(text) => IncomingPacket::Text(text.into()),
+            PayloadPart::Binary(bytes) => IncomingPacket::Binary(bytes.into()),
         });
         self.at = next;
         Some(packet)

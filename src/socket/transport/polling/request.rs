@@ -10,10 +10,10 @@ use ureq_proto::http::{Method, Request};
 use zeroize::Zeroizing;
 
 use crate::error::Result;
-use crate::net::http::answer::Head;
 use crate::net::http::cookies::Jar;
+use crate::net::http::response::Head;
 use crate::net::http::{Encoded, encode};
-use crate::net::{CancelToken, Secrets, Stream};
+use crate::net::{CancelToken, MaybeTlsStream, Secrets};
 use crate::socket::target::Target;
 use crate::socket::target::header_value;
 
@@ -63,7 +63,7 @@ impl PollRequests {
 
     /// Opens a connection that [`cancel_token`](PollRequests::cancel_token) and `cancel` can end. Its wire has this
     /// `deadline`.
-    pub(crate) fn dial(&self, deadline: Instant, cancel: &CancelToken) -> Result<Stream> {
+    pub(crate) fn dial(&self, deadline: Instant, cancel: &CancelToken) -> Result<MaybeTlsStream> {
         let Target { dialer, url, .. } = &self.target;
         let stream = dialer.dial_cancellable(url, deadline, cancel)?;
         self.cancel_token.register(stream.wire());

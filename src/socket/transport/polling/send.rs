@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::deadline;
 use crate::error::Error;
-use crate::net::http::answer::Answer;
 use crate::net::http::exchange::{Broken, exchange};
-use crate::net::{CancelToken, Secrets, Stream};
+use crate::net::http::response::HttpResponse;
+use crate::net::{CancelToken, MaybeTlsStream, Secrets};
 use crate::socket::disconnect::{Disconnect, SendFailure, reason};
 use crate::socket::transport::polling::request::PollRequests;
 use crate::socket::transport::refusal::refused;
@@ -27,11 +27,11 @@ pub(crate) struct PollSender {
 /// The exclusive right to send, with its connection.
 #[derive(Debug)]
 pub(crate) struct SendTurn {
-    idle: Option<(Stream, Instant)>,
+    idle: Option<(MaybeTlsStream, Instant)>,
 }
 
 impl PollSender {
-    pub(crate) fn new(requests: Arc<PollRequests>, stream: Stream) -> Self {
+    pub(crate) fn new(requests: Arc<PollRequests>, stream: MaybeTlsStream) -> Self {
         PollSender { requests, turn: Mutex::new(SendTurn { idle: Some((stream, Instant::now())) }) }
     }
 
@@ -51,7 +51,7 @@ impl PollSender {
     }
 
     /// Opens a connection.
-    pub(crate) fn dial(&self, deadline: Instant) -> crate::Result<Stream> {
+    pub(crate) fn dial(&self, deadline: Instant) -> crate::Result<MaybeTlsStream> {
         self.requests.dial(deadline, self.cancel_token())
     }
 
@@ -89,9 +89,9 @@ impl PollSender {
     /// Returns the connection, and whether it was used before.
     fn connection(
         &self,
-        idle: Option<(Stream, Instant)>,
+        idle: Option<(MaybeTlsStream, Instant)>,
         deadline: Instant,
-    ) -> crate::Result<(Stream, bool)> {
+    ) -> crate::Result<(MaybeTlsStream, bool)> {
         if let Some((mut stream, since)) = idle
             && since.elapsed() < MAX_IDLE
             && stream.is_idle()
@@ -103,7 +103,7 @@ impl PollSender {
 }
 
 /// Only the HTTP status counts.
-fn judge(answer: &Answer, secrets: &Secrets) -> Result<(), SendFailure> {
+fn judge(answer: &HttpResponse, secrets: &Secrets) -> Result<(), SendFailure> {
     match answer.head.status {
         200..300 => Ok(()),
         413 => Err(SendFailure::Refused(

@@ -13,7 +13,7 @@ use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::{Bytes, Utf8Bytes};
 
-use crate::net::Stream;
+use crate::net::MaybeTlsStream;
 use crate::net::read_size::ReadSize;
 use crate::socket::transport::traffic::Traffic;
 
@@ -24,7 +24,7 @@ const LONGEST_HEADER: usize = 14;
 const SMALL_CHUNK: usize = 8 << 10;
 
 /// The source of a [`FrameScanner`].
-pub(crate) trait Source: Read {
+pub(crate) trait FrameSource: Read {
     /// Takes the available bytes without a copy and leaves `spare` in their place. Returns the bytes and their range. The
     /// range is empty if there are no bytes. `None` if the caller must read the bytes with [`Read`].
     fn take_available(&mut self, _spare: impl FnOnce() -> Vec<u8>) -> Option<(Vec<u8>, Range<usize>)> {
@@ -32,12 +32,12 @@ pub(crate) trait Source: Read {
     }
 }
 
-impl Source for Stream {
+impl FrameSource for MaybeTlsStream {
     fn take_available(&mut self, spare: impl FnOnce() -> Vec<u8>) -> Option<(Vec<u8>, Range<usize>)> {
         match self {
-            Stream::Plain(wire) => wire.take_fed(spare),
+            MaybeTlsStream::Plain(wire) => wire.take_fed(spare),
             // The fed bytes are encrypted.
-            Stream::Rustls(_) | Stream::Native(_) => None,
+            MaybeTlsStream::Rustls(_) | MaybeTlsStream::Native(_) => None,
         }
     }
 }
@@ -93,7 +93,7 @@ impl<S> FrameScanner<S> {
     }
 }
 
-impl<S: Source> FrameScanner<S> {
+impl<S: FrameSource> FrameScanner<S> {
     /// Takes the next message if it is one complete text frame and tungstenite is not inside a message.
     pub(crate) fn next_text(&mut self) -> NextFrame {
         if self.frames.is_partial() {
@@ -121,7 +121,7 @@ impl<S: Source> FrameScanner<S> {
     }
 }
 
-impl<S: Source> Read for FrameScanner<S> {
+impl<S: FrameSource> Read for FrameScanner<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.ahead.is_empty() {
             let inner = self.inner.as_mut().ok_or(ErrorKind::NotConnected)?;
@@ -165,7 +165,7 @@ impl ReadAhead {
     }
 
     /// Fills the buffer, which must be empty.
-    fn fill(&mut self, stream: &mut impl Source) -> io::Result<usize> {
+    fn fill(&mut self, stream: &mut impl FrameSource) -> io::Result<usize> {
         (self.start, self.end) = (0, 0);
         match stream.take_available(|| take_back(&mut self.chunk).unwrap_or_default()) {
             // No data, or the end: a read tells which.
@@ -438,7 +438,7 @@ mod tests {
         }
     }
 
-    impl Source for Peer {}
+    impl FrameSource for Peer {}
 
     #[test]
     fn takes_what_is_plain_and_leaves_the_rest_in_order() {

@@ -16,9 +16,9 @@ use ureq_proto::http::header::{
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::http::answer::{Answer, Head};
+use crate::net::http::response::{Head, HttpResponse};
 use crate::net::http::{Encoded, encode};
-use crate::net::{ApiUrl, Stream};
+use crate::net::{ApiUrl, MaybeTlsStream};
 use crate::socket::target::{Target, header_value};
 use crate::socket::transport::refusal::refused;
 use crate::socket::transport::websocket::frame_scanner::FrameScanner;
@@ -45,7 +45,10 @@ const MAX_REFUSAL: usize = 4 << 10;
 ///
 /// # Errors
 /// A refusal contains the HTTP status and the server's text; its kind says whether the credentials are the cause.
-pub(crate) fn upgrade(mut stream: Stream, target: &Target) -> Result<WebSocket<FrameScanner<Stream>>> {
+pub(crate) fn upgrade(
+    mut stream: MaybeTlsStream,
+    target: &Target,
+) -> Result<WebSocket<FrameScanner<MaybeTlsStream>>> {
     let Target { url, user_agent, secrets, .. } = target;
     let key = new_key();
     let request = Request::get(PATH)
@@ -85,7 +88,7 @@ pub(crate) fn upgrade(mut stream: Stream, target: &Target) -> Result<WebSocket<F
             None => {}
         }
     };
-    let Some(Answer { head, mut body, .. }) = answer else {
+    let Some(HttpResponse { head, mut body, .. }) = answer else {
         return Err(Error::protocol("the answer to the WebSocket upgrade cannot be read"));
     };
     if head.status != 101 {

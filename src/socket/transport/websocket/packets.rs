@@ -7,10 +7,10 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role};
 use tungstenite::{Bytes, Message, Utf8Bytes, WebSocket};
 
-use crate::net::Stream;
+use crate::net::MaybeTlsStream;
 use crate::net::wire::Wire;
 use crate::socket::disconnect::{Disconnect, reason};
-use crate::socket::protocol::engine_io::Incoming;
+use crate::socket::protocol::engine_io::IncomingPacket;
 use crate::socket::transport::packet_stream::PacketStream;
 use crate::socket::transport::refusal::snippet;
 use crate::socket::transport::traffic::Traffic;
@@ -26,7 +26,7 @@ const LARGE: usize = 64 << 10;
 /// A WebSocket that returns packets.
 #[derive(Debug)]
 pub(crate) struct WebSocketPackets {
-    ws: WebSocket<FrameScanner<Stream>>,
+    ws: WebSocket<FrameScanner<MaybeTlsStream>>,
     /// The number of data messages that `ws` has returned.
     messages: u64,
     /// tungstenite may have prepared an answer that its next read sends.
@@ -39,7 +39,7 @@ pub(crate) struct WebSocketPackets {
 
 impl WebSocketPackets {
     /// The open packet has been read.
-    pub(crate) fn new(ws: WebSocket<FrameScanner<Stream>>) -> Self {
+    pub(crate) fn new(ws: WebSocket<FrameScanner<MaybeTlsStream>>) -> Self {
         let messages = ws.get_ref().frames.messages().min(1);
         WebSocketPackets { ws, messages, unflushed: true, confirmed: None, closing: false }
     }
@@ -135,14 +135,14 @@ impl PacketStream for WebSocketPackets {
         }
     }
 
-    fn next(&mut self) -> Result<Option<Incoming>, Disconnect> {
+    fn next(&mut self) -> Result<Option<IncomingPacket>, Disconnect> {
         loop {
             // After a close, tungstenite decides which messages still count.
             if self.ws.can_write() {
                 match self.ws.get_mut().next_text() {
                     NextFrame::Text(text) => {
                         self.messages += 1;
-                        return Ok(Some(Incoming::Text(text)));
+                        return Ok(Some(IncomingPacket::Text(text)));
                     }
                     NextFrame::Nothing if !self.unflushed => return Ok(None),
                     NextFrame::Nothing | NextFrame::Other => {}
@@ -156,13 +156,13 @@ impl PacketStream for WebSocketPackets {
                     let large = self.release_buffer(text.len());
                     // A small message must not keep a large buffer.
                     let text = if large { text } else { Utf8Bytes::from(text.as_str()) };
-                    return Ok(Some(Incoming::Text(text)));
+                    return Ok(Some(IncomingPacket::Text(text)));
                 }
                 Ok(Message::Binary(bytes)) => {
                     self.messages += 1;
                     let large = self.release_buffer(bytes.len());
                     let bytes = if large { bytes } else { Bytes::copy_from_slice(&bytes) };
-                    return Ok(Some(Incoming::Binary(bytes)));
+                    return Ok(Some(IncomingPacket::Binary(bytes)));
                 }
                 Ok(Message::Close(frame)) => {
                     // tungstenite has prepared the answer. This call sends it.

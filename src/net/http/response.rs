@@ -96,14 +96,14 @@ enum Packing {
 
 /// A response with any status.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct HttpResponse {
     pub(crate) head: Head,
     pub(crate) body: Vec<u8>,
     /// Whether another request may use the connection.
     pub(crate) keep_alive: bool,
 }
 
-impl Answer {
+impl HttpResponse {
     /// # Errors
     /// `Protocol` if a successful response cannot be decompressed.
     pub(super) fn new(head: Head, body: Vec<u8>, keep_alive: bool) -> Result<Self> {
@@ -120,7 +120,7 @@ impl Answer {
                 ));
             }
         };
-        Ok(Answer { head, body, keep_alive })
+        Ok(HttpResponse { head, body, keep_alive })
     }
 }
 
