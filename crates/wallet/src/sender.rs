@@ -15,7 +15,7 @@ use crate::wei::Wei;
 
 /// How often a new nonce is requested if another program with the same key was faster.
 const NONCE_TRIES: u32 = 8;
-const NONCE_PAUSE: Duration = Duration::from_millis(100);
+const NONCE_PAUSE: Duration = Duration::from_millis(250);
 const FIRST_POLL: Duration = Duration::from_millis(50);
 const SLOWEST_POLL: Duration = Duration::from_secs(1);
 /// One in this many checks is a thorough one.
@@ -39,8 +39,7 @@ pub(crate) struct Sender {
     watched: Node,
     pub(crate) signer: Arc<dyn Signer>,
     pub(crate) settings: Settings,
-    /// Held from the request for a nonce until the node has the transaction: it protects the nonces.
-    /// Held from the choice of a number until the node has the transaction. The signer, which may wait for a person, and
+    /// Held from the request for a nonce until the node has the transaction. The signer, which may wait for a person, and
     /// the node are asked meanwhile.
     turn: Mutex<()>,
     /// Held for moments.
@@ -159,7 +158,7 @@ impl Sender {
                     // Then it may have the transaction.
                     Err(_) => Some(refusal),
                 },
-                Accepted::NonceTaken(refusal) => match self.node.knows(hash) {
+                Accepted::NonceTaken(refusal) => match self.knows_within(hash, NONCE_PAUSE * (tries + 1)) {
                     Ok(true) => None,
                     // The number may be taken by this very transaction.
                     Err(_) => Some(refusal),
@@ -173,7 +172,6 @@ impl Sender {
                             "number {nonce} is taken: somebody else uses this key"
                         );
                         self.outbox().forget_next();
-                        thread::sleep(NONCE_PAUSE * tries);
                         continue;
                     }
                 },
@@ -181,6 +179,16 @@ impl Sender {
             self.outbox().note(version);
             return Ok((hash, trouble));
         }
+    }
+
+    /// Whether the node knows the transaction now, or after the pause: several nodes may be behind one URL, so the one
+    /// that answers may be behind the one that has it.
+    fn knows_within(&self, hash: TxHash, pause: Duration) -> Result<bool> {
+        if self.node.knows(hash)? {
+            return Ok(true);
+        }
+        thread::sleep(pause);
+        self.node.knows(hash)
     }
 
     /// The next nonce. If the node has lost transactions of this wallet, sends them again, because a missing nonce

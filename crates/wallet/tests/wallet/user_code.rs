@@ -1,6 +1,8 @@
 //! A signer is the code of the program: it may panic, and wait for a person. A node may contradict itself.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
@@ -30,6 +32,33 @@ fn a_number_that_is_taken_while_the_node_breaks_is_maybe_sent() {
     let wallet = node.wallet_with(|builder| builder.confirm_timeout(Duration::from_millis(100)));
     let error = wallet.send(Address::new([7; 20]), "1".parse().unwrap()).unwrap_err();
     assert!(matches!(error, PaymentError::MaybeSent { .. }), "{error:?}");
+}
+
+/// A gateway has sent the transaction twice, and one of the nodes behind it does not have it yet.
+#[test]
+fn a_number_that_is_taken_by_the_same_payment_pays_once() {
+    let _watchdog = watchdog(LIMIT);
+    let (asked, counted) = (AtomicU32::new(0), AtomicU32::new(0));
+    let node = Node::that_answers(5_000_000, move |method| match method {
+        // The node that counts the numbers has the transaction.
+        "eth_getTransactionCount" => Some(json!(format!("{:#x}", counted.fetch_add(1, Ordering::SeqCst)))),
+        "eth_sendRawTransaction" => Some(json!({ "error": { "code": -32000, "message": "nonce too low" } })),
+        "eth_getTransactionByHash" => Some(match asked.fetch_add(1, Ordering::SeqCst) {
+            0 => json!(null),
+            _ => json!({}),
+        }),
+        "eth_getTransactionReceipt" => Some(json!(null)),
+        _ => None,
+    });
+    let wallet = node.wallet_with(|builder| builder.confirm_timeout(Duration::from_millis(100)));
+    let error = wallet.send(Address::new([7; 20]), "1".parse().unwrap()).unwrap_err();
+    assert!(matches!(error, PaymentError::MaybeSent { .. }), "{error:?}");
+    let calls = node.server.seen().into_iter().map(|seen| serde_json::from_slice(&seen.body).unwrap());
+    let signed: HashSet<String> = calls
+        .filter(|call: &Value| call["method"] == "eth_sendRawTransaction")
+        .map(|call| call["params"][0].to_string())
+        .collect();
+    assert_eq!(signed.len(), 1, "{signed:?}");
 }
 
 /// A signer that runs `before` first.
