@@ -1,7 +1,7 @@
 //! Posts answers, each once where the room's history shows what was posted.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crustocean::agent::Room;
@@ -20,12 +20,15 @@ pub(crate) struct AnswerSender {
     /// How long before the end of a term the last request must be done.
     margin: Duration,
     state: Mutex<State>,
+    connected: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     agent: Option<Agent>,
     joined: HashSet<String>,
+    /// A thread connects the agent; the others wait for it.
+    connecting: bool,
 }
 
 /// Why an answer was not posted.
@@ -39,7 +42,7 @@ pub(crate) enum NotSent {
 
 impl AnswerSender {
     pub(crate) fn new(connect: Connect, margin: Duration) -> Self {
-        AnswerSender { connect: Some(connect), margin, state: Mutex::default() }
+        AnswerSender { connect: Some(connect), margin, state: Mutex::default(), connected: Condvar::new() }
     }
 
     /// Posts through an agent that is connected and has joined its rooms.
@@ -48,7 +51,8 @@ impl AnswerSender {
         AnswerSender {
             connect: None,
             margin,
-            state: Mutex::new(State { agent: Some(agent.clone()), joined }),
+            state: Mutex::new(State { agent: Some(agent.clone()), joined, connecting: false }),
+            connected: Condvar::new(),
         }
     }
 
@@ -58,11 +62,25 @@ impl AnswerSender {
 
     fn agent(&self, term: &Term) -> Result<Agent, NotSent> {
         let mut state = self.lock();
+        while state.agent.is_none() && state.connecting {
+            if !term.should_continue() {
+                return Err(NotSent::TermEnded);
+            }
+            // A short wait, because the end of the term does not wake this thread.
+            let wait = Duration::from_millis(50);
+            state = self.connected.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
         if let Some(agent) = &state.agent {
             return Ok(agent.clone());
         }
         let connect = self.connect.as_ref().ok_or(NotSent::TermEnded)?;
-        match connect::connect_with_retry(connect, term, self.margin) {
+        state.connecting = true;
+        drop(state);
+        let connected = connect::connect_with_retry(connect, term, self.margin);
+        let mut state = self.lock();
+        state.connecting = false;
+        self.connected.notify_all();
+        match connected {
             Ok(Some(agent)) => {
                 state.joined.clear();
                 Ok(state.agent.insert(agent).clone())

@@ -1,7 +1,7 @@
 //! Spreads leases evenly over the running processes.
 
 use std::collections::HashMap;
-use std::thread::{Scope, ScopedJoinHandle};
+use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::Duration;
 
 use crustocean::Stop;
@@ -59,7 +59,7 @@ impl Balance<'_> {
                 if let Err(error) = &result
                     && error.is_retryable()
                 {
-                    crate::logging::record!(Warn, "waiting for Redis: {error}");
+                    crate::logging::record!(Warn, "waiting: {error}");
                     result = join_ended(&mut running);
                 }
                 stop.wait(tick);
@@ -120,7 +120,8 @@ impl Balance<'_> {
             if let Attempt::Taken(term) = lease.attempt(redis)? {
                 wanted -= 1;
                 let (end_handle, name) = (term.end_handle(), lease.name().to_owned());
-                let thread = scope.spawn(move || work(&term, &name));
+                let thread = thread::Builder::new().spawn_scoped(scope, move || work(&term, &name));
+                let thread = thread.map_err(Error::no_thread)?;
                 running.insert(lease.name().to_owned(), Running { end_handle, ending: false, thread });
             }
         }

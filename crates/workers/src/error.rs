@@ -20,6 +20,8 @@ pub enum ErrorKind {
     LeaseLost,
     /// The platform or the SDK reported an error. [`source`](StdError::source) is the [`crustocean::Error`].
     Platform,
+    /// The system gave no thread. Calls that wait retry automatically.
+    System,
 }
 
 /// An error of this crate.
@@ -46,6 +48,10 @@ impl Error {
         Self::new(ErrorKind::LeaseLost, "the lease is not held any more, so nothing was written")
     }
 
+    pub(crate) fn no_thread(cause: std::io::Error) -> Self {
+        Self::new(ErrorKind::System, format!("the system gave no thread: {cause}")).with_source(cause)
+    }
+
     pub(crate) fn unexpected() -> Self {
         Self::invalid(
             "Redis gave an unexpected answer to a script: check that the server is Redis 7.0 or newer",
@@ -69,7 +75,7 @@ impl Error {
 
     /// Whether the same call may succeed a moment later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self.kind, ErrorKind::Unreachable | ErrorKind::Refused)
+        matches!(self.kind, ErrorKind::Unreachable | ErrorKind::Refused | ErrorKind::System)
     }
 }
 

@@ -9,6 +9,7 @@ mod setup;
 
 use std::fmt;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use crustocean::agent::AgentBuilder;
@@ -85,7 +86,7 @@ impl Intake {
         self
     }
 
-    /// Sets the length of a term of the holder's lease. Defaults to 10 s.
+    /// Sets the length of a term of the holder's lease. Defaults to 10 s; from 100 ms to 1 h.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.0.lease = self.0.lease.ttl(ttl);
         self
@@ -123,10 +124,11 @@ impl Intake {
     /// password for Redis.
     pub fn run(&self, stop: &Stop) -> Result<()> {
         let ended = Stop::new();
-        std::thread::scope(|scope| {
-            scope.spawn(|| self.0.read_origins(&ended));
+        thread::scope(|scope| {
             // Also when a closure of the user panics.
             let _end = StopWhenDropped(&ended);
+            let reader = thread::Builder::new().spawn_scoped(scope, || self.0.read_origins(&ended));
+            reader.map_err(Error::no_thread)?;
             self.run_terms(stop)
         })
     }

@@ -21,6 +21,11 @@ use crate::keys::LeaseKeys;
 use crate::moment::{Moment, as_millis};
 use config::LeaseConfig;
 
+/// Limits the length of a term to what leases can work with.
+pub(crate) fn usable_ttl(ttl: Duration) -> Duration {
+    ttl.clamp(Duration::from_millis(100), Duration::from_secs(60 * 60))
+}
+
 /// A lease. Of all processes that want it, one holds it at a time, for a [`Term`]. From [`Store::lease`](crate::Store::lease).
 ///
 /// - The holder renews its term automatically while it can reach Redis. A term that is not renewed ends. The holder
@@ -63,9 +68,10 @@ impl Lease {
     }
 
     /// Sets the length of a term. The holder renews it after a third, and stops working after three quarters without a
-    /// renewal. Defaults to 10 s; 100 ms at least.
+    /// renewal. Defaults to 10 s; from 100 ms to 1 h, because a process that ends without releasing its lease keeps it
+    /// from the others for this long.
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.0.ttl = ttl.max(Duration::from_millis(100));
+        self.0.ttl = usable_ttl(ttl);
         self
     }
 

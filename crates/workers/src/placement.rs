@@ -10,7 +10,7 @@ use crate::backoff::Backoff;
 use crate::balance::Balance;
 use crate::error::Result;
 use crate::keys::{check_name, lease_name};
-use crate::lease::{Term, process_name};
+use crate::lease::{Term, process_name, usable_ttl};
 use crate::store::Store;
 
 /// Spreads agents evenly over machines, each on one machine at a time.
@@ -69,9 +69,9 @@ impl Placement {
     }
 
     /// Sets the length of a term of an agent's lease. A machine that has not registered for this long counts as failed.
-    /// Defaults to 10 s.
+    /// Defaults to 10 s; from 100 ms to 1 h.
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = ttl.max(Duration::from_millis(100));
+        self.ttl = usable_ttl(ttl);
         self
     }
 

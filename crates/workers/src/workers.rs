@@ -20,7 +20,7 @@ use crate::connection::RedisConnection;
 use crate::consumer::{Consumer, Entry, HandOver, Outcome, RetryPolicy, Source};
 use crate::error::{Error, Result};
 use crate::keys::AgentKeys;
-use crate::lease::{Term, process_name};
+use crate::lease::{Term, process_name, usable_ttl};
 use crate::store::Store;
 use crate::user_code::caught;
 use permits::Permits;
@@ -119,9 +119,9 @@ impl Workers {
     }
 
     /// Sets the length of a term of a shard's lease. A process that has not registered for this long counts as failed.
-    /// Defaults to 10 s.
+    /// Defaults to 10 s; from 100 ms to 1 h.
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = ttl.max(Duration::from_millis(100));
+        self.ttl = usable_ttl(ttl);
         self
     }
 

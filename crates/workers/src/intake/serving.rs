@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crustocean::agent::{RecvError, Room};
@@ -26,8 +27,9 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_READERS: usize = 8;
 
 pub(super) fn serve(intake: &Setup, agent: &Agent, term: &Term) -> Result<()> {
-    std::thread::scope(|scope| {
-        let outbox = scope.spawn(|| outbox::run(intake, agent, term));
+    thread::scope(|scope| {
+        let outbox = thread::Builder::new().spawn_scoped(scope, || outbox::run(intake, agent, term));
+        let outbox = outbox.map_err(Error::no_thread)?;
         // Also when a closure of the user panics: the scope waits for the outbox thread, which ends with the term.
         let _end = EndWhenDropped(term);
         let served = Serving {
@@ -214,7 +216,7 @@ impl Serving<'_> {
             self.agent.rooms().into_iter().filter(|room| !self.caught_up.contains(room.id())).collect();
         let queue = Mutex::new(rooms.iter());
         let next = || queue.lock().ok().and_then(|mut queue| queue.next());
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             let readers: Vec<_> = (0..MAX_READERS.min(rooms.len()))
                 .map(|_| {
                     let mut reader = Serving {
@@ -225,7 +227,7 @@ impl Serving<'_> {
                         passed: HashMap::new(),
                         caught_up: HashSet::new(),
                     };
-                    scope.spawn(move || {
+                    thread::Builder::new().spawn_scoped(scope, move || {
                         while let Some(room) = next() {
                             reader.read(room)?;
                         }
@@ -234,9 +236,8 @@ impl Serving<'_> {
                 })
                 .collect();
             readers.into_iter().try_for_each(|reader| {
-                reader
-                    .join()
-                    .unwrap_or_else(|_| Err(Error::invalid("a thread that reads a history panicked")))
+                let read = reader.map_err(Error::no_thread)?.join();
+                read.unwrap_or_else(|_| Err(Error::invalid("a thread that reads a history panicked")))
             })
         })?;
         self.caught_up.extend(rooms.iter().map(|room| room.id().clone()));

@@ -42,10 +42,7 @@ impl Term {
         let state = Arc::new(TermState::new(config, fence, value, asked));
         let start = |name: &str, run: fn(&TermState)| {
             let state = Arc::clone(&state);
-            thread::Builder::new()
-                .name(name.to_owned())
-                .spawn(move || run(&state))
-                .map_err(|error| Error::invalid("cannot start a thread for a lease").with_source(error))
+            thread::Builder::new().name(name.to_owned()).spawn(move || run(&state)).map_err(Error::no_thread)
         };
         // A second thread watches the time, because the renewal thread may wait for the network.
         start("lease-watch", TermState::watch)?;

@@ -28,6 +28,15 @@ fn one_process_holds_the_lease_and_the_fencing_number_grows() {
 }
 
 #[test]
+fn a_term_is_at_most_an_hour_long() {
+    let redis = Redis::start();
+    for (wanted, ttl) in [(Duration::MAX, "3600s"), (Duration::ZERO, "100ms")] {
+        let lease = redis.store().lease("report").unwrap().ttl(wanted);
+        assert!(format!("{lease:?}").contains(&format!("ttl: {ttl}")), "{lease:?}");
+    }
+}
+
+#[test]
 fn when_redis_does_not_answer_the_holder_stops_before_the_term_ends() {
     let redis = Redis::start();
     let lease = redis.store().lease("report").unwrap().ttl(TTL);

@@ -17,5 +17,6 @@ mod lease;
 mod placement;
 mod rig;
 mod runs;
+mod threads;
 mod user_code;
 mod workers;

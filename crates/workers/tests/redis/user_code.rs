@@ -2,11 +2,11 @@
 
 use std::panic::panic_any;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use crustocean_workers::{HandlerError, Output, Placement, Stop, Task, Term, Workers};
+use crustocean_workers::{HandlerError, Output, Placement, Shard, Stop, Task, Term, Workers};
 
 use crate::rig::{LONG, Rig, echo};
 use crate::support::{Redis, eventually};
@@ -154,6 +154,31 @@ fn a_connection_that_panics_ends_no_workers() {
         rig.workers("one").output(output).retry(Duration::from_millis(10), Duration::from_millis(10))
     };
     workers_go_on(make, echo);
+}
+
+#[test]
+fn a_connection_that_blocks_keeps_no_other_shard() {
+    let rig = Rig::start(8);
+    let (free, blocked) = mpsc::channel::<()>();
+    let blocked = Mutex::new(blocked);
+    let workers = rig.workers("one").output(Output::direct(move |_| {
+        let _ = blocked.lock().unwrap().recv();
+        panic!("never connected")
+    }));
+    let intake = rig.intake();
+    let count = |has: fn(&Shard) -> bool| rig.status().shards.iter().filter(|shard| has(shard)).count();
+    thread::scope(|scope| {
+        scope.spawn(|| intake.run(&rig.stop));
+        let running = scope.spawn(|| workers.run(&rig.stop, echo));
+        intake_runs(&rig);
+        (0..8).for_each(|room| drop(rig.platform.ask(room, "q")));
+        eventually("several shards answer", LONG, || count(|shard| shard.pending > 0) > 1);
+        rig.stop.stop();
+        // The one whose connection blocks.
+        eventually("the other shards are free", LONG, || count(|shard| shard.owner.is_some()) == 1);
+        drop(free);
+        running.join().unwrap().unwrap();
+    });
 }
 
 #[test]
