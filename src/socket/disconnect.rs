@@ -19,12 +19,12 @@ impl Disconnect {
         Disconnect { reason, detail: detail.to_string(), told: false }
     }
 
-    /// The server said that it ends the session.
+    /// The end of a connection whose server has ended the session itself.
     pub(crate) fn told(reason: &'static str) -> Self {
         Disconnect { told: true, ..Disconnect::new(reason, "the server ended the session") }
     }
 
-    /// Removes secrets: a server may quote them when it closes.
+    /// Removes secrets from `detail`, because a server may quote secrets when it closes the connection.
     pub(crate) fn without(self, secrets: &Secrets) -> Self {
         Disconnect { detail: secrets.remove_from(&self.detail), ..self }
     }
@@ -58,7 +58,7 @@ impl SendFailure {
         SendFailure::Busy(Disconnect::new(reason::TRANSPORT_ERROR, what))
     }
 
-    /// The end of the connection, if no send may fail.
+    /// Converts the failure to the end of the connection, for a caller for which every failed send is the end.
     pub(crate) fn into_end(self) -> Disconnect {
         match self {
             SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end) => end,

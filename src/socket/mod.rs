@@ -1,6 +1,6 @@
 //! A Socket.IO 5 client over Engine.IO 4, over WebSocket or HTTP long-polling. It does not depend on Crustocean's API.
 //!
-//! The limits of a session's memory. They hold for any server, and for a program that takes no events:
+//! The limits of a session's memory. The limits hold for any server, and for a program that takes no events:
 //!
 //! | data | limit |
 //! |---|---|
@@ -11,11 +11,11 @@
 //! | events before the reply to CONNECT | 256 and 4 MiB; 4,096 and 32 MiB for a session to recover. Acks are dropped |
 //! | the queue of events | the session's `Limits`; an event's size includes its attachments. The oldest are dropped |
 //! | items about the connection, in the queue | 1,024 items. The oldest are dropped |
-//! | the events of a `Subscription` | 1,024 and 8 MiB; each has its own memory. The oldest are dropped |
+//! | the events of an `EventSubscription` | 1,024 and 8 MiB; each has its own memory. The oldest are dropped |
 //! | received acks | one for each waiting call |
 //! | events that wait for the next connection | 1,024 and 8 MiB. The oldest are dropped |
 //! | unsent bytes of `try_send` | one message; `try_send` accepts no other until it is sent. With long-polling: 64 KiB |
-//! | log records | 256. The newest are dropped |
+//! | the log records of the process | 4,096 and 4 MiB. The newest are dropped |
 //!
 //! Empty queues free their memory.
 

@@ -26,7 +26,7 @@ pub(crate) enum Inbound {
 /// How many packets are decoded before other threads get a turn. One polling body may contain millions.
 const MOST_PACKETS: usize = 1024;
 
-/// What the decoder knows about the packets before.
+/// The state of the decoder between two packets.
 #[derive(Debug, Default)]
 pub(super) struct PacketDecoder {
     /// A packet whose attachments have not come, and when its header came.
@@ -110,7 +110,7 @@ impl Link {
 }
 
 impl PacketDecoder {
-    /// When the header of the packet came whose attachments are missing.
+    /// The time at which the header of an incomplete packet came. The attachments of this packet are missing.
     pub(super) fn incomplete_since(&self) -> Option<Instant> {
         self.partial.as_ref().map(|(_, since)| *since)
     }

@@ -14,7 +14,7 @@ use crate::socket::transport::packet_stream::PacketStream;
 const PROBE: Duration = Duration::from_secs(5);
 
 /// The transport of a [`Connection`](crate::socket::connection::Connection), its decoder, and whether the server is
-/// still there. [`decoder`](super::decoder) reads, [`writer`](super::writer) writes.
+/// still alive. [`decoder`](super::decoder) reads, [`writer`](super::writer) writes.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) stream: Box<dyn PacketStream>,

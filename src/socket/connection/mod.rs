@@ -128,7 +128,7 @@ impl Connection {
         self.arrivals.unconfirmed()
     }
 
-    /// The server has answered the event with this number.
+    /// Notes that the server has answered the event with this number.
     pub(crate) fn confirm(&self, number: u64) {
         self.arrivals.confirm(number);
     }

@@ -1,4 +1,4 @@
-//! What a connection does only with long-polling: it opens sockets for polls, and posts what is sent.
+//! The parts of a connection that only long-polling needs: opening sockets for polls, and posting outgoing packets.
 
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
@@ -123,7 +123,7 @@ impl Polling {
         link: MutexGuard<'_, Link>,
         frame: Utf8Bytes,
     ) -> Result<u64, SendFailure> {
-        // Pushes under the lock, so that a later goodbye posts this frame first.
+        // Pushes under the lock, so that a later `post_goodbye` posts this frame first.
         let taken = self.outbox.push(frame, &connection.arrivals);
         drop(link);
         let taken = taken.ok_or_else(|| SendFailure::busy(SERVER_IS_SLOW))?;
@@ -188,12 +188,12 @@ impl Polling {
                 SendFailure::MaybeSent(connection.give_up(end))
             }
         })?;
-        // The response to the request confirms it.
+        // The response to the request confirms the event.
         connection.arrivals.confirm(number);
         Ok(number)
     }
 
-    /// Posts what waits, then the goodbye, and ends the connection.
+    /// Posts the waiting frames and then the closing packets, and ends the connection.
     pub(super) fn post_goodbye(&self, connection: &Connection, deadline: Instant) {
         if let Some(mut turn) = self.sender.turn_until(deadline)
             && self.post_waiting(connection, &mut turn, deadline).is_ok()

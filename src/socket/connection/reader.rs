@@ -54,7 +54,7 @@ impl Connection {
         let read = reader.read(until);
         let mut link = self.link();
         let is_waited_for = link.is_waited_for();
-        // If another thread has ended the connection, this caused the end of the read.
+        // If another thread has ended the connection, that thread has also ended the read.
         let outcome = match link.end() {
             Some(end) => Err(end),
             None => reader.take(read, &mut link, into),

@@ -122,7 +122,7 @@ impl Connection {
 
     /// Leaves the namespace and starts the closing handshake. The reader sees the end.
     pub(crate) fn send_close(&self, deadline: Instant) {
-        // A write is stuck, so a clean close is not possible.
+        // If the lock is not free in time, a write is blocked, and a clean close is not possible.
         let Some(mut link) = deadline::lock(&self.link, deadline) else { return self.cut() };
         if link.over().is_some() {
             return;
@@ -192,11 +192,12 @@ impl Link {
     /// Leaves the namespace and starts the closing handshake. With polling, only notes that the namespace is left.
     fn send_close(&mut self, deadline: Instant) {
         if let Some(wire) = self.stream.wire_mut() {
-            // The goodbye may use all the time that is left.
+            // The closing packets may use all the remaining time.
             let _ = wire.set_write_timeout(deadline.saturating_duration_since(Instant::now()));
         }
         if self.arrivals.unconfirmed() > 0 {
-            // A server that closes after the next packet has thereby answered this ping.
+            // The server reads this ping before the DISCONNECT packet, so it answers the ping even if it closes the
+            // connection after that packet.
             self.ping();
         }
         let _ = self.write(Message::text(socket_io::DISCONNECT_FRAME));

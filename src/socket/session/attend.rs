@@ -78,7 +78,8 @@ pub(crate) enum Attended {
     Watch(Arc<Connection>),
     /// There is no connection. Attend at this time, or when a worker is done.
     Down { until: Option<Instant> },
-    /// Attend when bytes come, and at this time. `anew`: unread bytes may be there already.
+    /// Attend when bytes come, and at this time. `anew`: the socket may already have unread bytes, so the poller must
+    /// report them again.
     Wait { until: Option<Instant>, anew: bool },
     /// Attend again, after other sessions had their turn.
     Again,
@@ -226,7 +227,7 @@ impl Session {
             // The background thread is blocked in `read`: the answer to this ping wakes it.
             connection.nudge();
         }
-        // Nobody joins the thread. With a handle left, the system would keep its stack.
+        // No code joins the thread. If the handle stayed, the system would keep the thread's stack.
         drop(self.background.lock().take());
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! The background thread of a session: reads when no other thread does, and reconnects.
 //!
 //! The thread sleeps while another thread has the reader role or waits. When the role has been free for a moment (a
-//! handler is busy), it reads, so that pings are answered. After each read, it leaves the role to a thread that waits.
-//! It also reads for threads that wait but must not block in a read ([`SessionCore::background_reads`]), and sends
-//! repeated events ([`scheduled`](crate::socket::session::scheduled)) when they are due.
+//! handler is busy), the background thread reads, so that pings are answered. After each read, it leaves the role to a
+//! thread that waits. It also reads for threads that wait but must not block in a read
+//! ([`SessionCore::background_reads`]), and sends repeated events ([`scheduled`](crate::socket::session::scheduled))
+//! when they are due.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -20,8 +21,8 @@ use crate::sync::{Builder, JoinHandle, MutexGuard};
 /// How long the role may be free before the background thread takes it: longer than a quick handler, far shorter than any
 /// pingTimeout.
 const GRACE: Duration = Duration::from_millis(25);
-/// The same while events are queued. Their consumer reads again after it has taken them, and an earlier read only
-/// fills the queue. But pings arrive in the same stream, behind the events, so this wait must be short.
+/// The same while events are queued. The consumer of these events reads again after it has taken them, and an earlier
+/// read only fills the queue. But pings arrive in the same stream, after the events, so this time must be short.
 const GRACE_WHILE_QUEUED: Duration = Duration::from_millis(50);
 /// The longest read with long-polling: no other thread can end such a read.
 const LONGEST_POLLING_READ: Duration = Duration::from_secs(5);
@@ -73,7 +74,8 @@ fn keep(shared: &SessionCore) -> BackgroundEndReason {
         let due = state.next_due();
         let left = due.map(|due| due.saturating_duration_since(deadline::now()));
         if left.is_some_and(|left| left.is_zero()) {
-            // A waiting thread reads meanwhile: a server that cannot write may not read what is sent here.
+            // A waiting thread reads meanwhile, because a server that is blocked in a write may not read the data that
+            // this thread sends.
             state.background_sends = true;
             shared.hand_over(&mut state);
             drop(state);
@@ -95,7 +97,8 @@ fn keep(shared: &SessionCore) -> BackgroundEndReason {
                     shared.lock()
                 }
             },
-            // Another thread reads, or is told to read: the data that was read here may not fulfil its condition.
+            // Another thread reads, or `hand_over` wakes a waiting thread, which then reads. The data that this thread
+            // has read may not fulfil the condition of the waiting thread.
             _ if state.reading || (waits && !shared.background_reads(&state)) => {
                 state.background_awake = false;
                 shared.hand_over(&mut state);

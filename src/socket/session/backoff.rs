@@ -4,12 +4,12 @@ use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(1000);
 const LONGEST: Duration = Duration::from_secs(5);
-/// After the server itself ended the session: a kick, a ban and a deploy all look like this.
+/// The shortest pause after the server itself has ended the session. A kick, a ban and a deploy all look like this.
 const AFTER_SERVER_DISCONNECT: Duration = Duration::from_secs(5);
-/// For a temporary problem of the server: the problem may soon be over.
+/// The longest first pause after a temporary problem of the server, which may soon be over.
 const FIRST_AFTER_TROUBLE: Duration = Duration::from_secs(1);
 const LONGEST_AFTER_TROUBLE: Duration = Duration::from_secs(30);
-/// For fresh credentials that were refused: a person must act, so retries are slow.
+/// The shortest first pause after the server has refused fresh credentials. A person must act, so retries are slow.
 const FIRST_AFTER_REFUSAL: Duration = Duration::from_secs(30);
 const LONGEST_AFTER_REFUSAL: Duration = Duration::from_secs(600);
 /// The longest `Retry-After` that is used.
@@ -22,9 +22,9 @@ pub(crate) const STABLE: Duration = Duration::from_secs(10);
 pub(crate) enum Cause {
     Lost,
     ServerDisconnect,
-    /// Credentials that had just been renewed were refused.
+    /// The server has refused credentials that had just been renewed.
     Refused,
-    /// Refused for a reason other than the credentials.
+    /// The server has refused the connection for a reason other than the credentials.
     Trouble,
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn pause_before_retry(tries: u32, retry_after: Option<Duration>) -> D
     delay(tries, Cause::Lost, retry_after)
 }
 
-/// Without a random source, the longest delay is the safe one.
+/// Without a random source, returns the largest value: the longest delay is the safe one.
 fn random_below(limit: u32) -> u32 {
     match getrandom::u32() {
         Ok(number) => number % limit.max(1),

@@ -13,15 +13,15 @@ use crate::socket::session::reader::Waiter;
 use crate::socket::session::session_log::note;
 use crate::socket::session::state::{Phase, SessionState};
 
-/// How long `close` waits for the server's goodbye after all events are confirmed.
+/// How long `close` waits for the end of the closing handshake after all events are confirmed.
 const CLOSE_HANDSHAKE: Duration = Duration::from_secs(1);
 /// The time limit for closing a session that is dropped.
 const DROP_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl Session {
-    /// Ends all waits for events, answers and connections, now and in the future. Threads that sleep return at once, a
-    /// thread that reads returns after 50 ms at most.
-    /// Data that can be sent at once is still sent, until the session is [closed](Session::close).
+    /// Ends all waits for events, answers and connections, now and in the future. Threads that sleep return at once; a
+    /// thread that reads returns after 50 ms at most. Data that can be sent at once is still sent, until the session is
+    /// [closed](Session::close).
     pub(crate) fn stop_waits(&self) {
         if self.shared.check_process().is_err() {
             return;
@@ -47,13 +47,14 @@ impl Session {
         self.is_foreign() || self.shared.wait(Waiter::Other, Some(until), ends).is_some()
     }
 
-    /// Waits until the session is over, including the goodbye, at most until `until`. Returns whether this happened.
+    /// Waits until the session is over, including the closing handshake, at most until `until`. Returns whether this
+    /// happened.
     pub(crate) fn wait_over(&self, until: Instant) -> bool {
         let over = |state: &mut SessionState| matches!(state.phase, Phase::Closed).then_some(());
         self.is_foreign() || self.shared.wait(Waiter::Other, Some(until), over).is_some()
     }
 
-    /// Why the session has ended, if not by [`close`](Session::close). Comes once.
+    /// Returns the error that has ended the session, once. `None` if [`close`](Session::close) has ended the session.
     pub(crate) fn take_failure(&self) -> Option<Error> {
         if let Err(error) = self.shared.check_process() {
             let told = self.closed.swap(true, Ordering::AcqRel);
@@ -62,12 +63,12 @@ impl Session {
         self.shared.lock().failure.take()
     }
 
-    /// Says goodbye and ends the session, within `timeout`. Waits for the server's answer, which shows that the server has
-    /// received everything that was sent before.
+    /// Makes the closing handshake and ends the session, within `timeout`. The server's answer to the handshake shows
+    /// that the server has received everything that was sent before.
     ///
     /// # Errors
-    /// `MaybeSent` with the number of events that may not have arrived. Instead, the error that had ended the session
-    /// before, if no consumer has taken that error.
+    /// `MaybeSent` with the number of events that may not have arrived. If an error had ended the session before and no
+    /// consumer has taken that error, `close` returns that error instead.
     pub(crate) fn close(&self, timeout: Duration) -> Result<()> {
         self.shared.check_process()?;
         let deadline = deadline::after(timeout);
@@ -123,7 +124,7 @@ impl Session {
         Ok(())
     }
 
-    /// Waits for the server to answer the goodbye and to end the connection.
+    /// Waits for the server to answer the closing handshake and to end the connection.
     fn await_goodbye(&self, connection: &Connection, deadline: Instant) {
         let over = |state: &mut SessionState| matches!(state.phase, Phase::Closed).then_some(());
         let over_or_confirmed = |state: &mut SessionState| match connection.unconfirmed() {
@@ -148,14 +149,14 @@ impl Session {
         }
     }
 
-    /// Ends the session like a drop: says goodbye with a short time limit. Further calls do nothing.
+    /// Ends the session like a drop, with a short time limit for the closing handshake. Further calls do nothing.
     pub(crate) fn end(&self) {
         if self.ended.swap(true, Ordering::AcqRel) {
             return;
         }
         if self.shared.check_process().is_err() {
-            // The connection belongs to the parent process: closing it here would end it there. The locks are not
-            // touched, because a thread that exists only in the parent may hold them.
+            // The connection belongs to the parent process: closing it here would end the parent's connection. This
+            // process does not touch the locks, because a thread that exists only in the parent may hold them.
             return;
         }
         if std::thread::panicking() {

@@ -25,7 +25,7 @@ pub(crate) struct SessionCore {
     pub(crate) background: Condvar,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) target: Target,
-    /// Which transport works here.
+    /// The transport that worked last.
     pub(crate) memory: TransportMemory,
     /// Cancels the current dial when the session is closed.
     pub(crate) cancel: CancelToken,
@@ -94,7 +94,8 @@ impl SessionCore {
         }
     }
 
-    /// Wakes the threads that wait for new items, and for `answers` to something else.
+    /// Wakes one consumer for one new item, and all consumers for several new items. `answers`: also wakes the threads
+    /// that wait for something else.
     pub(crate) fn tell(&self, state: &mut SessionState, items: usize, answers: bool) {
         if items > 0 {
             state.tell_keeper_of_items();
@@ -116,8 +117,8 @@ impl SessionCore {
         self.wake_background(state);
     }
 
-    /// A thread that stops waiting calls this. If the role is free, wakes one waiting thread, which then reads. If no thread
-    /// waits, or if the background thread reads for those who wait, wakes the background thread.
+    /// A thread that stops waiting calls this. If the role is free, wakes one waiting thread, which then reads. If no
+    /// thread waits, or if the background thread reads for the waiting threads, wakes the background thread.
     pub(crate) fn hand_over(&self, state: &mut SessionState) {
         if state.reading || state.connection().is_none() {
             return;

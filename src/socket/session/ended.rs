@@ -10,7 +10,7 @@ use crate::deadline;
 
 /// How many connections are remembered. Older connections are not needed.
 const MOST: usize = 32;
-/// The server's clock starts a little later than this one.
+/// The server starts to count the silence a little later than this side.
 const MARGIN: Duration = Duration::from_secs(1);
 /// For a connection without known values: the usual silence limit of servers.
 const USUAL_SILENCE: Duration = Duration::from_secs(45);
@@ -20,8 +20,8 @@ const USUAL_SILENCE: Duration = Duration::from_secs(45);
 pub(crate) struct EndedConnections(VecDeque<(u64, Instant)>);
 
 impl EndedConnections {
-    /// Notes that a connection has ended. `told`: the server has ended its session. Otherwise the server does so
-    /// after `silence`.
+    /// Notes that a connection has ended. `told`: the server itself has ended the session. Otherwise the server ends
+    /// the session after `silence`.
     pub(crate) fn note(&mut self, generation: u64, told: bool, silence: Duration) {
         let wait = if told { Duration::ZERO } else { silence.saturating_add(MARGIN) };
         self.0.push_back((generation, deadline::after(wait)));

@@ -18,7 +18,8 @@
 //! stopped, a waiting thread reads while data comes; when nothing has come for a moment, the thread leaves the socket to
 //! the background thread and sleeps on its condition variable, where a stop wakes it.
 //!
-//! A sender locks the connection, encodes, and writes on its own thread. Its caller gets any error.
+//! A sender locks the connection, encodes, and writes on its own thread. So the caller of a send gets the error of the
+//! send.
 //!
 //! A thread that is blocked in `read` sees only socket traffic. Any other state change that this thread waits for must
 //! close the connection, or make the server answer ([`SessionCore::nudge_reader`] sends a ping).
@@ -167,7 +168,7 @@ impl Session {
         opened: Option<Result<Opened>>,
     ) -> Result<Self> {
         let shared = Arc::new(SessionCore::new(name, target, host, limits, policy, stop.is_some()));
-        // `stop` cancels only the dial: a connected session must say goodbye before it closes.
+        // `stop` cancels only the dial, because a connected session must make the closing handshake.
         let dialling = stop.map(CancelToken::child);
         if let Some(dialling) = &dialling {
             dialling.adopt(&shared.cancel);

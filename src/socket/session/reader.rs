@@ -119,7 +119,7 @@ impl SessionCore {
         let generation = state.generation;
         let mut batch = std::mem::take(&mut state.spare);
         drop(state);
-        // A panic would be a bug in this crate, in a library, or in a logger that a library calls. It ends this
+        // A panic would be a bug in this crate, in a library, or in a logger that a library calls. A panic ends this
         // connection.
         let turn = catch_unwind(AssertUnwindSafe(|| turn(&mut batch)));
         let end = turn.unwrap_or_else(|_| Err(panicked())).err();

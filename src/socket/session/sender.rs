@@ -224,7 +224,8 @@ impl SessionCore {
         let end = end.without(&self.target.secrets);
         let text = format!("the connection broke while the message was being sent ({})", end.detail);
         let mut state = self.lock();
-        // After a goodbye, the connection stays open until the server has read all earlier events.
+        // After the start of the closing handshake, the connection stays open until the server has read all earlier
+        // events.
         if end.reason != reason::CLIENT_DISCONNECT {
             self.lose(&mut state, generation, end);
         }

@@ -23,9 +23,9 @@ use crate::socket::session::subscriber::Subscriber;
 /// The phase of the session.
 #[derive(Debug, Clone)]
 pub(crate) enum Phase {
-    /// Connected: everybody may send.
+    /// Connected: any thread may send.
     Up(Arc<Connection>),
-    /// Connected, but rooms are being joined again: only the background thread sends.
+    /// Connected, but the host is restoring its state: only the thread that has connected sends.
     Restoring(Arc<Connection>),
     /// Not connected: waiting for the next attempt, or connecting.
     Down,
@@ -62,11 +62,12 @@ pub(crate) struct SessionState {
     pub(crate) background_gone: bool,
     /// The background thread sends, and cannot read meanwhile.
     pub(crate) background_sends: bool,
-    /// The background thread is reading, and only data from the connection makes it return.
+    /// The background thread is reading, and its read has no short time limit. Only an answer of the server wakes it
+    /// soon.
     pub(crate) background_blocked: bool,
-    /// Events that are sent again automatically.
+    /// The events that the session sends by itself.
     pub(crate) scheduled: Scheduled,
-    /// Threads that wait for an event, and threads that wait for something else.
+    /// The number of threads that wait for an event, and of threads that wait for something else.
     pub(crate) consumers: usize,
     pub(crate) others: usize,
     /// Counts data from connections.
@@ -93,7 +94,7 @@ pub(crate) struct SessionState {
     pub(crate) tries: u32,
     /// When the connection was lost.
     pub(crate) down_since: Option<Instant>,
-    /// What ended the session, if it was not `close`.
+    /// The reason why the session has ended, if not by `close`.
     ended_by: Option<String>,
     pub(crate) log: SessionLog,
     pub(crate) up_since: Instant,
@@ -208,7 +209,8 @@ impl SessionState {
         matches!(self.phase, Phase::Closed) || self.stopped
     }
 
-    /// The connection over which any thread may send, and its generation. `None` if it must be waited for.
+    /// The connection over which any thread may send, and its generation. `None` if the caller must wait for a
+    /// connection.
     ///
     /// # Errors
     /// `Closed`.

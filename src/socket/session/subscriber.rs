@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crate::socket::protocol::event::RawEvent;
 
-/// Selects the events of a [`Subscriber`]. Consumers get these events, too. It runs under the lock, so it must be
-/// fast.
+/// Selects the events of a [`Subscriber`]. Consumers get these events, too. The filter runs under the lock, so it must
+/// be fast.
 pub(crate) type Filter = Box<dyn FnMut(&RawEvent) -> bool + Send>;
 
-/// A text that an event must contain before its filter is called: many subscriptions that wait for the same text cost
-/// no more than one.
+/// A text that an event must contain, otherwise the filter is not called. Many subscriptions that wait for the same
+/// text search an event only once.
 #[derive(Debug, Clone)]
 pub(crate) struct Needle {
     pub(crate) event: &'static str,

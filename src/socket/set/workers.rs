@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::socket::session::attend;
 use crate::socket::session::core::SessionCore;
 
-/// The most workers at a time. A server that does not answer occupies one worker for up to the
+/// The most workers at a time. A server that does not answer occupies one worker for up to twice the
 /// [`handshake_timeout`](crate::agent::AgentBuilder::handshake_timeout).
 const MOST: usize = 64;
-/// How long a worker without work stays.
+/// How long a worker waits for a job before it ends.
 const IDLE: Duration = Duration::from_secs(2);
 /// The stack size. A worker runs only this crate's code, a few calls deep, and TLS handshakes.
 const STACK: usize = 256 << 10;

@@ -12,8 +12,8 @@ use crate::socket::disconnect::Disconnect;
 use crate::socket::protocol::engine_io::IncomingPacket;
 use crate::socket::transport::traffic::Traffic;
 
-/// The half of a transport that is read. A WebSocket is also written through it. The default
-/// of a method that only one transport needs does nothing.
+/// The half of a transport that is read. A WebSocket also writes through this half. If only one transport needs a
+/// method, the default of that method does nothing.
 pub(crate) trait PacketStream: std::fmt::Debug + Send {
     fn is_polling(&self) -> bool {
         false

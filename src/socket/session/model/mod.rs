@@ -1,6 +1,6 @@
 //! A model checker runs the session's code with a scripted connection, in thousands of thread schedules.
 //!
-//! The checks in every schedule: no thread waits for ever; no two threads read or connect at the same time; no thread
+//! The checks in every schedule: no thread waits forever; no two threads read or connect at the same time; no thread
 //! uses a connection that is known to be dead; the session's report about each message is true. `src/sync/modelled.rs`
 //! explains how time passes.
 //!

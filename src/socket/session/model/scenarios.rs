@@ -246,7 +246,7 @@ fn a_connection_that_was_opened_in_advance_is_used_or_replaced() {
         assert!(scene.server.send_event(1));
         scene.seen.until(|log| log.events.last() == Some(&1));
         others.into_iter().for_each(|other| other.join().unwrap());
-        // The one in advance, or the next one if that is too old or refused.
+        // The connection in advance, or the next connection if the first is too old or was refused.
         assert!(scene.server.lock().wires.len() <= 2);
         scene.close(threads);
         scene.is_in_order();

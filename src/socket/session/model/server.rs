@@ -55,7 +55,7 @@ pub(super) enum Packet {
     Ack(u64, String),
     Ping,
     Pong,
-    /// The answer to the goodbye, which ends the connection.
+    /// The answer to the closing handshake, which ends the connection.
     Goodbye,
 }
 
@@ -72,7 +72,7 @@ pub(super) struct Wire {
     pub(super) ended: bool,
     /// The client has ended the connection.
     pub(super) cut: bool,
-    /// The client has said goodbye.
+    /// The client has started the closing handshake.
     pub(super) goodbye: bool,
     /// A read of the client has reported the end of the connection.
     pub(super) reported: bool,

@@ -168,7 +168,7 @@ impl ReadAhead {
     fn fill(&mut self, stream: &mut impl FrameSource) -> io::Result<usize> {
         (self.start, self.end) = (0, 0);
         match stream.take_available(|| take_back(&mut self.chunk).unwrap_or_default()) {
-            // No data, or the end: a read tells which.
+            // There is no data, or the stream has ended: only a read shows which.
             Some((_, range)) if range.is_empty() => return stream.read(&mut [0]),
             Some((bytes, range)) => {
                 self.chunk = bytes.into();
