@@ -31,7 +31,8 @@ pub(crate) fn earliest(times: impl IntoIterator<Item = Option<Instant>>) -> Opti
     times.into_iter().flatten().min()
 }
 
-/// Takes a lock that is usually held for microseconds. `None` if it is still held at `deadline`.
+/// Takes a lock that other threads usually hold for microseconds. Returns `None` if another thread still holds the lock
+/// at `deadline`.
 pub(crate) fn lock<T>(mutex: &Mutex<T>, deadline: Instant) -> Option<MutexGuard<'_, T>> {
     loop {
         match mutex.try_lock() {

@@ -1,8 +1,8 @@
 //! Writes this crate's log records, on a thread of their own.
 //!
-//! The logger is the program's code: it may block, panic, or call this crate. So it is never called by a thread that
-//! holds a lock or that other threads wait for. A record is queued; the thread `crustocean-log` lives while there are
-//! records. The order of the records is kept.
+//! The logger is the program's code: it may block, panic, or call this crate. So no thread that holds a lock, or that
+//! other threads wait for, calls the logger. The crate queues each record instead. The thread `crustocean-log` passes
+//! the records to the logger in order, and ends when the queue is empty.
 
 use std::collections::VecDeque;
 use std::fmt::Arguments;
@@ -14,7 +14,8 @@ use log::Level;
 
 use crate::user_code::caught;
 
-/// Further records are dropped while the logger blocks. A record may quote what a server has sent.
+/// The most queued records, and the most bytes of their texts, because a record may quote a server. While the logger
+/// blocks, further records are dropped.
 const MOST_RECORDS: usize = 4096;
 const MOST_BYTES: usize = 4 << 20;
 /// How long the end of a program waits for its last records.
@@ -31,9 +32,9 @@ struct Record {
 
 struct LogQueue {
     records: VecDeque<Record>,
-    /// The length of their texts.
+    /// The length of the records' texts.
     bytes: usize,
-    /// How many records were dropped, and are not reported yet.
+    /// The number of dropped records that are not reported yet.
     dropped: u64,
     /// A thread is writing, and also writes records that are added meanwhile.
     writing: bool,
@@ -49,7 +50,7 @@ impl LogQueue {
     fn add(&mut self, record: Record) -> bool {
         if self.records.len() >= MOST_RECORDS || self.bytes.saturating_add(record.text.len()) > MOST_BYTES {
             self.dropped += 1;
-            // Even if the first record alone is too large, a thread must say that it is dropped.
+            // Even if the first record alone is too large, a thread must report the dropped record.
             return !std::mem::replace(&mut self.writing, true);
         }
         self.bytes += record.text.len();
@@ -78,7 +79,7 @@ pub(crate) fn write(level: Level, target: &'static str, text: Arguments<'_>) {
     if level > log::max_level() {
         return;
     }
-    // The text may contain an error of the program.
+    // Formatting may run code of the program: the `Display` of its error types.
     let Ok(text) = caught(|| text.to_string()) else { return };
     let needs_thread = queue().add(Record { level, target, text });
     if needs_thread && thread::Builder::new().name("crustocean-log".to_owned()).spawn(write_all).is_err() {

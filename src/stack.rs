@@ -6,8 +6,8 @@ use std::thread;
 ///
 /// Such a thread uses much stack, for HTTP, TLS and JSON. glibc keeps the stack of an ended thread with all the memory
 /// that the thread has used, and reuses it for a new thread whose stack is at most as large and at least a quarter of
-/// it. A thread that lives as long as its agent (256 KiB) and a usual thread of the program (2 MiB) do not get it, so they
-/// do not keep that memory. The unused part of a stack needs no memory.
+/// it. So glibc does not give such a stack to a thread that runs as long as its agent (256 KiB), or to a usual thread
+/// of the program (2 MiB), and these threads do not keep that memory. The unused part of a stack needs no memory.
 const SHORT_LIVED: usize = 1536 << 10;
 
 /// A builder of such a thread.

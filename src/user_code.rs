@@ -1,8 +1,8 @@
-//! Calls code of the program: handlers, stores, loggers. It may panic, and the crate goes on.
+//! Calls code of the program: handlers, stores, loggers. If this code panics, the crate continues.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs code of the program. If it panics, returns the message of the panic.
+/// Runs code of the program. If the code panics, returns the message of the panic.
 pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());

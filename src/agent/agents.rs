@@ -28,8 +28,8 @@ use crate::sync::lock::Mutex;
 /// [long-polling](crate::agent::Transport) keeps its own background thread.
 ///
 /// `Agents` is a cheap handle (`Clone + Send + Sync`) and holds a handle of each agent. [`close`](Agents::close) closes
-/// all agents. The drop of the last handle of the set drops the set's handles of its agents. An agent that has another
-/// handle continues, with its own background thread. A loop over the events is a handle of the set, too.
+/// all agents. When the last handle of the set is dropped, the set drops its handles of the agents. An agent that has
+/// another handle continues, with its own background thread. A loop over the events is a handle of the set, too.
 ///
 /// Needs the feature `agents`.
 ///

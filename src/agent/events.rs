@@ -85,7 +85,6 @@ impl Events {
     /// - [`RecvError::Closed`]: the agent was closed.
     /// - [`RecvError::Failed`]: the agent ended with an error. Returned once.
     pub fn recv_timeout(&self, limit: Duration) -> Result<Event, RecvError> {
-        // A limit that is too large for the clock means no limit.
         self.acknowledge_questions();
         self.hand_out(self.recv(Some(deadline::after(limit))))
     }

@@ -1,11 +1,12 @@
-//! Small texts that a room keeps: `/save`, `/get`, `/clearnote`.
+//! Notes: short texts that the server stores for a room (`/save`, `/get`, `/clearnote`).
 
 use crate::agent::Room;
 use crate::blank::is_blank;
 use crate::error::{Error, ErrorKind, Result};
 
 impl Room {
-    /// Keeps a text in the room under a name of one word: the command `/save`. Everybody in the room can read the text.
+    /// Stores a text as a note of the room, under a name of one word (the command `/save`). Everybody in the room can
+    /// read the note.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -25,8 +26,8 @@ impl Room {
         self.command(format!("/save {} {}", word(name)?, text.trim())).send()?.into_result().map(drop)
     }
 
-    /// A text that the room keeps: the command `/get`. `None` if the server rejects the command; most likely the room
-    /// has no such note.
+    /// Returns the text of a note (the command `/get`). Returns `None` if the server rejects the command, most likely
+    /// because the room has no such note.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -49,7 +50,7 @@ impl Room {
         }
     }
 
-    /// Removes a text that the room keeps: the command `/clearnote`.
+    /// Removes a note (the command `/clearnote`).
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {

@@ -28,7 +28,10 @@ impl AgentInner {
         self.use_store_within(limit, |memory| memory.save())
     }
 
-    /// Saves and drops the store, in the same way.
+    /// Saves the memory and drops the store. Waits at most `limit`.
+    ///
+    /// # Errors
+    /// The error of [`save_memory_within`](AgentInner::save_memory_within).
     pub(crate) fn end_memory_within(&self, limit: Duration) -> Result<()> {
         self.use_store_within(limit, |memory| {
             memory.end();
@@ -37,7 +40,7 @@ impl AgentInner {
     }
 
     fn use_store_within(&self, limit: Duration, work: fn(&dyn Memory) -> Option<Error>) -> Result<()> {
-        // If the store itself closes the agent, its save is under way.
+        // If the store itself closes the agent, this thread is already saving.
         let Some(memory) = self.memory.as_ref().filter(|memory| !memory.is_saving_here()) else {
             return Ok(());
         };

@@ -1,4 +1,4 @@
-//! The last ids that something happened to.
+//! A bounded set of the most recent ids.
 
 use std::collections::{HashSet, VecDeque};
 

@@ -5,7 +5,8 @@ use std::fmt;
 
 use crate::error::{Error, Result};
 
-/// Why [`Events::recv_timeout`](crate::Events::recv_timeout) or [`Events::try_recv`](crate::Events::try_recv) returned no event.
+/// Why [`Events::recv_timeout`](crate::Events::recv_timeout) or [`Events::try_recv`](crate::Events::try_recv) returned
+/// no event.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -33,12 +34,12 @@ pub enum RecvError {
 }
 
 impl RecvError {
-    /// The same error for a call that did not wait.
+    /// Converts the error for a call that does not wait: `Timeout` becomes `Empty`.
     pub(crate) fn at_once(self) -> Self {
         if matches!(self, RecvError::Timeout) { RecvError::Empty } else { self }
     }
 
-    /// What an iterator yields.
+    /// Converts a result to the item of an iterator.
     pub(crate) fn to_item<T>(received: Result<T, RecvError>) -> Option<Result<T>> {
         match received {
             Ok(item) => Some(Ok(item)),

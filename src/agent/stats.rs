@@ -27,7 +27,8 @@ pub struct Stats {
     pub last_heard: Option<Duration>,
     /// The number of reconnects since the agent started.
     pub reconnects: u64,
-    /// How many events wait for a loop: of several, for the one that has most to do.
+    /// The number of events that wait for a loop. If the agent has several kinds of loops, this is the number for the
+    /// loop with the most waiting events.
     pub queued_events: usize,
     /// The size of the waiting events, in bytes.
     pub queued_bytes: usize,

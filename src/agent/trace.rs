@@ -133,8 +133,8 @@ impl Trace {
         self.steps.lock().push(step);
     }
 
-    /// Ends the record and returns it. [`Outgoing::trace`](crate::Outgoing::trace) takes it; `Outgoing::trace` also
-    /// takes the trace itself.
+    /// Ends the record and returns it, for [`Outgoing::trace`](crate::Outgoing::trace). `Outgoing::trace` also takes
+    /// the `Trace` itself.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) {

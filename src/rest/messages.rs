@@ -13,7 +13,8 @@ use crate::stack;
 /// The server's maximum is not documented. The JavaScript SDK sends no higher limit.
 const MAX_LIMIT: u32 = 100;
 
-/// A page that arrives within this time is not fetched ahead: to start a thread takes nearly as long.
+/// If a page arrives within this time, the next page is not fetched ahead, because starting a thread takes nearly as
+/// long.
 const NEARBY: Duration = Duration::from_millis(1);
 
 /// The messages of a room. Returned by [`Agencies::messages`](crate::rest::Agencies::messages) and
@@ -53,7 +54,8 @@ impl<'a> Messages<'a> {
         self
     }
 
-    /// Returns only messages older than this time. Pass the `created_at` of the oldest message that you have.
+    /// Returns only messages older than this time. Pass the `created_at` of the oldest message that you have. Defaults
+    /// to the newest messages.
     ///
     /// To read a whole history, use [`iter`](Messages::iter), which skips no message. With `before`, the server omits
     /// further messages of the same millisecond that did not fit on the previous page.
@@ -62,7 +64,7 @@ impl<'a> Messages<'a> {
         self
     }
 
-    /// Returns only messages that mention this user. A leading `@` is ignored.
+    /// Returns only messages that mention this user. A leading `@` is ignored. Defaults to all messages.
     pub fn mentions(mut self, username: &str) -> Self {
         self.mentions = Some(username.strip_prefix('@').unwrap_or(username).to_owned());
         self
@@ -136,7 +138,7 @@ pub struct History<'a> {
     ahead: Option<PageAhead>,
 }
 
-/// A thread that fetches the next page. Dropped, it cancels the request.
+/// A thread that fetches the next page. Dropping a `PageAhead` cancels the request.
 #[derive(Debug)]
 struct PageAhead {
     thread: Option<JoinHandle<Fetched>>,

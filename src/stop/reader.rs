@@ -33,7 +33,7 @@ struct StopReaderState {
     chunk: Option<io::Result<Vec<u8>>>,
     /// The inner reader has ended. No more chunks come.
     ended: bool,
-    /// The inner reader has panicked: told once, after the last chunk.
+    /// The inner reader has panicked. `read` returns this error once, after the last chunk.
     panicked: bool,
     /// The `Stop` was stopped, or the `StopReader` was dropped. The thread must end.
     stopped: bool,

@@ -4,8 +4,8 @@ pub(crate) use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-/// A lock. If a thread panics while it holds the lock, other threads go on: our code leaves the data consistent after every
-/// statement.
+/// A lock. If a thread panics while it holds the lock, other threads continue, because this crate leaves the data
+/// consistent after every statement.
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
 

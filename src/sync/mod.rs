@@ -3,7 +3,7 @@
 //! Normally these are the standard library's. Compiled with `--cfg crustocean_model` they are those of a model checker,
 //! which runs the session in thousands of schedules: `src/socket/session/model` has the scenarios.
 //!
-//! What the model checker does not run takes its locks from [`lock`].
+//! Code that the model checker does not run uses the locks of [`lock`].
 
 pub(crate) mod lock;
 #[cfg(crustocean_model)]

@@ -72,8 +72,8 @@ impl Wait {
     }
 }
 
-/// Wakes any one of the waiting threads, and never wakes one without a notification, so that code which relies on another
-/// order fails.
+/// A condition variable. A notification may wake any of the waiting threads, and no thread wakes without a
+/// notification. So code that relies on a certain order fails in some schedules.
 ///
 /// The list has an ordinary lock, which is never held while another thread may run.
 #[derive(Debug, Default)]

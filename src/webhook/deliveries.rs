@@ -27,10 +27,10 @@ pub enum Arrival {
 /// signature.
 ///
 /// A delivery whose `timestamp` differs by more than the [window](Deliveries::window) from this machine's clock is
-/// [`Stale`](Arrival::Stale). So only deliveries within the window are stored, each as a hash of 100 bytes of memory,
-/// at most 65,536 by default. If more deliveries arrive within the window, the oldest are forgotten, and deliveries as
-/// old as the forgotten ones are `Stale`. So memory is bounded, and a repeated delivery is never `New`. A delivery
-/// without a `timestamp` gets the time of its arrival.
+/// [`Stale`](Arrival::Stale). So only deliveries within the window are stored, at most 65,536 by default. Each stored
+/// delivery is a hash and uses about 100 bytes of memory. If more deliveries arrive within the window, the oldest are
+/// forgotten, and deliveries as old as the forgotten ones are `Stale`. So memory is bounded, and a repeated delivery is
+/// never `New`. A delivery without a `timestamp` gets the time of its arrival.
 ///
 /// All threads may use a `Deliveries` at once. A [`Receiver`](crate::webhook::Receiver) contains a `Deliveries`.
 ///

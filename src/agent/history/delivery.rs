@@ -142,7 +142,7 @@ impl Delivery {
     }
 }
 
-/// What happens to an event that comes live.
+/// Handles the events that come live.
 impl DeliveryState {
     /// Returns the next event to hand out. `take` returns the next item of the queue. `next` calls `broken` for an
     /// event that is not JSON.

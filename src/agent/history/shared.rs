@@ -106,8 +106,8 @@ impl DeliveryShared {
         Ok(())
     }
 
-    /// Waits until the consumers have taken everything that came live so far, at most for `BUDGET`. Then a history with
-    /// a missing part can be merged: what came live before it has been handed out or is held.
+    /// Waits until the consumers have taken all live events that came so far, at most for `BUDGET`. After that, a
+    /// history with a missing part can be merged, because the earlier live events were handed out or are held.
     pub(super) fn wait_for_consumers(&self, job: &FillJob) -> Result<(), GapClosed> {
         let end = deadline::after(BUDGET);
         let mut state = self.lock();

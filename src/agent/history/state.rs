@@ -1,5 +1,5 @@
-//! The state of a [delivery](super::delivery): the ready events, the rooms' cursors and the rooms' gaps. Here are the
-//! gaps: they open, are filled and close.
+//! The state of a [delivery](super::delivery): the ready events, the rooms' cursors and the rooms' gaps. This
+//! module opens, fills and closes the gaps.
 //!
 //! One lock protects the state. The methods send no request and call no code of the program.
 

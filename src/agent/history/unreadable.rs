@@ -8,11 +8,11 @@ use crate::model::{List, Message, MessageId};
 /// The number of elements that are remembered.
 const MOST: usize = 2048;
 
-/// How many elements of a page are looked at. A page is requested with at most 100 elements, but a hostile server may
+/// How many elements of a page are examined. A page is requested with at most 100 elements, but a hostile server may
 /// send more.
 const MOST_ON_PAGE: usize = 256;
 
-/// How many messages on each side of an element are looked at.
+/// How many messages on each side of an element are examined.
 const NEAREST: usize = 32;
 
 /// An element of a page that cannot be decoded.
@@ -69,21 +69,21 @@ pub(crate) struct Reported {
 #[derive(Debug)]
 struct KnownElement {
     key: u64,
-    /// The message directly before the element, and the one directly behind it, where the element was seen last. One
-    /// of them can be on another page.
+    /// The hashes of the ids of the element's two neighbours, the next newer and the next older message, on the page
+    /// that contained the element last. `None` if the neighbour was on another page.
     newer: Option<u64>,
     older: Option<u64>,
 }
 
 impl KnownElement {
-    /// Returns how far the element is from a former neighbour, in messages, if it can be `seen`. In a history that is
-    /// sorted by several clocks, messages can be inserted on both sides of an element.
+    /// If `seen` can be this element, returns the distance between `seen` and a former neighbour of the element, in
+    /// messages. In a history that is sorted by several clocks, messages can be inserted on both sides of an element.
     fn distance(&self, seen: &Unreadable) -> Option<usize> {
         if self.key != seen.key {
             return None;
         }
         if seen.newer.is_empty() && seen.older.is_empty() {
-            // The page does not tell the place of the element: for example, a page that was requested by time from a
+            // The page does not show the element's neighbours: for example, a page that was requested by time from a
             // history that is out of order.
             return Some(NEAREST);
         }

@@ -119,7 +119,7 @@ impl Backlog {
         (self.events.len() + self.found.len(), self.bytes)
     }
 
-    /// Whether something has to be read before newer events.
+    /// Whether dropped messages must be read before newer events.
     pub(super) fn is_held(&self) -> bool {
         self.reader.is_some() || !self.lost.is_empty()
     }

@@ -49,15 +49,16 @@ impl ListenerKind {
     }
 }
 
-/// [`Listener::take_shared`].
+/// The type of [`Listener::take_shared`].
 type TakeShared<S> = fn(&Listener<S>, &S, bool) -> (Option<Event>, bool);
 
 /// All listeners of one agent, which take events from `S`.
 pub(crate) struct Listeners<S> {
     /// Whether there is more than one queue to fill.
     shared: AtomicBool,
-    /// How an event is taken then. Set by the first listener that is not a loop over `events()`, so that a program that
-    /// has such loops only does not have the code that distributes events.
+    /// The function that takes an event if there is more than one queue. The first listener that is not a loop over
+    /// `events()` sets this function. So a program that has only loops over `events()` does not contain the code that
+    /// distributes events.
     take_shared: OnceLock<TakeShared<S>>,
     state: Mutex<ListenersState>,
     /// The prefixes of the loops over commands.
@@ -201,7 +202,8 @@ impl<S> Listeners<S> {
         (self.dropped.load(Ordering::Relaxed), self.not_filled.load(Ordering::Relaxed))
     }
 
-    /// How many events, and how many bytes of them, wait for the loop that has most to do, or for the first one.
+    /// The number of events that wait for a loop, and their bytes. If there are several loops, the numbers are those of
+    /// the loop with the most waiting events. Without a loop, they are those of the events for the first loop.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let state = self.state.lock();
         let loops = state.queues.iter().filter(|queue| queue.kind.is_loop()).map(|queue| &queue.backlog);
@@ -266,9 +268,10 @@ impl<S> Listeners<S> {
 pub(crate) trait ListenerSource {
     /// Takes the next event from the delivery.
     fn pull(&self) -> Option<Event>;
-    /// Whether to pull once more although nothing came: what the connection has received is pulled in portions.
+    /// Whether another `pull` may return an event after a `pull` that returned `None`, because the received events
+    /// become ready in portions.
     fn has_items(&self) -> bool;
-    /// A loop has got the event, or none is there to get it.
+    /// Notes that a loop has received the event, or that no loop over `events()` exists that will receive it.
     fn acknowledge(&self, event: &Event);
     /// Whether the event is for loops over mentions.
     fn is_mention(&self, event: &Event) -> bool;
@@ -345,7 +348,7 @@ impl<S: ListenerSource> Listener<S> {
         let Some(at) = state.queues.iter().position(|queue| queue.kind == self.kind) else { return false };
         let own = state.queues.swap_remove(at);
         let mut others = false;
-        // No more than a queue holds, so that a flood does not keep it here.
+        // The number of events is limited, so that this loop ends even if events keep arriving.
         for _ in 0..self.listeners.bounds.events.max(1) {
             match source.pull() {
                 Some(event) => others |= self.distribute(&mut state, event, source),
@@ -357,7 +360,7 @@ impl<S: ListenerSource> Listener<S> {
         others
     }
 
-    /// Puts an event into all queues. Returns whether a waiting listener got it.
+    /// Puts an event into all queues. Returns whether a waiting listener of another kind got the event.
     fn distribute(&self, state: &mut ListenersState, event: Event, source: &S) -> bool {
         let listeners = &self.listeners;
         let bounds = listeners.bounds;
@@ -403,7 +406,7 @@ impl<S> Listener<S> {
 
 impl<S> Clone for Listener<S> {
     fn clone(&self) -> Self {
-        // The queue is there already.
+        // This handle's queue exists, so `open` only counts the new handle.
         self.listeners.open(self.kind, None)
     }
 }

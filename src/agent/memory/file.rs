@@ -124,8 +124,9 @@ fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
     }
 }
 
-/// The file behind symbolic links, which need not exist. A replacement of the link itself would leave that file as it is, and
-/// two links to one file would not share its lock. Absolute, because the process may change its folder.
+/// Follows symbolic links and returns the absolute path of the file, which need not exist. If the crate replaced the
+/// link instead, the file would stay as it is, and two links to one file would not share its lock. The path is
+/// absolute, because the process may change its folder.
 fn resolved(path: &Path) -> io::Result<PathBuf> {
     let mut path = std::path::absolute(path)?;
     for _ in 0..MOST_LINKS {
@@ -136,11 +137,11 @@ fn resolved(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("the symbolic links lead in a circle"))
 }
 
-/// As many as Linux follows.
+/// The most symbolic links to follow, as in Linux.
 const MOST_LINKS: usize = 40;
 
-/// Finds out at the start, and not with the first question, that the folder is read-only. A full disk is no reason not to
-/// start: saving is tried again.
+/// Checks that the folder is writable, so that the agent fails at its start and not with the first question. A full
+/// disk is not an error here, because the agent tries to save again later.
 fn check_writable(temporary: &Path) -> io::Result<()> {
     match File::create(temporary) {
         Ok(_) => fs::remove_file(temporary),

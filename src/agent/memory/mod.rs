@@ -28,8 +28,8 @@ use stored::StoredMemory;
 /// The metadata key of an answer. The value is the id of the question.
 pub(crate) const IN_REPLY_TO: &str = "in_reply_to";
 
-/// The memory of one agent. A trait, so that an agent that remembers nothing does not bring the code of the memory into
-/// the program: only [`Remember`] names the type behind it.
+/// The memory of one agent. This is a trait, so that a program whose agents remember nothing does not contain the code
+/// of the memory: only [`Remember`] names the type that implements the trait.
 pub(crate) trait Memory: fmt::Debug + Send + Sync {
     /// Reads what is stored. Called once, before all other methods.
     ///
@@ -100,7 +100,7 @@ pub(crate) struct Resume {
     pub(crate) acknowledged: Vec<MessageId>,
 }
 
-/// How to open the memory that the builder was told to use.
+/// Opens the memory that the program has set with `AgentBuilder::remember` or `AgentBuilder::remember_in`.
 #[derive(Clone)]
 pub(crate) struct Remember(Arc<dyn Fn() -> Result<Arc<dyn Memory>> + Send + Sync>);
 

@@ -21,16 +21,17 @@ use crate::user_code::caught;
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// The largest number of ids in `answered`.
 const MAX_ANSWERED: usize = 16_384;
-/// The most questions that are followed at a time. Anybody in a room can ask, and a program may take none.
+/// The most open questions that the memory tracks. Anybody in a room can ask questions, and a program may take none of
+/// them.
 const MAX_OPEN: usize = 16_384;
-/// The first text in the store.
+/// The value of `Saved::format`, which shows that this crate has written the text.
 const FORMAT: &str = "crustocean agent state";
 
 /// A memory that is stored.
 pub(super) struct StoredMemory {
     state: Mutex<StoredMemoryState>,
     saver: Mutex<Saver>,
-    /// The thread that is saving. The store may call the agent, which may save.
+    /// The thread that is saving. The store may call the agent, and the agent must not save again inside this call.
     saving: Mutex<Option<ThreadId>>,
 }
 
@@ -72,7 +73,7 @@ struct Saver {
     store: Option<Arc<dyn StateStore>>,
     /// The name of the store in error messages.
     name: String,
-    /// What the store had when it was opened.
+    /// The text that was in the store when the store was opened, until `belong_to` reads it.
     text: Option<String>,
     failing: bool,
 }

@@ -26,9 +26,9 @@ pub struct Commands {
     agent: Agent,
     events: Events,
     prefix: Arc<str>,
-    /// Somebody has got the error about an empty prefix.
+    /// The error about an empty prefix was returned.
     refused: Arc<AtomicBool>,
-    /// The last ones that were handed out: a message may come twice after a gap.
+    /// The ids of the last messages that were handed out, because a message may come twice after a gap.
     handed_out: Arc<Mutex<RecentIds<64>>>,
 }
 
@@ -61,7 +61,7 @@ impl Commands {
         if self.prefix.is_empty() {
             return Err(self.refuse());
         }
-        // What this thread got before is done.
+        // The command that this thread took before is done.
         self.agent.acknowledge_questions();
         loop {
             let Event::Message(message) = self.events.recv(until)? else { continue };
@@ -73,7 +73,8 @@ impl Commands {
         }
     }
 
-    /// No message begins with an empty prefix: a loop that waited for one would never end.
+    /// Returns the error about an empty prefix once, and then `Closed`. No message can match an empty prefix, so a wait
+    /// would never end.
     fn refuse(&self) -> RecvError {
         if self.refused.swap(true, Ordering::Relaxed) {
             return RecvError::Closed;
@@ -100,7 +101,7 @@ impl Agent {
     /// parses the text after the prefix. [`mentions`](Agent::mentions) can run at the same time, and still yields the
     /// messages that mention the agent.
     ///
-    /// White space around the prefix does not count. An empty prefix fits nothing: the loop yields an
+    /// White space around the prefix does not count. No message matches an empty prefix: the loop yields an
     /// [`Invalid`](crate::ErrorKind::Invalid) error and ends.
     ///
     /// ```no_run

@@ -205,8 +205,8 @@ impl Mention {
     /// ```
     ///
     /// # Errors
-    /// [`Timeout`](crate::ErrorKind::Timeout) if no message comes within `limit` after the question is in the room, [`Closed`](crate::ErrorKind::Closed)
-    /// if the agent ends; otherwise the kinds of [`Room::post`].
+    /// [`Timeout`](crate::ErrorKind::Timeout) if no message comes within `limit` after the question is in the room,
+    /// [`Closed`](crate::ErrorKind::Closed) if the agent ends; otherwise the kinds of [`Room::post`].
     pub fn ask(&self, question: impl Into<Outgoing>, limit: Duration) -> Result<Mention> {
         let events = self.agent.subscribe();
         let asked = self.room().in_reply_to(&self.message).post(question)?;

@@ -157,7 +157,7 @@ impl Mentions {
     }
 
     fn recv(&self, until: Option<Instant>) -> Result<Mention, RecvError> {
-        // The question that this thread got before is done.
+        // The question that this thread took before is done.
         self.agent.acknowledge_questions();
         Ok(Mention::new(&self.agent, self.next_message(until)?))
     }

@@ -106,7 +106,7 @@ struct WorkQueueState {
     rooms: HashMap<AgencyId, VecDeque<Mention>>,
     waiting: usize,
     bytes: usize,
-    /// The threads that have no question.
+    /// The number of threads that have no question.
     free_threads: usize,
     over: bool,
 }
@@ -139,13 +139,13 @@ impl WorkQueue {
         true
     }
 
-    /// Whether a question that may be worked on has no thread.
+    /// Whether a question in `ready` has no free thread.
     fn needs_thread(&self) -> bool {
         let state = self.state.lock();
         state.ready.len() > state.free_threads
     }
 
-    /// What nobody has begun is for the next start, if the agent remembers.
+    /// Leaves open all questions that no handler has begun. An agent that remembers yields them after the next start.
     fn leave_open(&self) {
         let (ready, rooms) = {
             let mut state = self.state.lock();

@@ -81,7 +81,7 @@ impl Following {
         self.active.store(true, Ordering::Release);
     }
 
-    /// What a new thread is to do. `None` if a thread works already.
+    /// Returns the function that a new thread must run. `None` if a thread is working.
     fn work(&self) -> Option<fn(&Agent)> {
         let mut state = self.state.lock();
         let work = state.work.filter(|_| !state.busy)?;
@@ -243,7 +243,7 @@ impl Agent {
         let announced = session.waker().announce();
         let work: Box<dyn FnOnce() + Send> = Box::new(move || {
             work(&agent);
-            // In this order: a consumer that no longer expects a nudge may read without a time limit.
+            // Nudge before `announced` is dropped: after the drop, a consumer may read without a time limit.
             agent.session().nudge();
             drop(announced);
         });

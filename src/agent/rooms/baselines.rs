@@ -85,8 +85,8 @@ impl<'a> Baselines<'a> {
         self.changed.notify_all();
     }
 
-    /// Starts readers until their number is enough for `rooms` rooms. At least one of them opens no connection ahead, so
-    /// that all rooms are read although new connections may hang.
+    /// Starts readers until there are enough readers for `rooms` rooms. At least one of these readers opens no
+    /// connection in advance, so that all rooms are read even if the connections in advance hang.
     pub(super) fn start_readers<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, rooms: usize) {
         let wanted = rooms.min(MOST_AT_ONCE).saturating_sub(self.state.lock().readers);
         for _ in 0..wanted.max(rooms.min(1)) {
@@ -94,8 +94,8 @@ impl<'a> Baselines<'a> {
         }
     }
 
-    /// Waits until the readers have taken all rooms; the scope waits until they have read them. This thread reads only
-    /// if there is no reader: it would have to open another connection, which takes longer than to wait for theirs.
+    /// Waits until the readers have taken all rooms. The scope then waits until the readers have read the rooms. This
+    /// thread reads rooms only if no reader is left, because this thread would have to open another connection first.
     pub(super) fn finish(&self) {
         let mut state = self.state.lock();
         while !state.rooms.is_empty() && state.readers > 0 {
@@ -127,7 +127,7 @@ impl<'a> Baselines<'a> {
             }
             baselines.read_all();
         });
-        // If the thread cannot be started, its reader is dropped, and the others read its share.
+        // If the thread cannot be started, `work` and its `ReaderGuard` are dropped. The other readers read all rooms.
         let _ = stack::short_lived("crustocean-history").spawn_scoped(scope, work);
     }
 

@@ -33,7 +33,7 @@ pub(crate) struct Core {
 #[derive(Debug)]
 struct Life {
     stage: Stage,
-    /// Streams and tools that are open.
+    /// The number of open streams and tools.
     parts: usize,
     /// The end that the program has requested. The run reports the end when the last stream or tool has ended.
     end: Option<RunEnd>,
@@ -46,7 +46,7 @@ enum Stage {
     Open,
     /// The program has ended or dropped the run.
     Ended,
-    /// The agent has ended, and the run with it. Nothing more is reported.
+    /// The agent has ended, and has ended the run. The program can report nothing more.
     GivenUp,
 }
 

@@ -8,12 +8,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::AgencyId;
 use crate::sync::lock::{Condvar, Mutex};
 
-/// A run, as the end of the agent sees it. A trait, so that an agent that starts no run does not bring the code of runs
-/// into the program.
+/// The methods of a run that the end of the agent calls. This is a trait, so that a program that starts no run does not
+/// contain the code of runs.
 pub(crate) trait OpenRun: std::fmt::Debug + Send + Sync {
     /// Ends the waits of the run's handles.
     fn end_waits(&self);
-    /// Ends the run, because the agent ends. Takes at most some 50 ms.
+    /// Ends the run, because the agent ends. Takes about 50 ms at most.
     fn give_up(&self);
 }
 

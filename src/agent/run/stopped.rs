@@ -25,7 +25,7 @@ impl RunStop {
         self.0.lock().asked
     }
 
-    /// Whether the end of the agent stops the run, not a member.
+    /// Whether the end of the agent has stopped the run, and not a member.
     pub(super) fn is_by_agent(&self) -> bool {
         self.0.lock().by_agent
     }

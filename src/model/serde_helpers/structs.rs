@@ -1,4 +1,4 @@
-//! What the derived `Deserialize` of a struct is given.
+//! The deserializer for the derived `Deserialize` of a struct.
 
 use serde::de::{Deserializer, Visitor};
 use serde::forward_to_deserialize_any;

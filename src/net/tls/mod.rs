@@ -35,7 +35,7 @@ use none as rustls;
 const HAS_RUSTLS: bool = cfg!(feature = "tls-rustls");
 const HAS_NATIVE: bool = cfg!(feature = "tls-native");
 
-/// How long [`MaybeTlsStream::is_idle`] may read what a server has sent unasked.
+/// How long [`MaybeTlsStream::is_idle`] may read data that the server has sent without a request.
 const LONGEST_CHECK: Duration = Duration::from_millis(50);
 
 /// Creates TLS sessions. Cheap to clone. Clients and agents with the same settings share one connector, because the
@@ -174,7 +174,8 @@ impl MaybeTlsStream {
     /// Whether an idle connection is still usable: the peer has sent no data and has not closed the connection. Direct
     /// mode only.
     ///
-    /// A TLS 1.3 server sends session tickets after the handshake. They are read here and are no data.
+    /// A TLS 1.3 server sends session tickets after the handshake. This method reads the tickets, which do not count as
+    /// data.
     pub(crate) fn is_idle(&mut self) -> bool {
         let wire = self.wire_mut();
         if wire.set_waiting(false).is_err() {
