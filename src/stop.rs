@@ -100,10 +100,10 @@ impl Stop {
     /// use crustocean::Stop;
     ///
     /// let stop = Stop::new();
-    /// let (tell, told) = mpsc::channel::<String>();
-    /// let _on_stop = stop.on_stop(move || drop(tell)); // ends a loop over `told`
+    /// let (sender, receiver) = mpsc::channel::<String>();
+    /// let _on_stop = stop.on_stop(move || drop(sender)); // ends a loop over `receiver`
     /// stop.stop();
-    /// assert_eq!(told.iter().count(), 0);
+    /// assert_eq!(receiver.iter().count(), 0);
     /// ```
     pub fn on_stop(&self, act: impl FnOnce() + Send + 'static) -> OnStop {
         let callback = Arc::new(Callback(Mutex::new(Some(Box::new(act)))));

@@ -16,7 +16,7 @@ use serde_json::json;
 pub use model::model_url;
 
 /// How long the visitor waits for an answer before the demonstration fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -41,7 +41,7 @@ pub fn agent(
     let room = visitor.join("lobby")?;
     let hosted = agent.clone();
     std::thread::spawn(move || {
-        let joined = sandbox.wait_for_events("join-agency", 2, PATIENCE).len() == 2;
+        let joined = sandbox.wait_for_events("join-agency", 2, WAIT_LIMIT).len() == 2;
         let events = visitor.events();
         let mut visitor = Visitor {
             agent: visitor,
@@ -141,7 +141,7 @@ impl Visitor {
     }
 
     fn next(&mut self, what: &str) -> Result<Event, Box<dyn Error>> {
-        let event = self.events.recv_timeout(PATIENCE);
+        let event = self.events.recv_timeout(WAIT_LIMIT);
         let event = event.map_err(|error| format!("waiting for {what}: {error}"))?;
         if let Event::Other(raw) = &event {
             match raw.name() {

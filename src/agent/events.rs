@@ -94,7 +94,7 @@ impl Events {
     /// ```no_run
     /// # fn demo(agent: crustocean::Agent) {
     /// let events = agent.events();
-    /// // What has come since it was asked last.
+    /// // Handles all waiting events, without waiting for more.
     /// while let Ok(event) = events.try_recv() {
     ///     println!("{event:?}");
     /// }

@@ -16,7 +16,7 @@ impl AgentInner {
         if let Some(memory) = &self.memory
             && let Some(error) = memory.save()
         {
-            self.tell_not_saved(error);
+            self.report_not_saved(error);
         }
     }
 
@@ -44,18 +44,18 @@ impl AgentInner {
         let Some(memory) = self.memory.as_ref().filter(|memory| !memory.is_saving_here()) else {
             return Ok(());
         };
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let also = Arc::clone(memory);
-        let using = move || tell.send(work(&*also)).unwrap_or_default();
+        let using = move || sender.send(work(&*also)).unwrap_or_default();
         match thread::Builder::new().name("crustocean-save".to_owned()).spawn(using) {
             Ok(using) => self.closing.hand_over(using.thread().id()),
             Err(_) => {
-                work(&**memory).into_iter().for_each(|error| self.tell_not_saved(error));
+                work(&**memory).into_iter().for_each(|error| self.report_not_saved(error));
                 return Ok(());
             }
         }
-        match told.recv_timeout(limit) {
-            Ok(Some(error)) => self.tell_not_saved(error),
+        match receiver.recv_timeout(limit) {
+            Ok(Some(error)) => self.report_not_saved(error),
             Ok(None) | Err(RecvTimeoutError::Disconnected) => {}
             Err(RecvTimeoutError::Timeout) => {
                 return Err(Error::timeout(format!(
@@ -66,7 +66,7 @@ impl AgentInner {
         Ok(())
     }
 
-    fn tell_not_saved(&self, error: Error) {
+    fn report_not_saved(&self, error: Error) {
         self.delivery.push(Event::StateNotSaved { error: Arc::new(error) });
         self.session.nudge();
     }
@@ -102,7 +102,7 @@ impl Agent {
         if let Some(memory) = &self.inner.memory
             && let Some(error) = memory.save_if_due()
         {
-            self.inner.tell_not_saved(error);
+            self.inner.report_not_saved(error);
         }
     }
 }

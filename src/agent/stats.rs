@@ -51,8 +51,12 @@ impl Stats {
         let connected = f64::from(u8::from(self.connected_for.is_some()));
         let rows = [
             ("connected", "Whether the connection is up.", Some(connected)),
-            ("connected_seconds", "Time since the connection is up.", seconds(self.connected_for)),
-            ("last_heard_seconds", "Time since the server was heard.", seconds(self.last_heard)),
+            (
+                "connected_seconds",
+                "How long the connection has been up, in seconds.",
+                seconds(self.connected_for),
+            ),
+            ("last_heard_seconds", "Seconds since data last came from the server.", seconds(self.last_heard)),
             ("reconnects_total", "Connections after the first.", Some(self.reconnects as f64)),
             ("queued_events", "Events that wait for a loop.", Some(self.queued_events as f64)),
             ("queued_bytes", "Bytes of these events.", Some(self.queued_bytes as f64)),

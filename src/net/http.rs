@@ -146,9 +146,9 @@ impl Http {
             }
             let left = self.0.request_timeout.saturating_sub(started.elapsed());
             let failure = match self.attempt(&request, encoded, &label, left) {
-                Ok(answer) => {
-                    crate::logging::debug!("{label}: {} after {:?}", answer.status, started.elapsed());
-                    return Ok(answer);
+                Ok(response) => {
+                    crate::logging::debug!("{label}: {} after {:?}", response.status, started.elapsed());
+                    return Ok(response);
                 }
                 Err(failure) => failure,
             };

@@ -65,14 +65,14 @@ pub(super) enum Step {
 
 pub(super) fn reply(status: u16, headers: &[&str], body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
-    let mut answer = format!("HTTP/1.1 {status} Whatever\r\nContent-Length: {}\r\n", body.len());
+    let mut response = format!("HTTP/1.1 {status} Whatever\r\nContent-Length: {}\r\n", body.len());
     for header in headers {
-        answer += &format!("{header}\r\n");
+        response += &format!("{header}\r\n");
     }
-    answer += "\r\n";
-    let mut answer = answer.into_bytes();
-    answer.extend_from_slice(body);
-    answer
+    response += "\r\n";
+    let mut response = response.into_bytes();
+    response.extend_from_slice(body);
+    response
 }
 
 pub(super) fn ok(body: &str) -> Step {
@@ -92,9 +92,9 @@ pub(super) fn scripted(steps: Vec<Step>) -> (SocketAddr, Receiver<String>) {
             while let Some(request) = read_request(&mut socket) {
                 let _ = sender.send(request);
                 match steps.next() {
-                    Some(Step::Reply(answer)) => drop(socket.write_all(&answer)),
-                    Some(Step::ReplyAndClose(answer)) => {
-                        let _ = socket.write_all(&answer);
+                    Some(Step::Reply(response)) => drop(socket.write_all(&response)),
+                    Some(Step::ReplyAndClose(response)) => {
+                        let _ = socket.write_all(&response);
                         break;
                     }
                     Some(Step::Hang) => drop(socket.read(&mut [0])),

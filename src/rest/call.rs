@@ -129,8 +129,8 @@ fn failure_in(body: &[u8]) -> Option<String> {
     if !body.trim_ascii_start().starts_with('{') || !body.contains("false") {
         return None;
     }
-    let answer = serde_json::from_str(body).ok().filter(error_text::is_failure)?;
-    Some(error_text::in_value(&answer).unwrap_or_else(|| "it gave no reason".to_owned()))
+    let value = serde_json::from_str(body).ok().filter(error_text::is_failure)?;
+    Some(error_text::in_value(&value).unwrap_or_else(|| "it gave no reason".to_owned()))
 }
 
 /// The error for an agent when the server has refused a new session as well.
@@ -165,7 +165,7 @@ impl<'a> Call<'a> {
 
     /// Sends the request and ignores the body of a successful response.
     pub(crate) fn done(self) -> Result<()> {
-        self.answer().map(drop)
+        self.receive().map(drop)
     }
 
     /// Adds a query field if there is a value for it.
@@ -188,14 +188,14 @@ impl<'a> Call<'a> {
 
     /// Sends the request and reads a response in another form.
     pub(crate) fn read<T>(self, read: impl FnOnce(&str) -> std::result::Result<T, ReadError>) -> Result<T> {
-        let received = self.answer()?;
+        let received = self.receive()?;
         // Events are decoded from text, too, so the code that decodes a type is compiled only once.
         let json = received.json()?;
         read(json).map_err(|error| received.misread(json, &error))
     }
 
-    fn answer(self) -> Result<Received> {
-        let answer = self.client.send(&HttpRequest {
+    fn receive(self) -> Result<Received> {
+        let response = self.client.send(&HttpRequest {
             method: self.method,
             path: &self.path,
             query: &self.query,
@@ -205,7 +205,7 @@ impl<'a> Call<'a> {
         let received = Received {
             label: Label::new(self.method, &self.path),
             secrets: self.client.0.http.secrets().clone(),
-            body: Body(answer.body),
+            body: Body(response.body),
         };
         match failure_in(&received.body.0) {
             Some(message) => Err(received.refused(&message)),

@@ -139,7 +139,7 @@ macro_rules! command_fields {
                 self.set("invoke_permission", permission.as_str())
             }
 
-            #[doc = concat!("Sets the usernames of those who may use the command, if it is not for everybody. ", $unset)]
+            #[doc = concat!("Sets the users on the whitelist of [`InvokePermission::Whitelist`], by username. ", $unset)]
             pub fn invoke_whitelist<S: Into<String>>(self, usernames: impl IntoIterator<Item = S>) -> Self {
                 self.set("invoke_whitelist", RequestFields::list(usernames))
             }
@@ -159,7 +159,7 @@ macro_rules! command_fields {
 }
 
 command_fields!(CreateCommand, "If this is not set, the server chooses.");
-command_fields!(UpdateCommand, "If this is not set, the value stays.");
+command_fields!(UpdateCommand, "If this is not set, the value does not change.");
 
 impl CreateCommand<'_> {
     /// Creates the command.

@@ -24,8 +24,8 @@ impl Client {
         let credential = key.map(|key| ("X-Metrics-Key", key.expose()));
         let request =
             HttpRequest { method: Method::Get, path: "/metrics", query: &[], credential, body: None };
-        let answer = self.0.http.send(request)?;
-        String::from_utf8(answer.body)
+        let response = self.0.http.send(request)?;
+        String::from_utf8(response.body)
             .map_err(|error| Error::protocol("the metrics are not UTF-8").with_source(error.utf8_error()))
     }
 }

@@ -136,7 +136,7 @@ subscription_fields!(
     CreateSubscription,
     "Defaults to the server's choice: no secret, no description, enabled."
 );
-subscription_fields!(UpdateSubscription, "Stays as it is if not set.");
+subscription_fields!(UpdateSubscription, "If this is not set, the value does not change.");
 
 impl CreateSubscription<'_> {
     /// Creates the subscription.

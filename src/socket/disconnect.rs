@@ -11,17 +11,17 @@ pub(crate) struct Disconnect {
     pub(crate) reason: &'static str,
     pub(crate) detail: String,
     /// The server itself ended the session: messages that are still in transit have no effect.
-    pub(crate) told: bool,
+    pub(crate) by_server: bool,
 }
 
 impl Disconnect {
     pub(crate) fn new(reason: &'static str, detail: impl Display) -> Self {
-        Disconnect { reason, detail: detail.to_string(), told: false }
+        Disconnect { reason, detail: detail.to_string(), by_server: false }
     }
 
     /// The end of a connection whose server has ended the session itself.
-    pub(crate) fn told(reason: &'static str) -> Self {
-        Disconnect { told: true, ..Disconnect::new(reason, "the server ended the session") }
+    pub(crate) fn by_server(reason: &'static str) -> Self {
+        Disconnect { by_server: true, ..Disconnect::new(reason, "the server ended the session") }
     }
 
     /// Removes secrets from `detail`, because a server may quote secrets when it closes the connection.

@@ -73,13 +73,13 @@ fn missed_events_are_distributed_too() {
     let sandbox = TestSandbox::new();
     let agent = sandbox.in_lobby("larry");
     // Two messages are handled at the same time.
-    let (busy, bell) = (Mutex::new(0), Condvar::new());
+    let (busy, changed) = (Mutex::new(0), Condvar::new());
     let handle = |event| {
         let Event::Message(message) = event else { return };
         assert!(message.replayed);
         *busy.lock().unwrap() += 1;
-        bell.notify_all();
-        let together = bell.wait_timeout_while(busy.lock().unwrap(), SOON, |busy| *busy < 2).unwrap();
+        changed.notify_all();
+        let together = changed.wait_timeout_while(busy.lock().unwrap(), SOON, |busy| *busy < 2).unwrap();
         assert!(!together.1.timed_out(), "a thread idles while there is something to do");
     };
     pool(&agent, 4, handle, || {
@@ -89,7 +89,7 @@ fn missed_events_are_distributed_too() {
         sandbox.alice_says("two");
         let deadline = Instant::now() + SOON;
         while *busy.lock().unwrap() < 2 && Instant::now() < deadline {
-            let waiting = bell.wait_timeout(busy.lock().unwrap(), Duration::from_millis(100)).unwrap();
+            let waiting = changed.wait_timeout(busy.lock().unwrap(), Duration::from_millis(100)).unwrap();
             drop(waiting);
         }
         assert_eq!(*busy.lock().unwrap(), 2);

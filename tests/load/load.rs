@@ -1,6 +1,6 @@
 //! The time and memory of floods. Rows B1 to B6, B37, B45; T209 and T213. One test at a time, so that the numbers are
-//! meaningful; those that wait long and keep nothing run together, under the limit of one. Server and agent share the
-//! process, so the numbers include the server.
+//! meaningful. Only the tests that wait for a long time and need little memory run at the same time: all together, they
+//! must stay below the memory limit of one test. Server and agent share the process, so the numbers include the server.
 
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use serde_json::json;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 const PATIENT: Duration = Duration::from_secs(20);
-/// Generous: an attack must not reach this; the usual value is lower.
+/// The memory limit in KiB. Even under attack, the usual value is lower.
 const MUCH: u64 = 64 << 10;
 
 static MEASURED: RwLock<()> = RwLock::new(());
@@ -22,12 +22,12 @@ pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
     MEASURED.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The same, for tests that may run together.
+/// Like [`alone`], for tests that may run at the same time.
 fn together() -> RwLockReadGuard<'static, ()> {
     MEASURED.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs something. Returns the peak of additional resident memory, and the processor time.
+/// Runs `work`. Returns the peak of additional resident memory, and the processor time.
 pub(crate) fn measure(work: impl FnOnce()) -> (u64, Duration) {
     let before = Usage::now();
     let (stop, stopped) = mpsc::channel::<()>();
@@ -73,7 +73,7 @@ fn b03_endless_empty_continuation_frames() {
                 std::thread::sleep(Duration::from_millis(20));
             }
         });
-        // They contain nothing of a message, so they count as silence.
+        // Empty frames carry no part of a message, so they count as silence.
         assert_eq!(loss.reason, "ping timeout", "{}", loss.detail);
     });
     assert!(memory < MUCH, "{memory} KiB");
@@ -121,7 +121,7 @@ fn b05_a_flood_of_engine_pings() {
             pongs.send((flood.join().unwrap(), answers)).unwrap();
         });
         assert_eq!(loss.reason, "transport error", "{}", loss.detail);
-        assert!(loss.detail.contains("floods"), "{}", loss.detail);
+        assert!(loss.detail.contains("too many control frames"), "{}", loss.detail);
     });
     let (pings, answers) = counted.recv_timeout(SOON).unwrap();
     assert!(answers > 0 && answers < pings / 5, "{answers} pongs for {pings} pings");
@@ -151,7 +151,7 @@ fn b06_a_flood_of_messages_nobody_takes() {
     let (_together, _watchdog) = (together(), watchdog(LIMIT));
     const EVENTS: u64 = 8_000;
     let (memory, _) = measure(|| {
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let server = ScriptedServer::start(move |conn| {
             conn.handshake();
             let text = "x".repeat(500);
@@ -161,7 +161,7 @@ fn b06_a_flood_of_messages_nobody_takes() {
             conn.send_event("end", json!(0));
             // After all that, the heartbeat is still answered.
             conn.heartbeat();
-            tell.send(()).unwrap();
+            sender.send(()).unwrap();
             read_until_closed(conn, SOON);
         });
         let agent = Agent::builder()
@@ -169,7 +169,7 @@ fn b06_a_flood_of_messages_nobody_takes() {
             .queue(1024, 1 << 20)
             .connect("sk_x".parse().unwrap())
             .unwrap();
-        told.recv_timeout(Duration::from_secs(60)).unwrap();
+        receiver.recv_timeout(Duration::from_secs(60)).unwrap();
         let (mut taken, mut missed, mut marks) = (0, 0, 0);
         for event in agent.events() {
             match event.unwrap() {
@@ -191,7 +191,8 @@ fn b06_a_flood_of_messages_nobody_takes() {
 #[test]
 fn b37_b45_packets_that_want_to_become_large() {
     let (_alone, _watchdog) = (alone(), watchdog(LIMIT));
-    // 8 MiB each, which a tree would multiply by ten; and a header that announces a huge number.
+    // Two events of 8 MiB, which would be ten times as large as a parsed tree, and a header that announces a huge
+    // number of attachments.
     let (memory, _) = measure(|| {
         let loss = lost_after(|conn| {
             conn.send_text(format!("451-[\"x\"{}]", ",[]".repeat(2 << 20)));
@@ -202,7 +203,7 @@ fn b37_b45_packets_that_want_to_become_large() {
         assert_eq!(loss.reason, "parse error", "{}", loss.detail);
         assert_eq!(loss.before.len(), 2);
     });
-    // Both packets, their buffers in the server, the agent and the system.
+    // Both packets are in buffers of the server, the agent and the system at the same time.
     assert!(memory < 3 * MUCH, "{memory} KiB");
 }
 
@@ -238,7 +239,8 @@ fn t213_a_peer_that_sends_and_never_reads() {
     });
     let agent = scripted(&server);
     let events = agent.events();
-    // Sends until the system takes no more: then within the write time-out, which is the server's pingTimeout.
+    // Sends until the system's buffers are full. Then a send fails within the write timeout, which is the server's
+    // pingTimeout.
     let sender = {
         let agent = agent.clone();
         std::thread::spawn(move || {

@@ -109,9 +109,9 @@ impl Intake {
     /// Sets how far back the rooms are read again when Redis has lost its data. Questions that have an answer in their room
     /// are not answered again. Defaults to 1 hour.
     ///
-    /// An intake that was running during the loss knows from which time on each room counts. An intake that starts later
-    /// finds that out from the agent's answers: it reads a room again from the oldest answered question on that it finds,
-    /// if the agent has answered there before.
+    /// An intake that was running during the loss knows since when each room is served, and reads no older messages. An
+    /// intake that starts later finds the time by the agent's answers: if the agent has answered in a room before, the
+    /// intake reads that room again, starting with the oldest answered question that it finds.
     pub fn lookback(mut self, time: Duration) -> Self {
         self.0.lookback = time;
         self

@@ -227,7 +227,7 @@ impl Fill<'_> {
         });
         let doubt = (unsure > 0).then(|| {
             let text = format!(
-                "{unsure} messages of the room's history may have been missed, or heard long ago: their times do not tell"
+                "{unsure} messages of the room's history were missed, or received long ago: their times do not show which"
             );
             Error::new(ErrorKind::Server, text)
         });
@@ -251,7 +251,7 @@ impl Fill<'_> {
                 return Ok(missed);
             }
         }
-        Err(FillError::Failed(Error::new(ErrorKind::Server, "more is said in the room than can be read")))
+        Err(FillError::Failed(Error::new(ErrorKind::Server, "the room gets more messages than can be read")))
     }
 
     /// Reads a page. Retries temporary failures until the gap's deadline.

@@ -274,7 +274,7 @@ impl DeliveryState {
             return;
         }
         let error = error.or_else(|| {
-            gap.again.then(|| Error::new(ErrorKind::Server, "more is said in the room than can be read"))
+            gap.again.then(|| Error::new(ErrorKind::Server, "the room gets more messages than can be read"))
         });
         self.close_gap(id, error);
     }

@@ -68,14 +68,14 @@ fn what_a_held_up_consumer_has_taken_is_heard_before_anything_behind_it() {
         });
         // One consumer has taken the first message and has not handled it.
         is_taken.recv().unwrap();
-        let (told, tells) = mpsc::channel();
+        let (done, is_done) = mpsc::channel();
         let quick = scope.spawn(|| {
-            let told = told;
+            let done = done;
             let ids = take_all(&delivery, &mut queue.lock().unwrap());
-            told.send(()).unwrap();
+            done.send(()).unwrap();
             ids
         });
-        assert!(tells.recv_timeout(Duration::from_millis(50)).is_err(), "it must not overtake");
+        assert!(is_done.recv_timeout(Duration::from_millis(50)).is_err(), "it must not overtake");
         go_on.send(()).unwrap();
         let Some(Event::Message(first)) = slow.join().unwrap() else { panic!("no message") };
         assert_eq!(first.id, "m1");

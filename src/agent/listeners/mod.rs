@@ -119,7 +119,7 @@ impl Drop for WaitingGuard {
 }
 
 impl ListenerQueue {
-    fn tell_length(&self) {
+    fn publish_length(&self) {
         self.signal.held.store(self.backlog.is_held(), Ordering::SeqCst);
         self.signal.length.store(self.backlog.ready(), Ordering::SeqCst);
     }
@@ -240,7 +240,7 @@ impl<S> Listeners<S> {
             ListenerQueue { kind, prefix, handles: 1, backlog: Backlog::default(), signal: Arc::default() };
         if kind.is_loop() && !state.has_loop() {
             queue.backlog = std::mem::take(&mut state.unclaimed);
-            queue.tell_length();
+            queue.publish_length();
         }
         let signal = Arc::clone(&queue.signal);
         state.queues.push(queue);
@@ -255,7 +255,7 @@ impl<S> Listeners<S> {
         match queues.iter_mut().find(|queue| queue.backlog.has_reader(number)) {
             Some(queue) => {
                 queue.backlog.end_reading(found, later);
-                queue.tell_length();
+                queue.publish_length();
             }
             None if unclaimed.has_reader(number) => unclaimed.end_reading(found, later),
             // The listener was dropped, so nobody needs the messages.
@@ -310,7 +310,7 @@ impl<S: ListenerSource> Listener<S> {
             let number = state.next_id + 1;
             let Some(queue) = state.find(self.kind) else { return (None, others) };
             let next = queue.backlog.pop(number);
-            queue.tell_length();
+            queue.publish_length();
             match next {
                 Next::Event(event) => {
                     if self.kind.is_loop() {
@@ -338,7 +338,7 @@ impl<S: ListenerSource> Listener<S> {
         let gap = |room| Event::GapNotFilled { agency_id: room, error: Arc::new(Error::closed()) };
         let gaps: Vec<Event> = queue.backlog.give_up().into_iter().map(gap).collect();
         queue.backlog.end_reading(gaps, HashMap::new());
-        queue.tell_length();
+        queue.publish_length();
     }
 
     /// Distributes the events that have already arrived to the other queues: this new queue starts with later events.
@@ -382,7 +382,7 @@ impl<S: ListenerSource> Listener<S> {
                 continue;
             }
             dropped += queue.backlog.push(event.clone(), size, bounds, queue.kind.reads_again());
-            queue.tell_length();
+            queue.publish_length();
             others |= queue.kind != self.kind && queue.signal.waiting.load(Ordering::SeqCst) > 0;
         }
         if dropped > 0 {

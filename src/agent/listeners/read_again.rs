@@ -85,7 +85,7 @@ impl DroppedMessageReader {
                 return Ok(());
             }
         }
-        Err(Error::new(ErrorKind::Server, "more is said in the room than can be read"))
+        Err(Error::new(ErrorKind::Server, "the room gets more messages than can be read"))
     }
 
     fn page(&self, room: &AgencyId, dm: &mut bool, walk: &Walk) -> Result<List<Message>> {

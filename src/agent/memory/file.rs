@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::sync::lock::Mutex;
 
 /// How long to wait until a process that is being replaced releases the file.
-const PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A file that each save replaces as a whole. If the process or the machine stops, the file has either the old or the
@@ -61,7 +61,7 @@ impl FileStore {
         }
         let shown = path;
         let path = &resolved(path).map_err(failed)?;
-        let until = deadline::after(PATIENCE);
+        let until = deadline::after(LOCK_TIMEOUT);
         let mut lock = FileLock::take(&beside(path, ".lock")).map_err(failed)?;
         while lock.is_none() && Instant::now() < until {
             thread::sleep(RETRY_INTERVAL);

@@ -328,7 +328,7 @@ fn unknown_outcome(why: Error) -> Error {
         return Error::cut_off_by_close();
     }
     let text = format!(
-        "the connection broke, and whether the message arrived cannot be told: {why}; agent.repost(..) looks before it \
+        "the connection broke, and the message may or may not have arrived: {why}; agent.repost(..) looks before it \
          sends it again"
     );
     Error::new(ErrorKind::MaybeSent, text).with_source(why)

@@ -208,7 +208,7 @@ mod tests {
     use crate::net::http::encode;
 
     fn decoder() -> Decoder {
-        encode(Request::get("/"), &[], None).unwrap().answer
+        encode(Request::get("/"), &[], None).unwrap().decoder
     }
 
     /// Decodes at once and byte by byte; both must give the same result.
@@ -227,7 +227,7 @@ mod tests {
             (one, all) = (single.end(), decoder.end());
         }
         let show = |result: &Result<Option<HttpResponse>>| match result {
-            Ok(answer) => format!("{:?}", answer.as_ref().map(|answer| &answer.body)),
+            Ok(response) => format!("{:?}", response.as_ref().map(|response| &response.body)),
             Err(error) => error.to_string(),
         };
         assert_eq!(show(&one), show(&all));
@@ -357,8 +357,8 @@ mod tests {
         }
         // A response without a request must not become the response to the next request.
         let mut decoder = decoder();
-        let answer =
+        let response =
             decoder.push(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200 OK\r\n").unwrap();
-        assert!(!answer.unwrap().keep_alive && !decoder.is_partial());
+        assert!(!response.unwrap().keep_alive && !decoder.is_partial());
     }
 }

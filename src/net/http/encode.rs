@@ -15,7 +15,7 @@ const MAX_HEAD: usize = 16 << 10;
 #[derive(Debug)]
 pub(crate) struct Encoded {
     pub(crate) bytes: Zeroizing<Vec<u8>>,
-    pub(crate) answer: Decoder,
+    pub(crate) decoder: Decoder,
 }
 
 /// Encodes a request. The library never gets the headers in `secret`, because the library logs the bytes that it writes
@@ -68,7 +68,7 @@ pub(crate) fn encode(
     }
     bytes.extend_from_slice(b"\r\n");
     bytes.extend_from_slice(body.unwrap_or_default());
-    Ok(Encoded { bytes, answer: Decoder::new(call, upgrades) })
+    Ok(Encoded { bytes, decoder: Decoder::new(call, upgrades) })
 }
 
 fn cannot_be_sent(error: impl std::error::Error + Send + Sync + 'static) -> Error {

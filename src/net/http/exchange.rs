@@ -15,7 +15,7 @@ pub(crate) enum Broken {
     NothingSent(io::Error),
     Connection(io::Error),
     /// The response is not valid HTTP.
-    Answer(Error),
+    InvalidResponse(Error),
 }
 
 /// Writes the request at once and reads its response, under the wire's deadline.
@@ -23,7 +23,7 @@ pub(crate) enum Broken {
 /// A server that rejects a large request may answer early, and then close the connection or stop reading. So after a
 /// failed write, an early response is still read.
 pub(crate) fn exchange(stream: &mut MaybeTlsStream, request: Encoded) -> Result<HttpResponse, Broken> {
-    let Encoded { bytes, answer: decoder } = request;
+    let Encoded { bytes, decoder } = request;
     let before = stream.wire().written();
     match stream.write_all(&bytes).and_then(|()| stream.flush()) {
         Err(error) if stream.wire().written() == before => Err(Broken::NothingSent(error)),
@@ -32,9 +32,9 @@ pub(crate) fn exchange(stream: &mut MaybeTlsStream, request: Encoded) -> Result<
             if error.kind() == ErrorKind::TimedOut && stream.wire_mut().set_waiting(false).is_err() {
                 return Err(Broken::Connection(error));
             }
-            let answer = read(stream, decoder).map_err(|_| Broken::Connection(error))?;
+            let response = read(stream, decoder).map_err(|_| Broken::Connection(error))?;
             // Only a part of the request was sent, so no other request may use the connection.
-            Ok(HttpResponse { keep_alive: false, ..answer })
+            Ok(HttpResponse { keep_alive: false, ..response })
         }
         Ok(()) => read(stream, decoder),
     }
@@ -45,14 +45,14 @@ fn read(stream: &mut MaybeTlsStream, mut decoder: Decoder) -> Result<HttpRespons
     let broken = loop {
         match stream.read(&mut part) {
             Ok(0) => match decoder.end() {
-                Ok(Some(answer)) => return Ok(answer),
+                Ok(Some(response)) => return Ok(response),
                 Ok(None) => break Broken::Connection(ErrorKind::UnexpectedEof.into()),
-                Err(error) => break Broken::Answer(error),
+                Err(error) => break Broken::InvalidResponse(error),
             },
             Ok(count) => match decoder.push(part.get(..count).unwrap_or_default()) {
-                Ok(Some(answer)) => return Ok(answer),
+                Ok(Some(response)) => return Ok(response),
                 Ok(None) => {}
-                Err(error) => break Broken::Answer(error),
+                Err(error) => break Broken::InvalidResponse(error),
             },
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => break Broken::Connection(error),
@@ -63,7 +63,7 @@ fn read(stream: &mut MaybeTlsStream, mut decoder: Decoder) -> Result<HttpRespons
     };
     // The status is more important than an incomplete body.
     match decoder.break_off() {
-        Some(answer) if !answer.head.is_success() => Ok(answer),
+        Some(response) if !response.head.is_success() => Ok(response),
         _ => Err(broken),
     }
 }

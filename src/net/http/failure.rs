@@ -54,7 +54,7 @@ pub(super) fn of_exchange(label: &Label, method: Method, limit: Duration, broken
     let (cause, why) = match broken {
         Broken::NothingSent(cause) => (cause, FailureReason::NothingSent),
         Broken::Connection(cause) => (cause, FailureReason::Broken),
-        Broken::Answer(cause) => return not_http(label, cause),
+        Broken::InvalidResponse(cause) => return not_http(label, cause),
     };
     if cause.kind() == io::ErrorKind::TimedOut {
         let Failure { error, why } = too_slow(label, limit);

@@ -50,8 +50,8 @@ fn no_secret(error: &Error) {
 fn sends_what_the_api_wants() {
     let (http, requests) = http(vec![ok("[1]"), ok(""), ok(""), ok(""), ok("")]);
     let query = [("q", Cow::from("a b&c=ü/é")), ("limit", Cow::from("5"))];
-    let answer = http.send(HttpRequest { query: &query, ..get("/api/explore") }).unwrap();
-    assert_eq!((answer.status, answer.body.as_slice()), (200, b"[1]".as_slice()));
+    let response = http.send(HttpRequest { query: &query, ..get("/api/explore") }).unwrap();
+    assert_eq!((response.status, response.body.as_slice()), (200, b"[1]".as_slice()));
     let sent = requests.recv_timeout(TIME_LIMIT).unwrap();
     let lower = sent.to_lowercase();
     assert!(
@@ -327,8 +327,8 @@ fn done_is_done_whatever_the_head_says_of_an_empty_body() {
     };
     let (http, _requests) = http(steps());
     for step in 0..steps().len() {
-        let answer = http.send(request(Method::Delete, "/x"));
-        assert!(answer.is_ok(), "step {step}: {answer:?}");
+        let response = http.send(request(Method::Delete, "/x"));
+        assert!(response.is_ok(), "step {step}: {response:?}");
     }
 }
 

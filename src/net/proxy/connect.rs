@@ -56,26 +56,26 @@ pub(super) fn open_tunnel(
 /// Whether the head is complete and the proxy has accepted.
 fn answered(head: &[u8], target: Endpoint<'_>, credentials: Option<&ProxyCredentials>) -> Result<bool> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut answer = httparse::Response::new(&mut headers);
-    let parsed = answer.parse(head).map_err(|error| {
+    let mut response = httparse::Response::new(&mut headers);
+    let parsed = response.parse(head).map_err(|error| {
         Error::protocol("its answer to CONNECT is not HTTP: check that it is an HTTP proxy")
             .with_source(error)
     })?;
     let httparse::Status::Complete(length) = parsed else { return Ok(false) };
-    match answer.code.unwrap_or_default() {
+    match response.code.unwrap_or_default() {
         // In all protocols that use the tunnel, the client sends first.
         200..=299 if length < head.len() => {
             Err(Error::protocol("it sent unexpected bytes after its answer to CONNECT"))
         }
         200..=299 => Ok(true),
-        407 => Err(wants_credentials(answer.headers, credentials.is_some())),
+        407 => Err(wants_credentials(response.headers, credentials.is_some())),
         status => {
             let secrets = Secrets::default();
             if let Some(credentials) = credentials {
                 secrets.remember(&credentials.password);
                 secrets.remember(&credentials.user);
             }
-            let reason = shown(&secrets.remove_from(answer.reason.unwrap_or_default()));
+            let reason = shown(&secrets.remove_from(response.reason.unwrap_or_default()));
             let text = format!("it refuses to connect to {target}: {status} {reason}");
             Err(Error::new(ErrorKind::Connect, text.trim_end().to_owned()))
         }

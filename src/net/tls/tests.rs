@@ -236,7 +236,7 @@ fn an_unreadable_root_is_a_config_error() {
 }
 
 #[test]
-fn an_end_without_goodbye_is_an_end() {
+fn an_end_without_close_notify_is_an_end() {
     let authority = Authority::new();
     let address = start(authority.server("localhost", |_| ()), rude);
     for tls in backends() {

@@ -100,7 +100,7 @@ impl Opened {
     }
 
     /// From now on, `cancel` ends the connection.
-    pub(crate) fn hang_on(&self, cancel: &CancelToken) {
+    pub(crate) fn cancel_with(&self, cancel: &CancelToken) {
         cancel.adopt(self.connection.cancel_token());
     }
 
@@ -123,18 +123,18 @@ impl Opened {
         auth: &str,
         recovery: Option<&Recovery>,
     ) -> Result<Connected, ConnectFailure> {
-        let hello = socket_io::encode_connect(auth, recovery)?;
-        self.say(hello, target, recovery)
+        let connect_packet = socket_io::encode_connect(auth, recovery)?;
+        self.send_connect(connect_packet, target, recovery)
     }
 
-    fn say(
+    fn send_connect(
         self,
-        hello: String,
+        connect_packet: String,
         target: &Target,
         recovery: Option<&Recovery>,
     ) -> Result<Connected, ConnectFailure> {
         let connection = self.connection;
-        connection.send(hello.into()).map_err(|failure| match failure {
+        connection.send(connect_packet.into()).map_err(|failure| match failure {
             SendFailure::Refused(error) => error,
             other => broke(other.into_end(), &target.secrets),
         })?;
@@ -159,8 +159,8 @@ pub(crate) fn connect(
     cancel: &CancelToken,
 ) -> Result<Connected, ConnectFailure> {
     // Encodes first: invalid credentials need no connection.
-    let hello = socket_io::encode_connect(auth, recovery)?;
-    Opened::open(target, memory, cancel)?.say(hello, target, recovery)
+    let connect_packet = socket_io::encode_connect(auth, recovery)?;
+    Opened::open(target, memory, cancel)?.send_connect(connect_packet, target, recovery)
 }
 
 /// Reads until CONNECT is answered. Answers pings meanwhile.

@@ -74,7 +74,7 @@ impl Link {
         let idle = std::mem::take(&mut self.decoder.idle_frames).saturating_add(seen.controls);
         if self.flood.add(idle, now) {
             self.stream.send_close_frame(Some(CloseCode::Policy));
-            return Err(Disconnect::new(reason::TRANSPORT_ERROR, "the server floods us with control frames"));
+            return Err(Disconnect::new(reason::TRANSPORT_ERROR, "the server sends too many control frames"));
         }
         Ok(())
     }
@@ -136,7 +136,7 @@ impl PacketDecoder {
             // One pong answers all pings that came together.
             Ok(EnginePacket::Ping(_)) => self.pong_due = true,
             Ok(EnginePacket::Pong | EnginePacket::Upgrade | EnginePacket::Noop) => {}
-            Ok(EnginePacket::Close) => return Err(Disconnect::told(reason::TRANSPORT_CLOSE)),
+            Ok(EnginePacket::Close) => return Err(Disconnect::by_server(reason::TRANSPORT_CLOSE)),
             Ok(EnginePacket::Open(_)) => {
                 return Err(Disconnect::new(reason::PARSE_ERROR, "a second open packet"));
             }
@@ -177,7 +177,7 @@ impl PacketDecoder {
             }
             PacketKind::Connect => self.accept_reply(ConnectReply::parse(packet.data), into)?,
             PacketKind::ConnectError => into.push(Inbound::Refused(packet.data.to_owned())),
-            PacketKind::Disconnect => return Err(Disconnect::told(reason::SERVER_DISCONNECT)),
+            PacketKind::Disconnect => return Err(Disconnect::by_server(reason::SERVER_DISCONNECT)),
         }
         Ok(())
     }

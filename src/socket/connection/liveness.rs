@@ -268,7 +268,7 @@ mod tests {
         assert!(!clock.slept(), "a short nap");
         skew.fetch_add(11_000, Ordering::Relaxed);
         assert!(clock.slept());
-        assert!(!clock.slept(), "told once");
+        assert!(!clock.slept(), "reported once");
         skew.fetch_sub(900_000, Ordering::Relaxed);
         assert!(!clock.slept(), "a clock that was set back");
     }

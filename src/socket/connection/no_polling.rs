@@ -52,7 +52,7 @@ impl Polling {
         match *self {}
     }
 
-    pub(super) fn post_goodbye(&self, _: &Connection, _: Instant) {
+    pub(super) fn post_closing_packets(&self, _: &Connection, _: Instant) {
         match *self {}
     }
 }

@@ -57,7 +57,7 @@ fn open_either(
     if !curable || cancel.is_cancelled() {
         return Err(error);
     }
-    crate::logging::info!("no WebSocket can be had ({error}), trying long-polling");
+    crate::logging::info!("cannot open a WebSocket ({error}), trying long-polling");
     match polling::open(target, deadline, cancel) {
         Ok(connection) => {
             memory.polling_works();
@@ -68,7 +68,7 @@ fn open_either(
         Err(other) if other.retry_after() > error.retry_after() => Err(other),
         // Otherwise the error of the WebSocket is more useful.
         Err(other) => {
-            crate::logging::debug!("long-polling is no way either: {other}");
+            crate::logging::debug!("long-polling failed, too: {other}");
             Err(error)
         }
     }

@@ -123,7 +123,7 @@ impl Polling {
         link: MutexGuard<'_, Link>,
         frame: Utf8Bytes,
     ) -> Result<u64, SendFailure> {
-        // Pushes under the lock, so that a later `post_goodbye` posts this frame first.
+        // Pushes under the lock, so that a later `post_closing_packets` posts this frame first.
         let taken = self.outbox.push(frame, &connection.arrivals);
         drop(link);
         let taken = taken.ok_or_else(|| SendFailure::busy(SERVER_IS_SLOW))?;
@@ -194,7 +194,7 @@ impl Polling {
     }
 
     /// Posts the waiting frames and then the closing packets, and ends the connection.
-    pub(super) fn post_goodbye(&self, connection: &Connection, deadline: Instant) {
+    pub(super) fn post_closing_packets(&self, connection: &Connection, deadline: Instant) {
         if let Some(mut turn) = self.sender.turn_until(deadline)
             && self.post_waiting(connection, &mut turn, deadline).is_ok()
         {

@@ -134,7 +134,7 @@ impl Connection {
         }
         drop(link);
         if let Some(polling) = &self.polling {
-            polling.post_goodbye(self, deadline);
+            polling.post_closing_packets(self, deadline);
         }
     }
 }

@@ -78,9 +78,9 @@ pub(crate) enum Attended {
     Watch(Arc<Connection>),
     /// There is no connection. Attend at this time, or when a worker is done.
     Down { until: Option<Instant> },
-    /// Attend when bytes come, and at this time. `anew`: the socket may already have unread bytes, so the poller must
+    /// Attend when bytes come, and at this time. `rearm`: the socket may already have unread bytes, so the poller must
     /// report them again.
-    Wait { until: Option<Instant>, anew: bool },
+    Wait { until: Option<Instant>, rearm: bool },
     /// Attend again, after other sessions had their turn.
     Again,
 }
@@ -94,12 +94,12 @@ pub(crate) fn attend(core: &SessionCore, kept: &mut KeptSession) -> Attended {
     if state.own_thread {
         // That thread wakes the keeper when it ends.
         core.background.notify_all();
-        return Attended::Wait { until: None, anew: false };
+        return Attended::Wait { until: None, rearm: false };
     }
     let (mut state, attended) = match state.phase.clone() {
         Phase::Closed if !state.has_worker => {
             state.background_gone = true;
-            core.tell_all(&mut state);
+            core.notify_all(&mut state);
             state.keeper = None;
             return Attended::Gone;
         }
@@ -149,14 +149,14 @@ fn attend_connected<'a>(
         return (state, Attended::Watch(connection));
     }
     if state.reading {
-        return (state, Attended::Wait { until: due, anew: false });
+        return (state, Attended::Wait { until: due, rearm: false });
     }
-    let mut anew = false;
+    let mut rearm = false;
     if kept.turns != state.turns {
         // Another thread has read, so the announced bytes may be gone.
         kept.readable = false;
         kept.check_at = Some(now);
-        anew = true;
+        rearm = true;
     }
     let reads = kept.readable && may_read(&mut state, kept, now);
     if reads || kept.check_at.is_some_and(|at| at <= now) {
@@ -171,7 +171,7 @@ fn attend_connected<'a>(
             Some(StepResult::Done { check_at, has_more, may_have_more }) => {
                 kept.readable &= !reads;
                 kept.check_at = Some(if has_more { now } else { check_at });
-                anew |= may_have_more || reads && (cfg!(windows) || std::mem::take(&mut kept.ended));
+                rearm |= may_have_more || reads && (cfg!(windows) || std::mem::take(&mut kept.ended));
                 if has_more && !state.queue.is_half_full() {
                     kept.turns = state.turns;
                     return (state, Attended::Again);
@@ -185,7 +185,7 @@ fn attend_connected<'a>(
     kept.turns = state.turns;
     let read_at = kept.read_at.filter(|_| kept.readable);
     let until = deadline::earliest([due, kept.check_at, read_at]);
-    (state, Attended::Wait { until, anew })
+    (state, Attended::Wait { until, rearm })
 }
 
 /// Whether the session may be read now: always, unless the queue is half full.
@@ -285,7 +285,7 @@ pub(crate) fn own_thread(core: &Arc<SessionCore>) -> Result<JoinHandle<()>> {
         let mut state = core.lock();
         state.fail(Error::config("cannot start the agent's thread"));
         state.background_gone = true;
-        core.tell_all(&mut state);
+        core.notify_all(&mut state);
     })
 }
 
@@ -306,7 +306,7 @@ pub(crate) fn work(core: &SessionCore, job: fn(&SessionCore)) {
             ErrorKind::Closed,
             "internal error: a worker of the agent panicked; please report this",
         ));
-        core.tell_all(&mut state);
+        core.notify_all(&mut state);
     }
     core.wake_background(&mut state);
 }

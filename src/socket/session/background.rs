@@ -47,7 +47,7 @@ pub(crate) fn start(shared: Arc<SessionCore>) -> Result<JoinHandle<()>> {
         }
         state.set_own_thread(false);
         state.background_gone = true;
-        shared.tell_all(&mut state);
+        shared.notify_all(&mut state);
         state.keeper = None;
     });
     Builder::new().name("crustocean-io".to_owned()).stack_size(STACK).spawn(work).map_err(|error| {

@@ -28,7 +28,7 @@ impl Session {
         }
         let mut state = self.shared.lock();
         state.stopped = true;
-        self.shared.tell_all(&mut state);
+        self.shared.notify_all(&mut state);
     }
 
     /// Whether the session is over, closing or stopped.
@@ -57,8 +57,8 @@ impl Session {
     /// Returns the error that has ended the session, once. `None` if [`close`](Session::close) has ended the session.
     pub(crate) fn take_failure(&self) -> Option<Error> {
         if let Err(error) = self.shared.check_process() {
-            let told = self.closed.swap(true, Ordering::AcqRel);
-            return (!told).then_some(error);
+            let was_closed = self.closed.swap(true, Ordering::AcqRel);
+            return (!was_closed).then_some(error);
         }
         self.shared.lock().failure.take()
     }
@@ -88,20 +88,20 @@ impl Session {
             if pending > 0 {
                 note!(self.shared.log, Warn, "{pending} events that waited for the connection are given up");
             }
-            self.shared.tell_all(&mut state);
+            self.shared.notify_all(&mut state);
             connection
         };
         let mut unconfirmed = 0;
         if let Some(connection) = &connection {
             connection.send_close(deadline);
-            self.await_goodbye(connection, deadline);
+            self.wait_for_close_handshake(connection, deadline);
             connection.cut();
             unconfirmed = connection.unconfirmed();
         }
         if !already || connection.is_some() {
             let mut state = self.shared.lock();
             state.phase = Phase::Closed;
-            self.shared.tell_all(&mut state);
+            self.shared.notify_all(&mut state);
         }
         drop(connection);
         self.shared.cancel.cancel();
@@ -125,7 +125,7 @@ impl Session {
     }
 
     /// Waits for the server to answer the closing handshake and to end the connection.
-    fn await_goodbye(&self, connection: &Connection, deadline: Instant) {
+    fn wait_for_close_handshake(&self, connection: &Connection, deadline: Instant) {
         let over = |state: &mut SessionState| matches!(state.phase, Phase::Closed).then_some(());
         let over_or_confirmed = |state: &mut SessionState| match connection.unconfirmed() {
             0 => Some(()),
@@ -133,8 +133,8 @@ impl Session {
         };
         self.shared.wait(Waiter::Other, Some(deadline), over_or_confirmed);
         // All events are confirmed, or the deadline has passed. The closing handshake gets only a little more time.
-        let patience = deadline.min(deadline::after(CLOSE_HANDSHAKE));
-        self.shared.wait(Waiter::Other, Some(patience), over);
+        let handshake_deadline = deadline.min(deadline::after(CLOSE_HANDSHAKE));
+        self.shared.wait(Waiter::Other, Some(handshake_deadline), over);
     }
 
     /// Waits for the background thread until `deadline`. A thread that hangs in a dial ends at the deadline of the
@@ -166,7 +166,7 @@ impl Session {
                 connection.cut();
             }
             state.phase = Phase::Closed;
-            self.shared.tell_all(&mut state);
+            self.shared.notify_all(&mut state);
             drop(state);
             self.shared.cancel.cancel();
         } else {

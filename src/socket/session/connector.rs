@@ -30,7 +30,7 @@ impl SessionCore {
         let recovery = self.lock().recovery();
         let outcome = match opened {
             Some(Ok(opened)) => {
-                opened.hang_on(&self.cancel);
+                opened.cancel_with(&self.cancel);
                 if opened.is_polling() {
                     self.memory.polling_works();
                 }
@@ -124,7 +124,7 @@ impl SessionCore {
             Ok(_) => {}
             // No connection accepts this frame.
             Err(error) if error.kind() == ErrorKind::Invalid => {
-                note!(self.log, Warn, "what waited for the connection cannot be sent: {error}");
+                note!(self.log, Warn, "an event that waited for the connection cannot be sent: {error}");
             }
             Err(_) => self.lock().scheduled.put_back(frame),
         }
@@ -157,7 +157,7 @@ pub(crate) fn dial_again(shared: &SessionCore) {
                 ConnectFailure::Failed(error) if error.is_auth() => state.fail(error),
                 ConnectFailure::Failed(error) => state.connect_failed(error, Cause::Lost),
             }
-            shared.tell_all(&mut state);
+            shared.notify_all(&mut state);
         }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct SessionCore {
     pub(crate) state: Mutex<SessionState>,
     pub(crate) ready: Arc<ReadyItems>,
     /// See [`scheduled`](crate::socket::session::scheduled).
-    pub(crate) orders: Mutex<()>,
+    pub(crate) event_order: Mutex<()>,
     pub(crate) consumers: Condvar,
     pub(crate) others: Condvar,
     pub(crate) background: Condvar,
@@ -52,7 +52,7 @@ impl SessionCore {
             state: Mutex::new(state),
             log,
             ready: Arc::default(),
-            orders: Mutex::new(()),
+            event_order: Mutex::new(()),
             consumers: Condvar::new(),
             others: Condvar::new(),
             background: Condvar::new(),
@@ -84,21 +84,21 @@ impl SessionCore {
     /// Adds an item for the consumers.
     pub(crate) fn push(&self, state: &mut SessionState, item: Item) {
         state.queue.push(item);
-        self.tell(state, 1, false);
+        self.notify(state, 1, false);
     }
 
     /// Ends the connection of this generation. Does nothing if it is not the current connection.
     pub(crate) fn lose(&self, state: &mut SessionState, generation: u64, end: Disconnect) {
         if state.lose(generation, end) {
-            self.tell_all(state);
+            self.notify_all(state);
         }
     }
 
     /// Wakes one consumer for one new item, and all consumers for several new items. `answers`: also wakes the threads
     /// that wait for something else.
-    pub(crate) fn tell(&self, state: &mut SessionState, items: usize, answers: bool) {
+    pub(crate) fn notify(&self, state: &mut SessionState, items: usize, answers: bool) {
         if items > 0 {
-            state.tell_keeper_of_items();
+            state.notify_keeper_of_items();
         }
         match items.min(state.consumers) {
             0 => {}
@@ -110,8 +110,8 @@ impl SessionCore {
         }
     }
 
-    pub(crate) fn tell_all(&self, state: &mut SessionState) {
-        state.tell_keeper_of_items();
+    pub(crate) fn notify_all(&self, state: &mut SessionState) {
+        state.notify_keeper_of_items();
         self.consumers.notify_all();
         self.others.notify_all();
         self.wake_background(state);

@@ -20,10 +20,10 @@ const USUAL_SILENCE: Duration = Duration::from_secs(45);
 pub(crate) struct EndedConnections(VecDeque<(u64, Instant)>);
 
 impl EndedConnections {
-    /// Notes that a connection has ended. `told`: the server itself has ended the session. Otherwise the server ends
-    /// the session after `silence`.
-    pub(crate) fn note(&mut self, generation: u64, told: bool, silence: Duration) {
-        let wait = if told { Duration::ZERO } else { silence.saturating_add(MARGIN) };
+    /// Notes that a connection has ended. `by_server`: the server itself has ended the session. Otherwise the server
+    /// ends the session after `silence`.
+    pub(crate) fn note(&mut self, generation: u64, by_server: bool, silence: Duration) {
+        let wait = if by_server { Duration::ZERO } else { silence.saturating_add(MARGIN) };
         self.0.push_back((generation, deadline::after(wait)));
         if self.0.len() > MOST {
             self.0.pop_front();

@@ -5,7 +5,7 @@ pub(crate) trait Keeper: Send + Sync {
     /// The session must be attended: see the module `attend`.
     fn wake(&self);
     /// There may be items for a consumer, or the session is over.
-    fn tell_consumers(&self);
+    fn notify_consumers(&self);
     /// Identifies a keeper among the keepers of one session.
     #[cfg(any(feature = "agents", crustocean_model))]
     fn number(&self) -> u64;

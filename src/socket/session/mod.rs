@@ -28,7 +28,7 @@
 //!
 //! | lock | guards | held while |
 //! |---|---|---|
-//! | `SessionCore::orders` | the order of scheduled events | an event is sent |
+//! | `SessionCore::event_order` | the order of scheduled events | an event is sent |
 //! | `SessionCore::state` | [`SessionState`] | short operations; a wait on a condition variable releases the lock |
 //! | `ReadyItems` | the next items for consumers | short operations; taken alone or after the state's lock |
 //! | `Connection::reader` | the read half, for the thread with the role | a read, also a blocked one |
@@ -265,7 +265,7 @@ impl Session {
         let mut state = self.shared.lock();
         if matches!(state.phase, Phase::Down) {
             state.retry_at = deadline::now();
-            self.shared.tell_all(&mut state);
+            self.shared.notify_all(&mut state);
         }
     }
 

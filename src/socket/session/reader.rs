@@ -30,7 +30,7 @@ pub(crate) enum Waiter {
 const SLICE: Duration = Duration::from_millis(10);
 /// In a session that can be stopped: how long a waiting thread reads without data, before it leaves the socket to the
 /// background thread. Far less than a stop may take.
-const PATIENCE: Duration = Duration::from_millis(50);
+const MAX_SILENT_READ: Duration = Duration::from_millis(50);
 
 impl SessionCore {
     /// Waits until `condition` returns a value, at most until `until`. Reads from the socket while no other thread reads.
@@ -71,14 +71,14 @@ impl SessionCore {
         let helped = who == Waiter::Consumer && state.helpers > 0;
         let slice = match restoring || helped {
             true => Some(SLICE),
-            false => self.stoppable.then_some(PATIENCE),
+            false => self.stoppable.then_some(MAX_SILENT_READ),
         };
         let slice = slice.map(deadline::after);
         let until = deadline::earliest([until, slice]);
         let heard = state.heard;
         let mut state = self.read(state, &connection, until);
-        let in_vain = state.heard == heard && slice.is_some_and(|slice| slice <= deadline::now());
-        state.quiet |= self.stoppable && in_vain && !restoring;
+        let timed_out = state.heard == heard && slice.is_some_and(|slice| slice <= deadline::now());
+        state.quiet |= self.stoppable && timed_out && !restoring;
         if !state.reading && self.background_reads(&state) {
             // From now on this thread sleeps.
             self.wake_background(&mut state);
@@ -188,7 +188,7 @@ impl SessionCore {
                 }
             }
         }
-        self.tell(state, events, answers);
+        self.notify(state, events, answers);
     }
 
     /// Removes secrets from the server's error texts, because a server may quote what the client sent.

@@ -1,7 +1,7 @@
 //! Events that a session sends by itself: repeated events, and events that wait for the next connection.
 //!
-//! The background thread sends these events. The lock [`SessionCore::orders`] keeps related events in order. It is taken
-//! before the state's lock, and may be held while an event is sent.
+//! The background thread sends these events. The lock [`SessionCore::event_order`] keeps related events in order. It
+//! is taken before the state's lock, and may be held while an event is sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +71,7 @@ impl Repeating {
     /// `Invalid`, `Closed`.
     pub(crate) fn set(&self, name: &str, payload: &impl Serialize) -> Result<()> {
         let frame = Utf8Bytes::from(socket_io::encode_event(name, None, payload)?);
-        let _in_order = self.shared.orders();
+        let _in_order = self.shared.lock_event_order();
         let blocked = {
             let mut state = self.shared.lock();
             let before = state.scheduled.next_due();
@@ -102,7 +102,7 @@ impl Drop for Repeating {
         if self.abandoned || self.shared.check_process().is_err() {
             return;
         }
-        let _in_order = self.shared.orders();
+        let _in_order = self.shared.lock_event_order();
         self.shared.lock().scheduled.remove(self.id);
         if let Err(error) = self.shared.deliver(self.last.clone()) {
             note!(self.shared.log, Debug, "the last of what was repeated is not sent: {error}");
@@ -111,8 +111,8 @@ impl Drop for Repeating {
 }
 
 impl SessionCore {
-    fn orders(&self) -> MutexGuard<'_, ()> {
-        self.orders.lock()
+    fn lock_event_order(&self) -> MutexGuard<'_, ()> {
+        self.event_order.lock()
     }
 
     /// Sends a frame if a connection is up. A connection that is down or breaks is not an error.
@@ -141,7 +141,7 @@ impl SessionCore {
 
     /// Sends the due events. The background thread or a worker calls this without the state's lock.
     pub(crate) fn send_due(&self) {
-        let _in_order = self.orders();
+        let _in_order = self.lock_event_order();
         let frames = self.lock().scheduled.take_due();
         for frame in frames {
             if let Err(error) = self.send_if_up(&frame) {

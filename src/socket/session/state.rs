@@ -194,9 +194,9 @@ impl SessionState {
     }
 
     /// Tells the keeper that there may be items to take, or that the session is over.
-    pub(crate) fn tell_keeper_of_items(&self) {
+    pub(crate) fn notify_keeper_of_items(&self) {
         if let Some(keeper) = &self.keeper {
-            keeper.tell_consumers();
+            keeper.notify_consumers();
         }
     }
 
@@ -258,7 +258,7 @@ impl SessionState {
             return false;
         };
         connection.cut();
-        self.ended.note(generation, end.told, connection.handshake.silence());
+        self.ended.note(generation, end.by_server, connection.handshake.silence());
         if self.is_closed() {
             self.phase = Phase::Closed;
             return true;

@@ -18,7 +18,7 @@ pub(crate) struct EventSubscription<S: Deref<Target = SessionCore>> {
     /// The connection that the events must come over, if it matters.
     generation: Option<u64>,
     /// The current or last connection when the subscription began.
-    born: u64,
+    first_generation: u64,
 }
 
 impl<S: Deref<Target = SessionCore>> EventSubscription<S> {
@@ -26,15 +26,15 @@ impl<S: Deref<Target = SessionCore>> EventSubscription<S> {
         let mut state = shared.lock();
         let id = state.fresh_id();
         state.subscribers.push(Subscriber::new(id, needle, filter));
-        let born = state.generation;
+        let first_generation = state.generation;
         drop(state);
-        EventSubscription { shared, id, generation, born }
+        EventSubscription { shared, id, generation, first_generation }
     }
 
     /// From now on the subscription ends with the connection of this generation, or with the connection that it began
     /// on.
     pub(crate) fn bind(&mut self, generation: Option<u64>) {
-        self.generation = generation.or(Some(self.born));
+        self.generation = generation.or(Some(self.first_generation));
     }
 
     /// The next event that the filter accepts. `None` if `until` passes first.

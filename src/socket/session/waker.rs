@@ -33,7 +33,7 @@ impl SessionCore {
     pub(crate) fn nudge(&self) {
         let mut state = self.lock();
         state.nudged = true;
-        state.tell_keeper_of_items();
+        state.notify_keeper_of_items();
         drop(state);
         self.consumers.notify_one();
     }
@@ -43,7 +43,7 @@ impl SessionCore {
         let reading = {
             let mut state = self.lock();
             state.nudged = true;
-            state.tell_keeper_of_items();
+            state.notify_keeper_of_items();
             self.consumers.notify_one();
             state.connection().filter(|_| state.reading && state.consumers == 0).cloned()
         };
@@ -56,7 +56,7 @@ impl SessionCore {
     pub(crate) fn nudge_all(&self) {
         let reading = {
             let state = self.lock();
-            state.tell_keeper_of_items();
+            state.notify_keeper_of_items();
             self.consumers.notify_all();
             state.connection().filter(|_| state.reading).cloned()
         };

@@ -117,7 +117,7 @@ impl SessionSet {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         session.give_to(Arc::new(SetMembership { number, session: session.id(), set: Arc::clone(set) }))?;
-        let refused = set.tell(|inbox| {
+        let refused = set.update_inbox(|inbox| {
             if !inbox.closed {
                 inbox.added.push((number, Arc::clone(session.shared())));
             }
@@ -173,7 +173,7 @@ impl SessionSet {
 
     /// Puts a session into the line at this time.
     pub(crate) fn look_at(&self, id: SessionId, at: Instant) {
-        self.shared.tell(|inbox| inbox.alarms.push((id, at)));
+        self.shared.update_inbox(|inbox| inbox.alarms.push((id, at)));
     }
 
     /// Ends all waits of consumers, now and in the future. Does not change the sessions.
@@ -192,7 +192,7 @@ impl Drop for SessionSet {
             return;
         }
         self.end_waits();
-        self.shared.tell(|inbox| inbox.closed = true);
+        self.shared.update_inbox(|inbox| inbox.closed = true);
         let thread = self.thread.lock().take();
         if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
             let _ = thread.join();
@@ -220,7 +220,7 @@ impl SetCore {
     }
 
     /// Changes the inbox, and wakes the set's thread if it sleeps.
-    fn tell<T>(&self, change: impl FnOnce(&mut Inbox) -> T) -> T {
+    fn update_inbox<T>(&self, change: impl FnOnce(&mut Inbox) -> T) -> T {
         let mut inbox = self.inbox.lock();
         let result = change(&mut inbox);
         let asleep = std::mem::take(&mut inbox.asleep);
@@ -247,10 +247,10 @@ impl SetCore {
 
 impl Keeper for SetMembership {
     fn wake(&self) {
-        self.set.tell(|inbox| inbox.woken.push(self.number));
+        self.set.update_inbox(|inbox| inbox.woken.push(self.number));
     }
 
-    fn tell_consumers(&self) {
+    fn notify_consumers(&self) {
         self.set.make_ready(self.session);
     }
 

@@ -164,8 +164,8 @@ impl SetThread {
                     }
                     continue;
                 }
-                Attended::Wait { until, anew } => {
-                    if anew
+                Attended::Wait { until, rearm } => {
+                    if rearm
                         && let Some(watched) = &mut entry.watched
                         && self.poller.look_again(watched).is_err()
                     {

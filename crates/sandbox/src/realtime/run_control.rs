@@ -8,18 +8,18 @@ use crate::realtime::emit;
 /// Interrupts a run: `stop`, or `adjust` with a message. False if there is no such run.
 pub(crate) fn interrupt(app: &App, run: &str, action: &str, message: Option<&str>) -> bool {
     let payload = json!({ "runId": run, "action": action });
-    tell_agent_of(app, run, "agent-run-interrupt", payload, message)
+    emit_to_agent_of(app, run, "agent-run-interrupt", payload, message)
 }
 
 /// Answers a permission request. Only `approve` grants it. False if there is no such run.
 pub(crate) fn answer(app: &App, run: &str, permission: &str, decision: &str, message: Option<&str>) -> bool {
     let payload = json!({ "runId": run, "permissionId": permission, "decision": decision });
-    let told = tell_agent_of(app, run, "agent-run-permission-response", payload, message);
+    let exists = emit_to_agent_of(app, run, "agent-run-permission-response", payload, message);
     app.data().runs.decide(run, permission, decision);
-    told
+    exists
 }
 
-fn tell_agent_of(app: &App, run: &str, event: &str, mut payload: Value, message: Option<&str>) -> bool {
+fn emit_to_agent_of(app: &App, run: &str, event: &str, mut payload: Value, message: Option<&str>) -> bool {
     if let (Some(message), Some(fields)) = (message, payload.as_object_mut()) {
         fields.insert("message".to_owned(), message.into());
     }

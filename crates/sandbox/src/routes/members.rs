@@ -108,7 +108,7 @@ async fn invite(
     let code = ids::hex(&ids::random::<5>());
     let expires_at = expires_at.map(clock::iso);
     // Subscribers get everything except the code, which is a secret of the room.
-    let told = json!({ "max_uses": uses, "expires_at": expires_at });
+    let public = json!({ "max_uses": uses, "expires_at": expires_at });
     let answer = json!({
         "code": code,
         "agencyId": invite.agency,
@@ -118,7 +118,7 @@ async fn invite(
     let agency = invite.agency.clone();
     data.agencies.invites.insert(code, invite);
     drop(data);
-    notify::notify(&app, &agency, "invite.created", json!({ "invite": told }));
+    notify::notify(&app, &agency, "invite.created", json!({ "invite": public }));
     Ok(Json(answer))
 }
 

@@ -44,7 +44,7 @@ pub(crate) struct Journal {
 
 fn damaged(path: &Path, line: usize, what: &str) -> io::Error {
     let path = path.display();
-    let advice = "Repair the line, or move the file away to begin anew";
+    let advice = "Repair the line, or move the file away to start over";
     io::Error::new(io::ErrorKind::InvalidData, format!("{path}, line {line}: {what}. {advice}"))
 }
 

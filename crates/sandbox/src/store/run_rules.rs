@@ -16,7 +16,7 @@ const MAX_PARTS: usize = 1_000;
 
 /// The events of one run so far.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct RunProgress {
     /// A digest of the last event.
     pub(crate) last: Option<String>,
     pub(crate) tools: HashMap<String, (String, bool)>,
@@ -29,7 +29,7 @@ pub(crate) struct Told {
 /// The events of all runs, and the violations.
 #[derive(Debug, Default)]
 pub(crate) struct RunRules {
-    pub(crate) runs: HashMap<String, Told>,
+    pub(crate) runs: HashMap<String, RunProgress>,
     pub(crate) violations: VecDeque<String>,
 }
 
@@ -95,27 +95,27 @@ impl RunRules {
             self.runs.clear();
         }
         let begun = self.runs.contains_key(id);
-        let told = self.runs.entry(id.to_owned()).or_default();
+        let progress = self.runs.entry(id.to_owned()).or_default();
         let now = ids::sha256(&format!("{event}{payload}"));
         // A client that does not know whether an event has arrived sends it again.
-        if told.last.as_ref() == Some(&now) {
+        if progress.last.as_ref() == Some(&now) {
             return;
         }
         if begun == (event == "agent-run-start") {
             wrong.push(if begun { "begun twice" } else { "not begun" }.to_owned());
         }
-        if told.over {
+        if progress.over {
             wrong.push("after the end".to_owned());
         }
-        told.last = Some(now);
-        if told.tools.len() + told.streams.len() + told.permissions.len() > MAX_PARTS {
+        progress.last = Some(now);
+        if progress.tools.len() + progress.streams.len() + progress.permissions.len() > MAX_PARTS {
             return;
         }
-        told.check(event, payload, wrong);
+        progress.check(event, payload, wrong);
     }
 }
 
-impl Told {
+impl RunProgress {
     pub(crate) fn check(&mut self, event: &str, payload: &Value, wrong: &mut Vec<String>) {
         let mut need = |keys: &[&str]| {
             for key in keys.iter().filter(|key| text(payload, key).is_none()) {

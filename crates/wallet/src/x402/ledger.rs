@@ -17,7 +17,7 @@ const DAY: u64 = 24 * 60 * 60;
 const MINUTE: u64 = 60;
 /// A day of minutes has about 60 kB.
 const MAX_FILE: u64 = 1024 * 1024;
-const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The amount spent in one minute, and the end of the minute in seconds since 1970. Grouping by minute keeps the file
@@ -113,7 +113,7 @@ impl Ledger {
         // A separate file, because the other one is replaced, and its lock would stay with the old one.
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(beside(path, "lock"));
         let mut lock = RwLock::new(lock.map_err(|cause| unusable(path, "cannot be locked", cause))?);
-        let until = Instant::now() + LOCK_PATIENCE;
+        let until = Instant::now() + LOCK_TIMEOUT;
         loop {
             match lock.try_write() {
                 Ok(_held) => return change_file(path, change),

@@ -54,7 +54,7 @@ impl Connection {
         wire.reading = false;
         wire.reported = outcome.is_err();
         let readable = Arc::clone(&wire.readable);
-        self.server.tell(&readable);
+        self.server.notify(&readable);
         outcome
     }
 
@@ -125,9 +125,9 @@ impl Connection {
         for packet in wire.to_client.drain(..count) {
             match packet {
                 Packet::Ping => wire.pongs += 1,
-                Packet::Goodbye => {
+                Packet::CloseReply => {
                     self.arrivals.confirm(u64::MAX);
-                    return Err(Disconnect::told(reason::CLIENT_DISCONNECT));
+                    return Err(Disconnect::by_server(reason::CLIENT_DISCONNECT));
                 }
                 other => into.extend(other.into_inbound()),
             }
@@ -139,7 +139,7 @@ impl Connection {
         let mut world = self.server.lock();
         let wire = self.wire(&mut world);
         let broken = || Disconnect::new(reason::TRANSPORT_ERROR, "broken");
-        if wire.goodbye {
+        if wire.closing {
             return Err(SendFailure::NotSent(Disconnect::new(reason::CLIENT_DISCONNECT, "")));
         }
         if wire.cut || wire.reported {
@@ -153,14 +153,14 @@ impl Connection {
                 1 => return Err(SendFailure::NotSent(broken())),
                 _ => {
                     wire.cut = true;
-                    self.server.tell(&readable);
+                    self.server.notify(&readable);
                     return Err(SendFailure::MaybeSent(broken()));
                 }
             }
         } else {
             self.server.take(wire, &frame);
         }
-        self.server.tell(&readable);
+        self.server.notify(&readable);
         Ok(self.arrivals.sent_one())
     }
 
@@ -174,25 +174,25 @@ impl Connection {
         }
         let mut world = self.server.lock();
         let wire = self.wire(&mut world);
-        if !wire.cut && !wire.ended && !wire.goodbye {
+        if !wire.cut && !wire.ended && !wire.closing {
             wire.to_client.push_back(Packet::Pong);
             let readable = Arc::clone(&wire.readable);
-            self.server.tell(&readable);
+            self.server.notify(&readable);
         }
     }
 
     pub(crate) fn send_close(&self, _deadline: Instant) {
         let mut world = self.server.lock();
         let wire = self.wire(&mut world);
-        if wire.goodbye || wire.cut {
+        if wire.closing || wire.cut {
             return;
         }
-        wire.goodbye = true;
-        if !wire.ended && self.server.setup.answers_goodbye {
-            wire.to_client.push_back(Packet::Goodbye);
+        wire.closing = true;
+        if !wire.ended && self.server.setup.answers_close {
+            wire.to_client.push_back(Packet::CloseReply);
         }
         let readable = Arc::clone(&wire.readable);
-        self.server.tell(&readable);
+        self.server.notify(&readable);
     }
 
     pub(crate) fn cut(&self) {
@@ -200,7 +200,7 @@ impl Connection {
         let wire = self.wire(&mut world);
         wire.cut = true;
         let readable = Arc::clone(&wire.readable);
-        self.server.tell(&readable);
+        self.server.notify(&readable);
     }
 
     pub(crate) fn is_polling(&self) -> bool {
@@ -252,7 +252,7 @@ pub(crate) mod connect {
             below(3) > 0
         }
 
-        pub(crate) fn hang_on(&self, cancel: &CancelToken) {
+        pub(crate) fn cancel_with(&self, cancel: &CancelToken) {
             // The session cancels only when it closes. No other thread has the session yet.
             assert!(!cancel.is_cancelled(), "a session closes before it is connected");
         }

@@ -27,7 +27,7 @@ impl Keeper for Keeps {
         self.set(&self.woken);
     }
 
-    fn tell_consumers(&self) {
+    fn notify_consumers(&self) {
         self.set(&self.ready);
     }
 
@@ -70,8 +70,8 @@ impl Keeps {
                     watched = None;
                     until
                 }
-                Attended::Wait { until, anew } => {
-                    if anew {
+                Attended::Wait { until, rearm } => {
+                    if rearm {
                         seen = 0;
                     }
                     until

@@ -25,7 +25,7 @@ fn several_consumers_an_ack_and_a_sender_each_get_theirs() {
 }
 
 #[test]
-fn events_reach_a_consumer_while_somebody_else_reads_in_vain() {
+fn events_reach_a_consumer_while_another_thread_reads_nothing() {
     check(Time::StandsStill, Setup { answers: false, ..Setup::default() }, |scene| {
         let threads = vec![scene.asks(7, true), scene.consumer(), scene.asks(8, true)];
         for number in 1..=3 {
@@ -152,7 +152,7 @@ fn with_long_polling_events_answers_and_nudges_reach_all() {
 fn close_does_not_wait_for_a_server_that_says_nothing_nor_for_a_dial() {
     let setup = Setup {
         answers: false,
-        answers_goodbye: false,
+        answers_close: false,
         failing_dials: 2,
         dial: Duration::from_secs(5),
         ..Setup::default()

@@ -26,7 +26,7 @@ pub(super) struct Setup {
     pub(super) opened: bool,
     /// The most events that wait for a consumer.
     pub(super) queue: usize,
-    pub(super) answers_goodbye: bool,
+    pub(super) answers_close: bool,
     /// How many dials after the first may fail.
     pub(super) failing_dials: usize,
     /// How long a dial after the first takes.
@@ -41,7 +41,7 @@ impl Default for Setup {
             polling: false,
             opened: false,
             queue: 1000,
-            answers_goodbye: true,
+            answers_close: true,
             failing_dials: 0,
             dial: Duration::ZERO,
         }
@@ -56,7 +56,7 @@ pub(super) enum Packet {
     Ping,
     Pong,
     /// The answer to the closing handshake, which ends the connection.
-    Goodbye,
+    CloseReply,
 }
 
 /// Both directions of one connection.
@@ -73,7 +73,7 @@ pub(super) struct Wire {
     /// The client has ended the connection.
     pub(super) cut: bool,
     /// The client has started the closing handshake.
-    pub(super) goodbye: bool,
+    pub(super) closing: bool,
     /// A read of the client has reported the end of the connection.
     pub(super) reported: bool,
     /// A thread is reading.
@@ -117,7 +117,7 @@ impl Server {
     }
 
     /// Notifies the threads that wait for a change on a connection.
-    pub(super) fn tell(&self, readable: &Condvar) {
+    pub(super) fn notify(&self, readable: &Condvar) {
         readable.notify_all();
         self.changed.notify_all();
     }
@@ -136,7 +136,7 @@ impl Server {
         let Some(wire) = world.wires.last_mut().filter(|wire| !wire.ended && !wire.cut) else { return false };
         wire.to_client.push_back(packet);
         let readable = Arc::clone(&wire.readable);
-        self.tell(&readable);
+        self.notify(&readable);
         true
     }
 
@@ -150,7 +150,7 @@ impl Server {
         if let Some(wire) = world.wires.last_mut() {
             wire.ended = true;
             let readable = Arc::clone(&wire.readable);
-            self.tell(&readable);
+            self.notify(&readable);
         }
     }
 
@@ -229,7 +229,7 @@ impl Packet {
             Packet::Ack(id, args) => {
                 Some(Inbound::Ack(id, AckArgs::new(&args).expect("the server sends good acks")))
             }
-            Packet::Ping | Packet::Pong | Packet::Goodbye => None,
+            Packet::Ping | Packet::Pong | Packet::CloseReply => None,
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::socket::transport::traffic::Traffic;
 
 /// After this many empty responses in a row, each sooner than `QUICK` after the last, the next poll waits for
 /// `PAUSE`.
-const EMPTY_ANSWERS: u32 = 10;
+const MAX_EMPTY_RESPONSES: u32 = 10;
 const QUICK: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -44,8 +44,8 @@ pub(crate) struct PollReceiver {
     /// The body that has not been decoded completely yet.
     payload: Option<PayloadDecoder>,
     next_poll: Instant,
-    last_answer: Instant,
-    empty_answers: u32,
+    last_response: Instant,
+    empty_responses: u32,
     seen: Traffic,
 }
 
@@ -68,9 +68,9 @@ pub(crate) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> 
     let host = target.url.host();
     let mut requests = PollRequests::new(target);
     let mut stream = requests.dial(deadline, cancel)?;
-    let answer = exchange(&mut stream, requests.request(None)?);
-    let answer = answer.map_err(|broken| match broken {
-        Broken::Answer(error) => {
+    let response = exchange(&mut stream, requests.request(None)?);
+    let response = response.map_err(|broken| match broken {
+        Broken::InvalidResponse(error) => {
             Error::protocol("the answer to the first poll cannot be read").with_source(error)
         }
         Broken::NothingSent(error) | Broken::Connection(error) if error.kind() == IoKind::TimedOut => {
@@ -81,13 +81,13 @@ pub(crate) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> 
                 .with_source(error)
         }
     })?;
-    if answer.head.status != 200 {
-        return Err(refused("the first poll", &answer.head, &answer.body, &target.secrets));
+    if response.head.status != 200 {
+        return Err(refused("the first poll", &response.head, &response.body, &target.secrets));
     }
-    requests.absorb(&answer.head);
-    let keep_alive = answer.keep_alive;
+    requests.absorb(&response.head);
+    let keep_alive = response.keep_alive;
     let no_open = || Error::protocol("the answer to the first poll is not an open packet");
-    let mut payload = PayloadDecoder::new(answer.body).map_err(|_| no_open())?;
+    let mut payload = PayloadDecoder::new(response.body).map_err(|_| no_open())?;
     let Some(Ok(IncomingPacket::Text(first))) = payload.next() else { return Err(no_open()) };
     let Ok(EnginePacket::Open(json)) = engine_io::decode(&first) else { return Err(no_open()) };
     let (handshake, sid) = Handshake::parse_with_id(json)?;
@@ -106,8 +106,8 @@ pub(crate) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> 
         proven: false,
         payload: Some(payload),
         next_poll: now,
-        last_answer: now,
-        empty_answers: 0,
+        last_response: now,
+        empty_responses: 0,
         seen: Traffic::default(),
     };
     Ok(OpenedPoll { poll, stream, proven: keep_alive, sender, handshake })
@@ -120,9 +120,9 @@ impl PollReceiver {
             return Ok(());
         }
         let Some(stream) = &mut self.stream else { return Ok(()) };
-        let Encoded { bytes, answer } = self.requests.request(None).map_err(failed)?;
+        let Encoded { bytes, decoder } = self.requests.request(None).map_err(failed)?;
         match stream.write_all(&bytes).and_then(|()| stream.flush()) {
-            Ok(()) => self.decoder = Some(answer),
+            Ok(()) => self.decoder = Some(decoder),
             // The server has closed the connection since the last response. The next poll uses a new connection.
             Err(_) if self.proven => self.stream = None,
             Err(error) => {
@@ -136,29 +136,29 @@ impl PollReceiver {
         self.stream = None;
         // Between two responses a server may close the connection.
         let Some(decoder) = &mut self.decoder else { return Ok(()) };
-        if let Some(answer) = decoder.end().map_err(failed)? {
-            return self.accept(answer, Instant::now());
+        if let Some(response) = decoder.end().map_err(failed)? {
+            return self.accept(response, Instant::now());
         }
         // The response was lost. The server treats its events as delivered and does not send them again.
         Err(Disconnect::new(reason::TRANSPORT_CLOSE, "the server closed the connection during a poll"))
     }
 
-    fn accept(&mut self, answer: HttpResponse, now: Instant) -> Result<(), Disconnect> {
+    fn accept(&mut self, response: HttpResponse, now: Instant) -> Result<(), Disconnect> {
         self.decoder = None;
         self.proven = true;
         self.seen.messages += 1;
-        self.requests.absorb(&answer.head);
-        if !answer.keep_alive {
+        self.requests.absorb(&response.head);
+        if !response.keep_alive {
             self.stream = None;
         }
-        if !matches!(answer.head.status, 200 | 204) {
-            return Err(failed(refused("a poll", &answer.head, &answer.body, self.requests.secrets())));
+        if !matches!(response.head.status, 200 | 204) {
+            return Err(failed(refused("a poll", &response.head, &response.body, self.requests.secrets())));
         }
-        let payload = PayloadDecoder::new(answer.body).map_err(failed)?;
-        let quick = now.saturating_duration_since(self.last_answer) < QUICK;
-        self.empty_answers = if quick && payload.is_idle() { self.empty_answers + 1 } else { 0 };
-        self.last_answer = now;
-        self.next_poll = if self.empty_answers < EMPTY_ANSWERS { now } else { now + PAUSE };
+        let payload = PayloadDecoder::new(response.body).map_err(failed)?;
+        let quick = now.saturating_duration_since(self.last_response) < QUICK;
+        self.empty_responses = if quick && payload.is_idle() { self.empty_responses + 1 } else { 0 };
+        self.last_response = now;
+        self.next_poll = if self.empty_responses < MAX_EMPTY_RESPONSES { now } else { now + PAUSE };
         self.payload = Some(payload);
         Ok(())
     }
@@ -216,8 +216,8 @@ impl PacketStream for PollReceiver {
                     };
                     self.seen.bytes += count;
                     let bytes = part.get(..count).unwrap_or_default();
-                    if let Some(answer) = decoder.push(bytes).map_err(failed)? {
-                        self.accept(answer, now)?;
+                    if let Some(response) = decoder.push(bytes).map_err(failed)? {
+                        self.accept(response, now)?;
                     }
                 }
                 Err(error) if error.kind() == IoKind::WouldBlock => return Ok(None),

@@ -61,29 +61,29 @@ impl PollSender {
     /// `NotSent` only if no byte was sent, or if the server says that it does not know the session.
     pub(crate) fn post(&self, turn: &mut SendTurn, body: &str, deadline: Instant) -> Result<(), SendFailure> {
         let mut reused = turn.idle.take();
-        let answer = loop {
+        let response = loop {
             let not_sent =
                 |error: Error| SendFailure::NotSent(Disconnect::new(reason::TRANSPORT_ERROR, error));
             let request = self.requests.request(Some(body)).map_err(not_sent)?;
             let (mut stream, again) = self.connection(reused.take(), deadline).map_err(not_sent)?;
             stream.wire_mut().set_deadline(Some(deadline));
-            let answer = match exchange(&mut stream, request) {
-                Ok(answer) => answer,
+            let response = match exchange(&mut stream, request) {
+                Ok(response) => response,
                 Err(Broken::NothingSent(_)) if again => continue,
                 Err(Broken::NothingSent(error)) => return Err(SendFailure::NotSent(broken(&error))),
                 Err(Broken::Connection(error)) => return Err(SendFailure::MaybeSent(broken(&error))),
-                Err(Broken::Answer(error)) => {
+                Err(Broken::InvalidResponse(error)) => {
                     let end = Disconnect::new(reason::TRANSPORT_ERROR, format!("sending failed: {error}"));
                     return Err(SendFailure::MaybeSent(end));
                 }
             };
-            self.requests.absorb(&answer.head);
-            if answer.keep_alive {
+            self.requests.absorb(&response.head);
+            if response.keep_alive {
                 turn.idle = Some((stream, Instant::now()));
             }
-            break answer;
+            break response;
         };
-        judge(&answer, self.requests.secrets())
+        judge(&response, self.requests.secrets())
     }
 
     /// Returns the connection, and whether it was used before.
@@ -103,17 +103,17 @@ impl PollSender {
 }
 
 /// Only the HTTP status counts.
-fn judge(answer: &HttpResponse, secrets: &Secrets) -> Result<(), SendFailure> {
-    match answer.head.status {
+fn judge(response: &HttpResponse, secrets: &Secrets) -> Result<(), SendFailure> {
+    match response.head.status {
         200..300 => Ok(()),
         413 => Err(SendFailure::Refused(
             Error::invalid("the server says that the message is too large: split it").with_status(413),
         )),
         status => {
-            let text = refused("sending", &answer.head, &answer.body, secrets).to_string();
+            let text = refused("sending", &response.head, &response.body, secrets).to_string();
             let end = Disconnect::new(reason::TRANSPORT_ERROR, text);
             // Engine.IO refuses before it reads the body.
-            if status == 400 && answer.body.starts_with(b"{\"code\":") {
+            if status == 400 && response.body.starts_with(b"{\"code\":") {
                 Err(SendFailure::NotSent(end))
             } else {
                 Err(SendFailure::MaybeSent(end))

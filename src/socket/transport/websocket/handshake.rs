@@ -58,10 +58,10 @@ pub(crate) fn upgrade(
         .header(SEC_WEBSOCKET_VERSION, "13")
         .header(SEC_WEBSOCKET_KEY, &key)
         .header(USER_AGENT, header_value(user_agent));
-    let Encoded { bytes, answer: mut decoder } = encode(request, &[], None)?;
+    let Encoded { bytes, mut decoder } = encode(request, &[], None)?;
     stream.write_all(&bytes).and_then(|()| stream.flush()).map_err(|error| lost(error, url))?;
 
-    let answer = loop {
+    let response = loop {
         let mut part = [0; 2048];
         match stream.read(&mut part) {
             // After a refusal the connection may stay open. The rest of the body is read only for a short time.
@@ -78,7 +78,7 @@ pub(crate) fn upgrade(
             Ok(count) => match decoder.push(part.get(..count).unwrap_or_default()) {
                 Ok(None) => {}
                 Err(_) if decoder.begun().is_some() => break decoder.break_off(),
-                answer => break answer?,
+                response => break response?,
             },
             Err(error) => return Err(lost(error, url)),
         }
@@ -88,7 +88,7 @@ pub(crate) fn upgrade(
             None => {}
         }
     };
-    let Some(HttpResponse { head, mut body, .. }) = answer else {
+    let Some(HttpResponse { head, mut body, .. }) = response else {
         return Err(Error::protocol("the answer to the WebSocket upgrade cannot be read"));
     };
     if head.status != 101 {
@@ -167,7 +167,7 @@ mod tests {
 
     const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-    fn answer(extra: &str) -> String {
+    fn response(extra: &str) -> String {
         format!(
             "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n{extra}\r\n"
         )
@@ -180,17 +180,17 @@ mod tests {
             "upgrade: WebSocket\r\nconnection: keep-alive, Upgrade\r\n",
             "Upgrade: websocket\r\nConnection: keep-alive\r\nConnection: upgrade\r\n",
         ] {
-            check_upgrade(&head(&answer(extra)), KEY).unwrap();
+            check_upgrade(&head(&response(extra)), KEY).unwrap();
         }
     }
 
     #[test]
     fn refuses_what_was_not_asked_for() {
         let good = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
-        assert!(check_upgrade(&head(&answer("Connection: Upgrade\r\n")), KEY).is_err());
-        assert!(check_upgrade(&head(&answer(good)), "another").is_err());
+        assert!(check_upgrade(&head(&response("Connection: Upgrade\r\n")), KEY).is_err());
+        assert!(check_upgrade(&head(&response(good)), "another").is_err());
         for extra in ["Sec-WebSocket-Extensions: permessage-deflate\r\n", "Sec-WebSocket-Protocol: x\r\n"] {
-            assert!(check_upgrade(&head(&answer(&format!("{good}{extra}"))), KEY).is_err(), "{extra}");
+            assert!(check_upgrade(&head(&response(&format!("{good}{extra}"))), KEY).is_err(), "{extra}");
         }
     }
 }
