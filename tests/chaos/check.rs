@@ -1,4 +1,4 @@
-//! Checks what came of a storm.
+//! Checks the result of a storm.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,7 +7,7 @@ use crate::participants::{Heard, POSTS, Story};
 use crate::scene::{Clocks, Scene};
 use crustocean::{AgencyId, MessageId};
 
-/// What came of a storm.
+/// The result of a storm.
 pub(crate) struct Outcome {
     pub(crate) seed: u64,
     pub(crate) scene: Scene,
@@ -23,7 +23,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Compares it with what the server holds.
+    /// Compares the result with the messages that the server has.
     pub(crate) fn check(&self, sandbox: &TestSandbox) {
         let Outcome { seed, scene, rooms, heard, unreadable, stories, posted, denied, unsure } = self;
         let context = || {
@@ -37,17 +37,15 @@ impl Outcome {
             let server = held(sandbox, room);
             let places: HashMap<&MessageId, usize> =
                 server.iter().enumerate().map(|(place, (id, _))| (id, place)).collect();
-            let gap_is_said = heard.gaps.contains_key(room);
+            let gap_is_reported = heard.gaps.contains_key(room);
             for (number, story) in stories.iter().enumerate() {
-                // What came live and cannot be read in the history has no certain place among what was missed.
+                // A message that came live but is unreadable in the history has no known place in the order.
                 let heard = story.get(room).into_iter().flatten().filter(|(id, _)| !unreadable.contains(id));
-                let ordered: Vec<(usize, bool)> = heard
-                    // With several clocks there is no one order, but that of one clock is kept.
-                    .map(|(id, live)| (places[id], *live))
-                    .collect();
+                let ordered: Vec<(usize, bool)> = heard.map(|(id, live)| (places[id], *live)).collect();
+                // With several clocks there is no common order to check.
                 if scene.clocks == Clocks::One {
-                    // After `GapNotFilled` the room goes on, and what a later look finds of the gap comes late.
-                    let late = |live: bool| !live && gap_is_said;
+                    // After `GapNotFilled` the room continues. Messages of the gap that are found later come late.
+                    let late = |live: bool| !live && gap_is_reported;
                     let wrong = ordered.windows(2).find(|pair| pair[0].0 >= pair[1].0 && !late(pair[1].1));
                     assert!(
                         wrong.is_none(),
@@ -59,17 +57,21 @@ impl Outcome {
             let missing = server.iter().filter(|(id, _)| !heard.times.contains_key(id));
             let (lost, missing): (Vec<_>, Vec<_>) = missing.partition(|(id, _)| unreadable.contains(id));
             let missing: Vec<usize> = missing.into_iter().map(|(id, _)| places[id]).collect();
-            // What cannot be read is reported, once.
-            let said = heard.unreadable.get(room).copied().unwrap_or_default();
+            // Each unreadable message is reported at most once.
+            let reported = heard.unreadable.get(room).copied().unwrap_or_default();
             let odd = server.iter().filter(|(id, _)| unreadable.contains(id)).count();
-            assert!(said <= odd, "room {room}: {said} are reported as unreadable, {odd} are; {}", context());
             assert!(
-                lost.len() <= said || gap_is_said || scene.closes,
-                "room {room}: {} unreadable ones are missing, {said} are reported; {}",
+                reported <= odd,
+                "room {room}: {reported} are reported as unreadable, {odd} are; {}",
+                context()
+            );
+            assert!(
+                lost.len() <= reported || gap_is_reported || scene.closes,
+                "room {room}: {} unreadable ones are missing, {reported} are reported; {}",
                 lost.len(),
                 context()
             );
-            // After the end nothing comes any more; before it there is no hole.
+            // After a close, no more messages come. Before the last received message, none may be missing.
             let last = server.iter().rposition(|(id, _)| heard.times.contains_key(id)).unwrap_or_default();
             let holes = if scene.closes {
                 missing.iter().filter(|place| **place < last).count()
@@ -77,14 +79,14 @@ impl Outcome {
                 missing.len()
             };
             assert!(
-                holes == 0 || gap_is_said || scene.clocks != Clocks::One && scene.closes,
-                "room {room}: {holes} of {} are missing and nobody said so: {missing:?}; {}",
+                holes == 0 || gap_is_reported || scene.clocks != Clocks::One && scene.closes,
+                "room {room}: {holes} of {} are missing and not reported: {missing:?}; {}",
                 server.len(),
                 context()
             );
             if holes > 0 {
                 println!(
-                    "seed {seed}, {scene:?}: {holes} of {} missing, as was said: {:?}",
+                    "seed {seed}, {scene:?}: {holes} of {} missing, as reported: {:?}",
                     server.len(),
                     heard.gaps
                 );
@@ -94,7 +96,7 @@ impl Outcome {
         }
         assert!(posted.iter().all(|id| ids.contains(id)), "seed {seed}: a confirmed post is not there");
         for text in denied {
-            assert!(!texts.contains(text), "seed {seed}: {text} was said not to be there");
+            assert!(!texts.contains(text), "seed {seed}: {text} was reported as not sent, but it is there");
         }
         assert_eq!(posted.len() + denied.len() + unsure, POSTS);
         let lost = unreadable.iter().filter(|id| !heard.times.contains_key(*id)).count();
@@ -108,7 +110,7 @@ impl Outcome {
     }
 }
 
-/// What the server holds, oldest first.
+/// The messages that the server has, oldest first.
 pub(crate) fn held(sandbox: &TestSandbox, room: &AgencyId) -> Vec<(MessageId, String)> {
     sandbox.messages(room.as_str()).into_iter().map(|message| (message.id.into(), message.content)).collect()
 }

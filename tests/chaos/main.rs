@@ -1,6 +1,7 @@
-//! Three rooms and a direct conversation, thousands of messages, and a network that breaks all the time: every message
-//! that the server holds is heard once and in order, by one loop or by several, and every `post` ends in the truth. Where
-//! that cannot be, it is said.
+//! Three rooms and a direct conversation, thousands of messages, and a network whose connections break all the time.
+//! One such run is called a storm here: 10 s with one seed, in one scene. The tests check that every message that the
+//! server has is received once and in order, by one loop or by several, and that every `post` returns its true outcome.
+//! If a message cannot be received, the agent must report that.
 //!
 //! `cargo test` runs one seed of each scene. More of them:
 //!
@@ -9,8 +10,8 @@
 //! CHAOS_SEEDS=41..60 CHAOS_SCENE=any,odd cargo test --test chaos      # only these seeds of these scenes
 //! ```
 //!
-//! `scene.rs` lists the scenes. `any` draws what the others have from its seed. A seed is a storm of 10 s; a failure names its
-//! seed and scene.
+//! `scene.rs` lists the scenes. The scene `any` chooses a random mix of the other scenes' conditions, by its seed. A
+//! failure names its seed and scene.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -111,21 +112,21 @@ fn a_random_mix_of_all_scenes() {
     storms(ANY);
 }
 
-/// The storm's resets are what they say.
+/// The proxy's reset, which the storms use, reaches the agent as a reset connection.
 #[test]
 fn a_reset_connection_comes_back() {
     let _watchdog = watchdog(Duration::from_secs(60));
     let sandbox = TestSandbox::new();
-    let weather = FaultyProxy::new(sandbox.url().strip_prefix("http://").unwrap().parse().unwrap());
-    let agent = Agent::builder().api_url(weather.url()).connect(sandbox.agent_token("larry")).unwrap();
+    let proxy = FaultyProxy::new(sandbox.url().strip_prefix("http://").unwrap().parse().unwrap());
+    let agent = Agent::builder().api_url(proxy.url()).connect(sandbox.agent_token("larry")).unwrap();
     agent.join("lobby").unwrap();
     let events = agent.events();
-    weather.reset();
+    proxy.reset();
     let (reason, detail) = wait_for(&events, "the end of the link", |event| match event {
         Event::Disconnected { reason, detail, .. } => Some((reason, detail)),
         _ => None,
     });
-    // A write may find it before a read does: the reason is then another.
+    // If a write notices the reset before a read does, the reason differs.
     assert!(detail.contains("reset"), "{reason}: {detail}");
     sandbox.alice_says("still there?");
     wait_for_message(&events, "still there?");

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-/// The kinds of [`odd`] messages below this one can be read.
+/// The [`odd`] messages whose kind is below this number can be read.
 pub(crate) const READABLE: u64 = 8;
 
-/// What a history shows in place of a message.
+/// Returns what the history contains in place of the message `usual`.
 pub(crate) fn odd(kind: u64, usual: Value) -> String {
     let with = |key: &str, value: Value| {
         let mut odd = usual.clone();
@@ -20,7 +20,7 @@ pub(crate) fn odd(kind: u64, usual: Value) -> String {
         4 => with("metadata", json!("{not json")),
         5 => with("edited_at", json!(false)),
         6 => with("created_at", json!(1_700_000_000_000_u64)),
-        // Half of a character that was cut in two.
+        // Half of a surrogate pair.
         7 => usual.to_string().replace("number", "number \\ud83d"),
         8 => Value::Null.to_string(),
         9 => "[[]]".to_owned(),

@@ -8,26 +8,26 @@ use crate::common::Random;
 use crustocean::agent::RecvError;
 use crustocean::{AgencyId, Agent, ErrorKind, Event, MessageId};
 
-/// Posted by the agent.
+/// The number of messages that the agent posts.
 pub(crate) const POSTS: usize = 1_200;
 
 pub(crate) const POSTERS: usize = 4;
 
-/// What all loops have heard.
+/// What all loops have received.
 #[derive(Default)]
 pub(crate) struct Heard {
-    /// How often each message, and which of them live.
+    /// How often each message was received.
     pub(crate) times: HashMap<MessageId, usize>,
-    /// Rooms in which something may be missing, as the agent has said.
+    /// The gaps that the agent has reported, by room.
     pub(crate) gaps: HashMap<AgencyId, Vec<String>>,
-    /// How many messages of a room cannot be read in its history, as the agent has said.
+    /// How many messages of each room's history the agent has reported as unreadable.
     pub(crate) unreadable: HashMap<AgencyId, usize>,
-    /// What happened to the connection.
+    /// The events of the connection.
     pub(crate) story: Vec<String>,
     pub(crate) total: usize,
 }
 
-/// What one loop has heard, room by room, in order; and whether it came live.
+/// The messages that one loop has received, in order, by room. The flag says whether the message came live.
 pub(crate) type Story = HashMap<AgencyId, Vec<(MessageId, bool)>>;
 
 pub(crate) fn listen(agent: &Agent, heard: &Mutex<Heard>, mut dice: Random) -> Story {
@@ -45,7 +45,7 @@ pub(crate) fn listen(agent: &Agent, heard: &Mutex<Heard>, mut dice: Random) -> S
                 heard.total += 1;
                 *heard.times.entry(message.id).or_default() += 1;
             }
-            // The storm is over sooner than the politeness between two tries.
+            // Reconnects at once, because the usual pauses between attempts are too long for a storm.
             Ok(event @ (Event::Disconnected { .. } | Event::ConnectFailed { .. })) => {
                 heard.lock().unwrap().story.push(format!("{event:?}"));
                 std::thread::sleep(Duration::from_millis(50));
@@ -69,12 +69,13 @@ pub(crate) fn listen(agent: &Agent, heard: &Mutex<Heard>, mut dice: Random) -> S
     }
 }
 
-/// What became of the posts: there, certainly not there, unsure.
+/// Posts messages. Returns the ids of the confirmed posts, the texts of the posts that were not sent, and the number of
+/// posts whose outcome is unknown.
 pub(crate) fn post(agent: &Agent, room: &AgencyId, poster: usize) -> (Vec<MessageId>, Vec<String>, usize) {
     let room = agent.rooms().into_iter().find(|joined| joined.id() == room).unwrap();
     let (mut posted, mut denied, mut unsure) = (Vec::new(), Vec::new(), 0);
     for n in 0..POSTS / POSTERS {
-        // Spread over the whole storm.
+        // Spreads the posts over the whole storm.
         std::thread::sleep(Duration::from_millis(15));
         let text = format!("post {n} of {poster}");
         match room.post(text.as_str()) {

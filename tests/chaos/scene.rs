@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use crate::common::{Random, TRANSPORTS};
 use crustocean::agent::Transport;
 
-/// What a storm meets.
+/// The conditions of a storm.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scene {
     pub(crate) name: &'static str,
@@ -13,21 +13,22 @@ pub(crate) struct Scene {
     pub(crate) loops: usize,
     pub(crate) transport: Transport,
     pub(crate) clocks: Clocks,
-    /// The agent is closed in the middle of it.
+    /// The agent is closed in the middle of the storm.
     pub(crate) closes: bool,
     /// Some messages look odd in the history, and some cannot be read there.
     pub(crate) odd: bool,
-    /// The server stands still now and then, for up to 6 s: it answers nothing, and its connections stay open.
+    /// The server freezes now and then, for up to 6 s: it answers nothing, and its connections stay open.
     pub(crate) still: bool,
 }
 
-/// How messages are stamped.
+/// The clocks that give messages their times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Clocks {
+    /// One clock.
     One,
-    /// By several, minutes apart. The history keeps them as they came.
+    /// Several clocks, minutes apart. The history has the messages in the order of arrival.
     Several,
-    /// The same, and the history is sorted by time.
+    /// Several clocks, and the history is sorted by time.
     Sorted,
 }
 
@@ -58,7 +59,7 @@ pub(crate) const SCENES: &[Scene] = &[
 pub(crate) const ANY: &str = "any";
 
 impl Scene {
-    /// The scene of this seed.
+    /// The scene for this seed. Only [`ANY`] depends on the seed.
     pub(crate) fn of(self, seed: u64) -> Scene {
         if self.name != ANY {
             return self;
@@ -77,7 +78,7 @@ impl Scene {
     }
 }
 
-/// The seeds to try: `CHAOS_SEEDS` is how many, or the first and the last one, as `41..60`.
+/// The seeds to run. `CHAOS_SEEDS` is the number of seeds, or the first and the last seed, such as `41..60`.
 pub(crate) fn seeds() -> RangeInclusive<u64> {
     let Ok(text) = std::env::var("CHAOS_SEEDS") else { return 1..=1 };
     let (first, last) = text.split_once("..").unwrap_or(("1", &text));

@@ -13,7 +13,7 @@ use crate::scene::{Clocks, Scene};
 use crustocean::{AgencyId, Agent, MessageId};
 use serde_json::Value;
 
-/// Said by others, in all rooms together.
+/// The number of messages that another user sends, in all rooms together.
 const INCOMING: usize = 12_000;
 
 const STORM: Duration = Duration::from_secs(10);
@@ -25,13 +25,13 @@ pub(crate) fn storm(seed: u64, scene: Scene) -> usize {
         crustocean_sandbox::Sandbox::builder().ping_interval(heartbeat).ping_timeout(heartbeat),
     );
     let address = sandbox.url().strip_prefix("http://").unwrap().parse().unwrap();
-    let weather = FaultyProxy::new(address);
+    let proxy = FaultyProxy::new(address);
     if scene.clocks != Clocks::One {
         let offsets = [0, -90_000, 0, 3, 45_000, -2, 0, -150_000, 7, 0, 60_000];
         sandbox.skew_clocks(&offsets, scene.clocks == Clocks::Sorted);
     }
     let agent = Agent::builder()
-        .api_url(weather.url())
+        .api_url(proxy.url())
         .transport(scene.transport)
         .request_timeout(Duration::from_secs(5))
         .handshake_timeout(Duration::from_secs(3))
@@ -100,11 +100,11 @@ pub(crate) fn storm(seed: u64, scene: Scene) -> usize {
             });
         }
         if scene.closes {
-            weather.disturb(&mut dice, dice_millis(seed));
-            // Whether all has arrived is another test's question.
+            proxy.disturb(&mut dice, time_until_close(seed));
+            // Other tests check the result of a close.
             let _ = agent.clone().close();
         } else {
-            weather.disturb(&mut dice, STORM);
+            proxy.disturb(&mut dice, STORM);
         }
         is_over.store(true, Ordering::SeqCst);
         talk.join().unwrap();
@@ -116,7 +116,7 @@ pub(crate) fn storm(seed: u64, scene: Scene) -> usize {
             unsure += maybe;
         }
         if !scene.closes {
-            // The weather is fine; what is still missing comes now.
+            // The network works again, so the missing messages arrive now.
             let all: Vec<MessageId> =
                 rooms.iter().flat_map(|room| held(&sandbox, room)).map(|(id, _)| id).collect();
             let end = Instant::now() + Duration::from_secs(60);
@@ -127,7 +127,7 @@ pub(crate) fn storm(seed: u64, scene: Scene) -> usize {
             };
             while !is_whole() && Instant::now() < end {
                 std::thread::sleep(Duration::from_millis(20));
-                // What has been said to be missing does not come any more.
+                // Messages that were reported as missing do not come any more.
                 let heard = heard.lock().unwrap();
                 if !heard.gaps.is_empty() && Instant::now() + Duration::from_secs(50) > end {
                     break;
@@ -142,10 +142,10 @@ pub(crate) fn storm(seed: u64, scene: Scene) -> usize {
     let heard = heard.into_inner().unwrap();
     let unreadable = unreadable.into_inner().unwrap();
     Outcome { seed, scene, rooms, heard, unreadable, stories, posted, denied, unsure }.check(&sandbox);
-    weather.cuts()
+    proxy.cuts()
 }
 
-/// When the agent is closed.
-fn dice_millis(seed: u64) -> Duration {
+/// How long after the start the agent is closed.
+fn time_until_close(seed: u64) -> Duration {
     Random::new(seed + 77).millis(1000, 9000)
 }
