@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::agent::{Agent, AgentInner};
 use crate::deadline;
@@ -124,11 +124,15 @@ impl Drop for ClosingGuard<'_> {
 
 impl AgentInner {
     fn close_within(&self, limit: Duration) -> Result<()> {
+        let until = deadline::after(limit);
         self.client.shutdown();
+        // The ends of runs and indicators are writes, and a server that does not read holds a write up.
+        let cut = self.session.cut_at(until);
         let ended = self.runs.end_all();
         self.thinking_indicators.end_all();
+        drop(cut);
         self.delivery.stop();
-        let closed = self.session.close(limit);
+        let closed = self.session.close(until.saturating_duration_since(Instant::now()));
         // After the session, because the store may block.
         let saved = self.save_memory_within(limit);
         drop(ended);

@@ -830,9 +830,8 @@ impl Agent {
     /// [`Closed`](crate::ErrorKind::Closed). Event loops yield the queued events and then end.
     ///
     /// First, open runs end as errors and thinking indicators are removed. Then `close` waits until the server has
-    /// taken everything that was sent: usually one round trip, at most the
-    /// [`close_timeout`](AgentBuilder::close_timeout) (5 s by default). If the server has stopped reading, the first
-    /// step may also take time: up to 8 s, the limit of a write.
+    /// taken everything that was sent: usually one round trip. Both together take at most the
+    /// [`close_timeout`](AgentBuilder::close_timeout) (5 s by default).
     ///
     /// [`client`](Agent::client) calls on other threads end at once with [`Closed`](crate::ErrorKind::Closed).
     ///
@@ -846,7 +845,8 @@ impl Agent {
     ///
     /// # Errors
     /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the server has not confirmed within the `close_timeout` that it
-    ///   took the last messages. The error has the number of these messages; they may or may not have arrived.
+    ///   took the last messages, or the connection was lost after they were sent and is not back. The error has the
+    ///   number of these messages; they may or may not have arrived.
     /// - [`Timeout`](crate::ErrorKind::Timeout): the agent's [store](crate::agent::StateStore) has not saved the memory
     ///   within the `close_timeout`, or another thread closes the agent and has not finished. A store that fails is an
     ///   [`Event::StateNotSaved`], not an error.

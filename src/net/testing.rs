@@ -11,7 +11,7 @@ use crate::net::settings::{HttpSettings, ProxyChoice, TlsSettings};
 use crate::net::{ApiUrl, CancelToken, Dialer, Http};
 
 /// The longest time that a test waits.
-pub(super) const TIME_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// A connected pair: the client's and the server's socket.
 pub(super) fn pair() -> (TcpStream, TcpStream) {

@@ -1,13 +1,14 @@
 //! What `close` reports is true: everything arrived, or it reports what may not have arrived.
 
-use std::sync::{Mutex, mpsc};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use crate::common::{SOON, ScriptedServer, scripted, watchdog};
-use crustocean::{Agent, Error, ErrorKind, Event, MessageId, Room};
+use crate::common::{SOON, ScriptedServer, eventually, scripted, watchdog};
+use crustocean::{Agent, Error, ErrorKind, Event, Message, MessageId, Room};
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// A server that stops reading for `pause` after the first texts, then reads to the end and reports how many it got.
 fn slow(pause: Duration, first: usize) -> (ScriptedServer, mpsc::Receiver<usize>) {
@@ -169,6 +170,62 @@ fn calls_interrupted_by_close_return_an_error() {
         assert!(error.to_string().contains("closed here"), "{name}: {error}");
         drop(hold);
     }
+}
+
+#[test]
+fn close_reports_what_a_lost_connection_may_have_lost() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        if conn.index == 0 {
+            conn.handshake();
+            let _ = conn.recv_text(SOON);
+        } else {
+            // Never up again.
+            conn.recv(SOON);
+        }
+    });
+    let agent = scripted(&server);
+    (0..5).for_each(|n| agent.raw().emit("note", &n).unwrap());
+    eventually("the loss", || !agent.is_connected());
+    let error = agent.close().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
+    assert!(error.to_string().contains("messages"), "{error}");
+}
+
+/// Open runs and indicators send their end, to a server that does not read.
+#[test]
+fn close_keeps_its_limit_when_runs_and_indicators_are_open() {
+    let _watchdog = watchdog(LIMIT);
+    let (hold, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let server = ScriptedServer::start(move |conn| {
+        conn.handshake();
+        conn.accept_join();
+        let _ = held.lock().unwrap().recv_timeout(SOON);
+    });
+    let agent = impatient(&server, Duration::from_millis(300));
+    let room = agent.join("lobby").unwrap();
+    let (run, thinking) = (room.start_run(None::<&Message>).unwrap(), room.thinking("thinking"));
+    let (sent, sending) = (Arc::new(AtomicUsize::new(0)), agent.clone());
+    let counted = Arc::clone(&sent);
+    let writing = std::thread::spawn(move || {
+        let text = "x".repeat(200_000);
+        while sending.raw().emit("note", &text).is_ok() {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let mut before = 0;
+    eventually("a write waits", || {
+        std::thread::sleep(Duration::from_millis(200));
+        let now = sent.load(Ordering::SeqCst);
+        std::mem::replace(&mut before, now) == now && now > 5
+    });
+    let started = Instant::now();
+    let error = agent.close().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    writing.join().unwrap();
+    drop((run, thinking, hold));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::common::{SOON, ScriptedServer, scripted, wait_for, watchdog};
 use crustocean::{Agent, Event};
 use serde_json::json;
 
-pub(crate) const LIMIT: Duration = Duration::from_secs(90);
+pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 const PATIENT: Duration = Duration::from_secs(20);
 /// The memory limit in KiB. Even under attack, the usual value is lower.
 const MUCH: u64 = 64 << 10;
@@ -262,5 +262,6 @@ fn t213_a_peer_that_sends_and_never_reads() {
     assert_eq!(error.kind(), crustocean::ErrorKind::MaybeSent, "{error}");
     assert!(took < Duration::from_secs(5), "{took:?}");
     drop(done);
-    agent.close().unwrap();
+    // The server took some of the texts, and nobody knows how many. The next connection may be up already.
+    let _ = agent.close();
 }

@@ -16,7 +16,7 @@ use crate::socket::transport::websocket::handshake::config;
 
 type Peer = WebSocket<TcpStream>;
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 
 fn handshake() -> Handshake {
     Handshake::parse(r#"{"sid":"x","pingInterval":25000,"pingTimeout":20000,"maxPayload":2000}"#).unwrap()

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::deadline;
@@ -17,6 +19,12 @@ use crate::socket::session::state::{Phase, SessionState};
 const CLOSE_HANDSHAKE: Duration = Duration::from_secs(1);
 /// The time limit for closing a session that is dropped.
 const DROP_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Keeps [`Session::cut_at`] from cutting the connection when it is dropped.
+#[must_use]
+pub(crate) struct CutGuard {
+    _guard: mpsc::Sender<()>,
+}
 
 impl Session {
     /// Ends all waits for events, answers and connections, now and in the future. Threads that sleep return at once; a
@@ -63,6 +71,26 @@ impl Session {
         self.shared.lock().failure.take()
     }
 
+    /// Cuts the connection at this time, unless the returned guard is dropped before. This ends a write that waits for the
+    /// server. [`close`](Session::close) reports events that are lost from now on.
+    pub(crate) fn cut_at(&self, deadline: Instant) -> Option<CutGuard> {
+        self.shared.check_process().ok()?;
+        self.shared.lock().is_ending = true;
+        let (guard, is_dropped) = mpsc::channel();
+        let shared = Arc::clone(&self.shared);
+        let wait = move || {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if is_dropped.recv_timeout(left) == Err(RecvTimeoutError::Timeout)
+                && let Some(connection) = shared.lock().connection()
+            {
+                connection.cut();
+            }
+        };
+        // Without a thread, a write has its own time limit.
+        thread::Builder::new().name("crustocean-cut".to_owned()).spawn(wait).ok()?;
+        Some(CutGuard { _guard: guard })
+    }
+
     /// Makes the closing handshake and ends the session, within `timeout`. The server's answer to the handshake shows
     /// that the server has received everything that was sent before.
     ///
@@ -98,6 +126,7 @@ impl Session {
             connection.cut();
             unconfirmed = connection.unconfirmed();
         }
+        unconfirmed += std::mem::take(&mut self.shared.lock().lost_events);
         if !already || connection.is_some() {
             let mut state = self.shared.lock();
             state.phase = Phase::Closed;

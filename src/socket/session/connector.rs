@@ -93,6 +93,9 @@ impl SessionCore {
         match restored {
             Ok(()) => {
                 state.phase = Phase::Up(connection);
+                if !state.is_ending {
+                    state.lost_events = 0;
+                }
                 state.refused = false;
                 match state.down_since.take() {
                     None => note!(self.log, Info, "connected"),

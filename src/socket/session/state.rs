@@ -96,6 +96,10 @@ pub(crate) struct SessionState {
     pub(crate) down_since: Option<Instant>,
     /// The reason why the session has ended, if not by `close`.
     ended_by: Option<String>,
+    /// How many events the server may not have received over the connections that were lost since one was last up.
+    pub(crate) lost_events: u64,
+    /// `close` has begun, so it reports all events that are lost from now on.
+    pub(crate) is_ending: bool,
     pub(crate) log: SessionLog,
     pub(crate) up_since: Instant,
     /// Refusals and server errors since the last stable connection.
@@ -149,6 +153,8 @@ impl SessionState {
             heard_at: None,
             down_since: None,
             ended_by: None,
+            lost_events: 0,
+            is_ending: false,
             log,
             up_since: now,
             refusals: 0,
@@ -268,6 +274,7 @@ impl SessionState {
         self.tries = 0;
         self.down_since.get_or_insert_with(deadline::now);
         let unconfirmed = connection.unconfirmed();
+        self.lost_events = self.lost_events.saturating_add(unconfirmed);
         let doubt = if unconfirmed == 0 {
             String::new()
         } else {

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::net::ApiUrl;
 use crate::socket::transport::choice::Transport;
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(30);
 
 struct Anybody;
 
