@@ -18,7 +18,7 @@ fn threads() -> usize {
 
 #[test]
 fn one_thread_reads_for_thirty_agents() {
-    let _watchdog = watchdog(Duration::from_secs(120));
+    let _watchdog = watchdog(Duration::from_secs(180));
     let sandbox = TestSandbox::new();
     // Those of the sandbox, if it has any of that name.
     let others = threads();

@@ -11,7 +11,7 @@ use common::{SOON, ScriptedServer, eventually, scripted, watchdog};
 use crustocean::{Agent, Event};
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 const QUIET: u8 = 0;
 const CALLS_BACK: u8 = 1;

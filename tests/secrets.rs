@@ -105,7 +105,7 @@ fn quoting(status: u16, secrets: Vec<String>) -> ScriptedServer {
 
 #[test]
 fn secrets_quoted_by_a_server_are_not_printed() {
-    let _watchdog = watchdog(Duration::from_secs(60));
+    let _watchdog = watchdog(Duration::from_secs(180));
     let (token, session) = ("sk_do_not_print_me", "sess_do_not_print_me");
     let password = "horse/do_not_print_me&";
     let mut out = String::new();
@@ -151,7 +151,7 @@ fn secrets_quoted_by_a_server_are_not_printed() {
 
 #[test]
 fn nothing_secret_is_printed_anywhere() {
-    let _watchdog = watchdog(Duration::from_secs(60));
+    let _watchdog = watchdog(Duration::from_secs(180));
     log::set_logger(&Everything).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
     let sandbox = TestSandbox::new();

@@ -6,7 +6,7 @@ use crate::common::{SOON, ScriptedServer, TestSandbox, scripted, wait_for, watch
 use crustocean::{ErrorKind, Event};
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(180);
 
 #[test]
 fn a_call_inside_a_handler_gets_its_answer() {

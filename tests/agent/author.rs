@@ -30,7 +30,7 @@ fn decisions_are_tested_without_a_server() {
 
 #[test]
 fn answers_are_tested_in_a_sandbox() {
-    let _watchdog = watchdog(Duration::from_secs(60));
+    let _watchdog = watchdog(Duration::from_secs(180));
     let sandbox = Sandbox::start().unwrap();
     let access = sandbox.agent("larry").unwrap();
     let builder = Agent::builder().api_url(&access.url);

@@ -9,7 +9,7 @@ use crate::common::{
 use crustocean::{Agent, Event, Events, Message};
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// All messages up to the one with the text `last`.
 fn until(events: &Events, last: &str) -> Vec<Message> {

@@ -8,7 +8,7 @@ use crate::common::{
 use crustocean::{ErrorKind, Event, Room, model::MessageType};
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 #[test]
 fn a_command_is_silent_unless_asked_otherwise() {

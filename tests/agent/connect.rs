@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::common::{Response, ScriptedServer, TestSandbox, watchdog};
 use crustocean::{Agent, AgentToken, ErrorKind};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(180);
 
 fn token(text: &str) -> AgentToken {
     text.parse().unwrap()

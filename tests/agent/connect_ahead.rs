@@ -9,7 +9,7 @@ use crate::common::{Response, ScriptedServer, watchdog};
 use crustocean::{Agent, AgentToken, ErrorKind};
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 fn token() -> AgentToken {
     "sk_x".parse().unwrap()

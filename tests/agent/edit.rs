@@ -11,7 +11,7 @@ use crustocean::{Agent, ErrorKind, Event, Outgoing, Room};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 fn room_of(agent: &Agent) -> Room {
     agent.rooms().remove(0)

@@ -8,7 +8,7 @@ use crate::common::{SOON, TestSandbox, asked, eventually, watchdog};
 use crustocean::{Outgoing, agent::Role};
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 #[test]
 fn a_mention_is_parsed_like_a_command_line() {

@@ -8,7 +8,7 @@ use crate::common::{
 use crustocean::{Event, Events, model::Agency};
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// Alice creates an agency and adds larry.
 fn invite(sandbox: &TestSandbox, name: &str) -> Agency {

@@ -9,7 +9,7 @@ use crustocean::agent::RecvError;
 use crustocean::{Event, Events};
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(180);
 
 fn message(id: &str, time: &str) -> Value {
     json!({"id": id, "agency_id": "ag-1", "content": id, "created_at": time})

@@ -6,7 +6,7 @@ use crate::common::{ScriptedServer, TestSandbox, scripted, wait_for, watchdog};
 use crustocean::{Agent, ErrorKind, Event};
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(180);
 
 #[test]
 fn a_room_is_joined_by_slug_or_by_id() {

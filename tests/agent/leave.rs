@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::common::{Response, ScriptedServer, TestSandbox, scripted, wait_for_message, watchdog};
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(180);
 
 fn leaves(is_member: bool) -> crustocean::Result<()> {
     let server = ScriptedServer::start(|conn| {

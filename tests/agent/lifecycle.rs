@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::common::{ScriptedServer, TestSandbox, eventually, scripted, watchdog};
 use crustocean::{ErrorKind, Event, agent::RecvError};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 #[test]
 fn close_sends_a_disconnect() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::common::{SOON, TestSandbox, eventually, wait_for_message, watchdog};
 use crustocean::{Agent, ErrorKind, Event, agent::RecvError};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 fn agent(sandbox: &TestSandbox) -> Agent {
     sandbox.in_lobby("larry")

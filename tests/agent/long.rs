@@ -10,7 +10,7 @@ use crustocean::{
 };
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 fn next_messages(events: &Events, count: usize) -> Vec<Message> {
     let next = |_| {

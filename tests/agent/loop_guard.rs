@@ -7,7 +7,7 @@ use crustocean::run::Trigger;
 use crustocean::{Agent, Message, Outgoing, Room};
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// Answers by a stream, as in the documentation of `start_run`.
 fn answer_by_run(room: &Room, message: &Message, text: &str) -> crustocean::Result<()> {

@@ -10,7 +10,7 @@ use crustocean::{
 };
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// The texts of the messages to answer, up to the text `last`.
 fn until(mentions: &Mentions, last: &str) -> Vec<String> {

@@ -11,7 +11,7 @@ use crustocean::{
 };
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 const NONE: Duration = Duration::MAX;
 
 fn without_limits() -> AgentBuilder {

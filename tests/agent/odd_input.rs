@@ -11,7 +11,7 @@ use crustocean::agent::RecvError;
 use crustocean::{Agent, ErrorKind, Event, Message, Outgoing, Stop};
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 /// What needs no waiting is done within this time, on a busy machine too.
 const QUICK: Duration = Duration::from_secs(5);
 

@@ -6,7 +6,7 @@ use crate::common::{FaultyProxy, TestSandbox, wait_for, wait_for_message, watchd
 use crustocean::{Agent, ErrorKind, Event};
 use crustocean_sandbox::Sandbox;
 
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(180);
 
 fn behind_faulty_proxy(sandbox: &TestSandbox) -> (FaultyProxy, Agent) {
     let address = sandbox.url().strip_prefix("http://").unwrap().parse().unwrap();

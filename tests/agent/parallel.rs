@@ -11,7 +11,7 @@ use crustocean::agent::{MemoryStore, Reconnect};
 use crustocean::{AgencyId, ErrorKind, Stop};
 use serde_json::Value;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 fn ask(sandbox: &TestSandbox, room: &str, text: &str) {
     sandbox.say(room, &sandbox.alice.id, &format!("@larry {text}"), Value::Null).unwrap();

@@ -11,7 +11,7 @@ use crustocean::{Agent, ErrorKind, Event, Events, Message, agent::Transport};
 use crustocean_sandbox::Sandbox;
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 fn polling(sandbox: &TestSandbox, name: &str) -> Agent {
     let builder = sandbox.builder().transport(Transport::Polling);

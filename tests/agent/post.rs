@@ -8,7 +8,7 @@ use crustocean::{Agent, ErrorKind, Outgoing};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 #[test]
 fn post_returns_the_message_as_the_room_has_it() {

@@ -10,7 +10,7 @@ use crate::common::{
 use crustocean::{Agent, ErrorKind, Event};
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 fn is_connected(event: Event) -> Option<()> {
     matches!(event, Event::Connected { .. }).then_some(())

@@ -8,7 +8,7 @@ use crustocean::{Agent, AgentToken, Error, ErrorKind, agent::LongMessages};
 use crustocean_sandbox::Sandbox;
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 /// Long enough for the connection to be closed meanwhile, and shorter than the end of the server's session.
 const SHORT: Duration = Duration::from_millis(1_500);
 

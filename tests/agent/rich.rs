@@ -11,7 +11,7 @@ use crustocean::{
 use crustocean_sandbox::Sandbox;
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 #[test]
 fn a_rich_message_is_decoded_as_it_was_sent() {

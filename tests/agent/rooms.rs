@@ -8,7 +8,7 @@ use crate::common::{
 use crustocean::{ErrorKind, Event, Room};
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 fn slugs(rooms: &[Room]) -> Vec<&str> {
     let mut slugs: Vec<_> = rooms.iter().filter_map(Room::slug).collect();

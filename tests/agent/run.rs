@@ -8,7 +8,7 @@ use crate::common::{SOON, TestSandbox, eventually, wait_for_message, watchdog};
 use crustocean::{ErrorKind, Outgoing, run::Trigger};
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 #[test]
 fn a_complete_run_sends_the_documented_events() {

@@ -12,7 +12,7 @@ use crustocean::{
     run::{Run, Stream, ToolCall, Trigger},
 };
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// A language model whose answer never ends.
 struct Silent(mpsc::Receiver<()>);

@@ -9,7 +9,7 @@ use crate::common::{SOON, ScriptedServer, TestSandbox, eventually, scripted, wat
 use crustocean::{Agent, ErrorKind, Outgoing, Room, run::Trigger};
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// A server that passes on the stream's events with their sizes.
 fn measured() -> (ScriptedServer, mpsc::Receiver<(usize, Value)>, Agent, Room) {

@@ -9,7 +9,7 @@ use crustocean::{Agent, Event};
 use crustocean_sandbox::Sandbox;
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 #[test]
 fn a_blocking_handler_keeps_the_connection() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::common::{SOON, TestSandbox, eventually, wait_for, wait_for_message, watchdog};
 use crustocean::{Agent, Event};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 /// Far more than the queue holds.
 const COUNT: usize = 250;
 

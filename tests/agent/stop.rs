@@ -13,7 +13,7 @@ use crustocean::{
     run::Trigger,
 };
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 /// How long a stop may take to end all waits.
 const AT_ONCE: Duration = Duration::from_millis(100);
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::common::{SOON, TestSandbox, eventually, watchdog};
 use crustocean::{AgencyId, Agent, Result};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// The bot of the README, with a model and a log.
 fn bot(agent: &Agent, model: impl Fn(&str) -> String, log: &mpsc::Sender<String>) -> Result<()> {

@@ -10,7 +10,7 @@ use crustocean::{
 use crustocean_sandbox::Sandbox;
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(180);
 
 #[test]
 fn messages_go_both_ways_with_metadata() {

@@ -10,7 +10,7 @@ use crate::common::{
 use crustocean::Event;
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// What the room was shown: each status, or `off`.
 fn shown(sandbox: &TestSandbox) -> Vec<String> {

@@ -7,7 +7,7 @@ use crate::events::next_message;
 use crustocean::agent::{Reconnect, RecvError};
 use crustocean::{Agent, Agents, ErrorKind, Event, Stop};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 #[test]
 fn an_agent_that_ends_with_an_error_says_so_once() {

@@ -8,7 +8,7 @@ use crate::common::{Authority, ScriptedServer, TestSandbox, TlsRelay, eventually
 use crustocean::{Agent, Agents, AgentsEvents, Event};
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// The next message of any agent, with the agent's name.
 pub(crate) fn next_message(events: &AgentsEvents) -> (Agent, crustocean::Message) {

@@ -6,7 +6,7 @@ use crate::common::{TestSandbox, eventually, wait_for_message, watchdog};
 use crate::events::next_message;
 use crustocean::{Agents, ErrorKind};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 #[test]
 fn an_agent_is_in_one_set_at_a_time() {

@@ -9,7 +9,7 @@ use crate::events::next_message;
 use crustocean::{Agent, Agents, Event};
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 #[test]
 fn all_come_back_after_an_outage_and_miss_nothing() {

@@ -115,7 +115,7 @@ fn a_random_mix_of_all_scenes() {
 /// The proxy's reset, which the storms use, reaches the agent as a reset connection.
 #[test]
 fn a_reset_connection_comes_back() {
-    let _watchdog = watchdog(Duration::from_secs(60));
+    let _watchdog = watchdog(Duration::from_secs(180));
     let sandbox = TestSandbox::new();
     let proxy = FaultyProxy::new(sandbox.url().strip_prefix("http://").unwrap().parse().unwrap());
     let agent = Agent::builder().api_url(proxy.url()).connect(sandbox.agent_token("larry")).unwrap();

@@ -19,7 +19,7 @@ use super::http::{Request, Response};
 use super::test_sandbox::SOON;
 
 /// How long the `expect` methods wait, and any single write.
-const TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = SOON;
 
 type Script = dyn Fn(&mut Conn) + Send + Sync;
 type Handler = dyn Fn(&Request) -> Response + Send + Sync;

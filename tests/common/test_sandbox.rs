@@ -11,11 +11,11 @@ use crustocean::{
 };
 use crustocean_sandbox::{Builder, Credentials, Sandbox, Suspended};
 
-/// How long anything that should happen may take.
-pub const SOON: Duration = Duration::from_secs(10);
-/// How long a test waits for what has no time limit of its own. Much longer than [`SOON`]: a test that succeeds does not
-/// wait longer, and the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(50);
+/// How long anything that should happen may take. Long, because the machine may be busy, and a test that succeeds does
+/// not wait longer.
+pub const SOON: Duration = Duration::from_secs(30);
+/// How long a test waits for what has no time limit of its own.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A sandbox with a user, `alice`, who owns the agents. It has the methods of [`Sandbox`], too.
 pub struct TestSandbox {

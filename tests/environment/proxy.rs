@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::common::{Protocol, TestProxy, TestSandbox, watchdog};
 use crustocean::{Agent, Client, PersonalAccessToken};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 const VARIABLES: [&str; 9] = [
     "http_proxy",
     "HTTP_PROXY",

@@ -65,7 +65,7 @@ fn in_the_child() {
 
 #[test]
 fn tokens_and_the_url_come_from_the_environment() {
-    let _watchdog = watchdog(Duration::from_secs(60));
+    let _watchdog = watchdog(Duration::from_secs(180));
     let sandbox = TestSandbox::new();
     let url = ("CRUSTOCEAN_API_URL", sandbox.url());
     let agent = sandbox.agent_token("larry");

@@ -8,7 +8,7 @@ use crate::common::{Received, SOON, ScriptedServer, eventually, scripted, wait_f
 use crustocean::{Agent, ErrorKind, Event};
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// How long a script keeps an idle connection open.
 const HOLD: Duration = Duration::from_secs(4);

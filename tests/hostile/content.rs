@@ -8,7 +8,7 @@ use crate::common::hostile::{all_lost, other, read_until_closed, survives};
 use crate::common::{SOON, ScriptedServer, scripted, wait_for, watchdog};
 use crustocean::{ErrorKind, Event};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 const MESSAGE: &str = r#""id":"m","agency_id":"ag-1","created_at":"2026-03-05T10:00:00.000Z""#;
 

@@ -7,7 +7,7 @@ use crate::common::hostile::{announce, each, frame, lost_after, lost_within, rea
 use crate::common::{Conn, Received, SOON, watchdog};
 use crustocean::Event;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 const PATIENT: Duration = Duration::from_secs(20);
 
 /// The close code of the client.

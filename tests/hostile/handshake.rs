@@ -7,7 +7,7 @@ use crate::common::{Conn, ScriptedServer, scripted, watchdog};
 use crustocean::ErrorKind;
 use tungstenite::handshake::derive_accept_key;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// How long a script keeps an idle connection open.
 const HOLD: Duration = Duration::from_secs(4);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::common::{TestSandbox, watchdog};
 use crustocean::ErrorKind;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 /// How long the client would wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 const FLOODS: [&str; 2] =

@@ -6,7 +6,7 @@ use crate::common::hostile::{each, lost_after, read_until_closed, refused, refus
 use crate::common::{Conn, SOON, ScriptedServer, scripted, watchdog};
 use crustocean::{ErrorKind, Event};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// How long a script keeps an idle connection open.
 const HOLD: Duration = Duration::from_secs(10);

@@ -13,7 +13,7 @@ fn threads() -> usize {
 
 #[test]
 fn polling_uses_one_thread_like_a_websocket() {
-    let _watchdog = watchdog(Duration::from_secs(60));
+    let _watchdog = watchdog(Duration::from_secs(180));
     let sandbox = TestSandbox::new();
     let builder = sandbox.builder().transport(Transport::Polling);
     let agent = builder.connect(sandbox.agent_token("larry")).unwrap();

@@ -8,7 +8,7 @@ use crate::common::{SOON, TestSandbox, eventually, watchdog};
 use crustocean::{Agent, Message, Result};
 use serde_json::Value;
 
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// Larry answers mentions in two rooms with a language model, which reads the last 15 messages of the room.
 fn larry(agent: &Agent) -> Result<()> {

@@ -22,12 +22,13 @@ fn usage() -> (usize, usize, Duration) {
     (background, resident, Duration::from_millis(ticks * 10))
 }
 
-/// Checks the processor time of five idle seconds.
+/// Checks the processor time of five idle seconds. The limit is far below that of a loop that does not wait, and far above
+/// what a busy machine adds. `wakeups` counts how often the threads of an idle agent wake up.
 fn idle(what: &str) {
     let before = usage().2;
     std::thread::sleep(Duration::from_secs(5));
     let spent = usage().2.saturating_sub(before);
-    assert!(spent <= Duration::from_millis(50), "{what}: {spent:?} of processor time in 5 s");
+    assert!(spent <= Duration::from_millis(500), "{what}: {spent:?} of processor time in 5 s");
 }
 
 #[test]

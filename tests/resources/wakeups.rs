@@ -57,7 +57,7 @@ struct Waiting {
 /// All transports at once: the limit is that of one of them.
 #[test]
 fn an_idle_agent_with_a_stop_does_not_wake_up() {
-    let (_alone, _watchdog) = (crate::alone(), watchdog(Duration::from_secs(120)));
+    let (_alone, _watchdog) = (crate::alone(), watchdog(Duration::from_secs(180)));
     let connected = TRANSPORTS.iter().map(|&transport| {
         let (sandbox, stop) = (TestSandbox::new(), Stop::new());
         let builder = sandbox.builder().transport(transport).stop(&stop);
@@ -107,7 +107,7 @@ fn an_idle_agent_with_a_stop_does_not_wake_up() {
 #[cfg(feature = "agents")]
 #[test]
 fn an_idle_set_with_a_stop_does_not_wake_up() {
-    let (_alone, _watchdog) = (crate::alone(), watchdog(Duration::from_secs(120)));
+    let (_alone, _watchdog) = (crate::alone(), watchdog(Duration::from_secs(180)));
     let (sandbox, stop) = (TestSandbox::new(), Stop::new());
     let agents = crustocean::Agents::with_stop(&stop).unwrap();
     let builder = sandbox.builder().stop(&stop);

@@ -46,7 +46,7 @@ fn receiver() -> (String, Receiver<Value>) {
 
 #[test]
 fn every_step_of_the_page_works() {
-    let _watchdog = watchdog(Duration::from_secs(120));
+    let _watchdog = watchdog(Duration::from_secs(180));
     let sandbox = Sandbox::start().unwrap();
     let api = || Client::builder().api_url(sandbox.url());
 

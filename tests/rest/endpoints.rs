@@ -317,7 +317,7 @@ fn the_table_has_every_endpoint_of_the_reference() {
 
 #[test]
 fn every_method_calls_the_endpoint_of_its_row() {
-    let _watchdog = watchdog(Duration::from_secs(120));
+    let _watchdog = watchdog(Duration::from_secs(180));
     let server = ScriptedServer::start(|_| {});
     server.on_all(|_| Response::json(200, json!({})));
     let token: PersonalAccessToken = format!("cru_{}", "0".repeat(48)).parse().unwrap();
@@ -358,7 +358,7 @@ fn every_method_calls_the_endpoint_of_its_row() {
 
 #[test]
 fn each_credential_goes_into_its_own_header() {
-    let _watchdog = watchdog(Duration::from_secs(60));
+    let _watchdog = watchdog(Duration::from_secs(180));
     let server = ScriptedServer::start(|_| {});
     server.on_all(|_| Response::json(200, json!([])));
     let session: SessionToken = "5e5510n".parse().unwrap();

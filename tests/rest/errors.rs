@@ -144,7 +144,7 @@ fn no_redirect_is_followed() {
 
 #[test]
 fn an_error_whose_body_breaks_off_keeps_its_status() {
-    let _watchdog = crate::common::watchdog(Duration::from_secs(60));
+    let _watchdog = crate::common::watchdog(Duration::from_secs(180));
     let url = breaks_off("HTTP/1.1 403 No\r\nContent-Length: 100\r\n\r\n{\"error\":\"You may");
     let client = Client::builder().api_url(url).build(PAT.parse::<PersonalAccessToken>().unwrap()).unwrap();
     for error in [client.account().me().unwrap_err(), client.agencies().leave(&"ag-1".into()).unwrap_err()] {
@@ -169,7 +169,7 @@ fn breaks_off(answer: &'static str) -> String {
 
 #[test]
 fn a_truncated_body_has_an_error_that_depends_on_the_method() {
-    let _watchdog = crate::common::watchdog(Duration::from_secs(60));
+    let _watchdog = crate::common::watchdog(Duration::from_secs(180));
     let url = breaks_off("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"id\":");
     let client = Client::builder().api_url(url).retries(1);
     let client = client.build(PAT.parse::<PersonalAccessToken>().unwrap()).unwrap();

@@ -153,7 +153,7 @@ fn seven_users(query: &str) -> Value {
 
 #[test]
 fn lists_are_read_to_their_end() {
-    let _watchdog = watchdog(Duration::from_secs(60));
+    let _watchdog = watchdog(Duration::from_secs(180));
     let server = ScriptedServer::start(|_| {});
     server.on_all(|request| Response::json(200, json!({"users": seven_users(&request.query)})));
     let client = Client::builder().api_url(server.url()).anonymous().unwrap();
@@ -200,7 +200,7 @@ fn growing(added: usize) -> (ScriptedServer, Client) {
 
 #[test]
 fn a_growing_list_is_read_to_its_end() {
-    let _watchdog = watchdog(Duration::from_secs(60));
+    let _watchdog = watchdog(Duration::from_secs(180));
     // A page has three, so the next page repeats the last one exactly.
     for added in [1, 2, 3, 4, 6, 7, 9] {
         let (_server, client) = growing(added);
@@ -217,7 +217,7 @@ fn a_growing_list_is_read_to_its_end() {
 
 #[test]
 fn alternating_pages_do_not_cause_an_endless_list() {
-    let _watchdog = watchdog(Duration::from_secs(60));
+    let _watchdog = watchdog(Duration::from_secs(180));
     let server = ScriptedServer::start(|_| {});
     let turn = std::sync::atomic::AtomicUsize::new(0);
     server.on_all(move |_| {

@@ -66,7 +66,7 @@ fn walk(server: &ScriptedServer) -> Vec<String> {
 
 #[test]
 fn messages_with_the_same_time_are_all_read() {
-    let _watchdog = watchdog(Duration::from_secs(120));
+    let _watchdog = watchdog(Duration::from_secs(180));
     for seconds in [&[][..], &[1], &[2], &[3], &[1, 1, 1, 1, 1, 1, 1], &[2, 2, 2, 2], &[1, 2, 1, 2, 2, 1]] {
         for page in [3, 4, 7, 100] {
             for before in [Before::Older, Before::OlderOrId, Before::NotYounger] {
@@ -79,7 +79,7 @@ fn messages_with_the_same_time_are_all_read() {
 
 #[test]
 fn more_messages_with_one_time_than_a_page_are_read_by_id() {
-    let _watchdog = watchdog(Duration::from_secs(120));
+    let _watchdog = watchdog(Duration::from_secs(180));
     for seconds in [&[3][..], &[9], &[1, 9, 1], &[4, 5, 6]] {
         for page in [1, 2, 3] {
             let (server, ids) = server(seconds, page, Before::OlderOrId);
@@ -97,7 +97,7 @@ fn more_messages_with_one_time_than_a_page_are_read_by_id() {
 /// time, so times do not tell what is older.
 #[test]
 fn a_longer_page_with_an_odd_time_hides_nothing() {
-    let _watchdog = watchdog(Duration::from_secs(60));
+    let _watchdog = watchdog(Duration::from_secs(180));
     let all: Vec<Value> = (0..10)
         .map(|n| {
             let second = if n < 3 { 50 } else { 50 - n };
@@ -126,7 +126,7 @@ fn a_longer_page_with_an_odd_time_hides_nothing() {
 
 #[test]
 fn a_server_that_ignores_before_does_not_cause_an_endless_history() {
-    let _watchdog = watchdog(Duration::from_secs(60));
+    let _watchdog = watchdog(Duration::from_secs(180));
     for page in [1, 3, 100] {
         let (server, ids) = server(&[1, 1, 1, 1], page, Before::Ignored);
         assert_eq!(walk(&server), ids[..page.min(4)]);
@@ -136,7 +136,7 @@ fn a_server_that_ignores_before_does_not_cause_an_endless_history() {
 
 #[test]
 fn the_end_of_a_history_takes_one_request() {
-    let _watchdog = watchdog(Duration::from_secs(60));
+    let _watchdog = watchdog(Duration::from_secs(180));
     let (server, _) = server(&[1; 10], 4, Before::Older);
     assert_eq!(walk(&server).len(), 10);
     // Ten messages in pages of four, each with the last message of the page before: 4, 3, 3, 0 new ones.
@@ -158,7 +158,7 @@ fn two_pages(second: impl Fn() -> Response + Send + Sync + 'static) -> (Scripted
 
 #[test]
 fn the_next_page_is_fetched_while_the_caller_works_on_this_one() {
-    let _watchdog = watchdog(Duration::from_secs(60));
+    let _watchdog = watchdog(Duration::from_secs(180));
     let (server, client) = two_pages(|| Response::json(500, json!({"error": "no"})));
     let agency = "ag-1".into();
     let mut history = client.agencies().messages(&agency).iter();
@@ -176,7 +176,7 @@ fn the_next_page_is_fetched_while_the_caller_works_on_this_one() {
 
 #[test]
 fn dropping_the_iterator_ends_its_request() {
-    let _watchdog = watchdog(Duration::from_secs(60));
+    let _watchdog = watchdog(Duration::from_secs(180));
     let (release, released) = std::sync::mpsc::channel::<()>();
     let released = std::sync::Mutex::new(released);
     let (server, client) = two_pages(move || {

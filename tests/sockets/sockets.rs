@@ -16,7 +16,7 @@ fn sockets() -> usize {
 
 #[test]
 fn close_frees_the_sockets_while_handles_live() {
-    let (_alone, _watchdog) = (alone(), watchdog(Duration::from_secs(60)));
+    let (_alone, _watchdog) = (alone(), watchdog(Duration::from_secs(180)));
     let sandbox = TestSandbox::new();
     let before = sockets();
     let handles: Vec<_> = (0..10)

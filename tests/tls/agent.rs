@@ -7,7 +7,7 @@ use crate::common::{
 };
 use crustocean::{Agent, Client, Error, ErrorKind, Event, PersonalAccessToken, config::Tls};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// The compiled-in libraries.
 pub(crate) fn backends() -> Vec<Tls> {

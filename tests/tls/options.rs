@@ -8,7 +8,7 @@ use crate::common::{
 };
 use crustocean::{Agent, Client, Error, ErrorKind, PersonalAccessToken, Result, config::Tls};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// The compiled-in libraries.
 fn backends() -> Vec<Tls> {

@@ -7,7 +7,7 @@ use crate::common::{
 };
 use crustocean::{Agent, Client, Error, ErrorKind, Event, PersonalAccessToken, Result};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 const BOTH: [Protocol; 2] = [Protocol::Connect, Protocol::Socks5];
 /// A host name that only the proxy can resolve.
 const URL: &str = "http://crustocean.test:7777";

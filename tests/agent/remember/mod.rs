@@ -11,7 +11,7 @@ use crate::common::{SOON, TestSandbox, wait_for, watchdog};
 use crustocean::agent::{AgentBuilder, MemoryStore};
 use crustocean::{Agent, AgentToken, Event, Mention, Mentions, Outgoing};
 
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// Larry, who remembers from one start to the next.
 struct Larry {

@@ -64,10 +64,18 @@ impl fmt::Display for Unshowable {
 
 impl std::error::Error for Unshowable {}
 
+/// The limit of an agent whose store blocks.
+const SHORT: Duration = Duration::from_millis(500);
+
 /// An agent that has something to save.
 fn with_changes(stop: &Stop) -> (TestSandbox, Store, Agent, Events) {
+    with_limit(stop, SOON)
+}
+
+/// An agent whose `close` waits this long for the store.
+fn with_limit(stop: &Stop, limit: Duration) -> (TestSandbox, Store, Agent, Events) {
     let (sandbox, store) = (TestSandbox::new(), Store::default());
-    let builder = sandbox.builder().close_timeout(Duration::from_millis(500)).stop(stop);
+    let builder = sandbox.builder().close_timeout(limit).stop(stop);
     let agent = builder.remember_in(store.clone()).connect(sandbox.agent_token("larry")).unwrap();
     agent.join("lobby").unwrap();
     let events = agent.events();
@@ -111,7 +119,7 @@ fn a_store_may_close_the_agent() {
 #[test]
 fn a_store_that_blocks_keeps_no_agent_open() {
     let _watchdog = watchdog(LIMIT);
-    let (_sandbox, store, agent, _events) = with_changes(&Stop::new());
+    let (_sandbox, store, agent, _events) = with_limit(&Stop::new(), SHORT);
     store.set(Save::Blocks);
     let error = agent.clone().close().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
@@ -123,7 +131,7 @@ fn a_store_that_blocks_keeps_no_agent_open() {
 #[test]
 fn a_store_that_blocks_does_not_keep_the_last_handle_from_being_dropped() {
     let _watchdog = watchdog(LIMIT);
-    let (_sandbox, store, agent, events) = with_changes(&Stop::new());
+    let (_sandbox, store, agent, events) = with_limit(&Stop::new(), SHORT);
     store.set(Save::Blocks);
     drop((agent, events));
     store.set(Save::Nothing);
@@ -132,7 +140,7 @@ fn a_store_that_blocks_does_not_keep_the_last_handle_from_being_dropped() {
 #[test]
 fn close_says_so_if_another_thread_has_not_finished() {
     let _watchdog = watchdog(LIMIT);
-    let (_sandbox, store, agent, _events) = with_changes(&Stop::new());
+    let (_sandbox, store, agent, _events) = with_limit(&Stop::new(), SHORT);
     store.set(Save::Blocks);
     // At the same time or one after the other: nobody says that the memory is saved.
     let closing = [agent.clone(), agent].map(|agent| thread::spawn(move || agent.close()));

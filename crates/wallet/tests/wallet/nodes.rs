@@ -10,7 +10,7 @@ use crate::chain::Node;
 use crate::server::{Server, respond};
 use crate::watchdog::watchdog;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 fn connect(url: &str) -> crustocean_wallet::Result<Wallet> {
     Wallet::builder(Chain::BaseSepolia).rpc_url(url).connect(Key::generate().unwrap())

@@ -42,7 +42,7 @@ fn show(out: &mut String, error: &dyn std::error::Error) {
 
 #[test]
 fn nothing_secret_is_printed_anywhere() {
-    let _watchdog = watchdog(Duration::from_secs(60));
+    let _watchdog = watchdog(Duration::from_secs(180));
     // At level trace, ureq logs whole URLs and responses, as the README says.
     log::set_logger(&Everything).unwrap();
     log::set_max_level(log::LevelFilter::Debug);

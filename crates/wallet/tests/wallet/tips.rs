@@ -11,7 +11,7 @@ use crate::chain::Node;
 use crate::server::{Server, respond};
 use crate::watchdog::watchdog;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 const BOB: &str = "0x036CbD53842c5426634e7929541eC2318f3dCF7f";
 
 struct Fixture {

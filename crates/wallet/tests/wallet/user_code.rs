@@ -15,7 +15,7 @@ use crate::chain::Node;
 use crate::server::{Server, respond};
 use crate::watchdog::watchdog;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// A gateway has sent the transaction twice, so the node's answer is about the second time.
 #[test]

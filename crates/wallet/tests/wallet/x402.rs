@@ -13,7 +13,7 @@ use crate::chain::Node;
 use crate::server::{Seen, Server, respond};
 use crate::watchdog::watchdog;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 const HASH: &str = "0x00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
 fn usdc(text: &str) -> Usdc {
