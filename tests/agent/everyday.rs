@@ -1,6 +1,7 @@
 //! Functions for every bot: the text without the mention, commands, the conversation for a language model, cooldowns, a
 //! timer, statistics, notes.
 
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -122,7 +123,9 @@ fn a_schedule_ends_with_the_agent() {
     let sandbox = TestSandbox::new();
     let larry = sandbox.in_lobby("larry");
     let ticks = larry.every(Duration::from_millis(20));
-    let scheduler = thread::spawn(move || ticks.count());
+    let (sender, ticked) = mpsc::channel();
+    let scheduler = thread::spawn(move || ticks.inspect(|_| sender.send(()).unwrap()).count());
+    ticked.recv_timeout(SOON).unwrap();
     let start = Instant::now();
     assert_eq!(larry.every(Duration::from_millis(30)).take(3).count(), 3);
     assert!(start.elapsed() >= Duration::from_millis(90));
