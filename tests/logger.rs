@@ -91,7 +91,7 @@ fn logged() -> Vec<(log::Level, String)> {
 /// A server whose first connection breaks, and whose second one answers `question` with `answer`.
 fn flaky() -> ScriptedServer {
     ScriptedServer::start(|conn| {
-        conn.open(Duration::from_secs(1), Duration::from_millis(1500));
+        conn.open(Duration::from_secs(1), Duration::from_secs(10));
         conn.accept_connect();
         if conn.index == 0 {
             std::thread::sleep(Duration::from_millis(200));

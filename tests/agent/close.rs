@@ -117,14 +117,18 @@ fn a_ping_of_the_server_shows_that_the_last_pong_arrived() {
 #[test]
 fn a_connection_that_ends_without_an_answer_confirms_nothing() {
     let _watchdog = watchdog(LIMIT);
-    let server = ScriptedServer::start(|conn| {
-        conn.handshake();
-        // Closes with everything unread.
-        let _ = conn.recv_text(SOON);
-        std::thread::sleep(Duration::from_millis(500));
+    let (sent, all_sent) = mpsc::channel::<()>();
+    let all_sent = Mutex::new(all_sent);
+    let server = ScriptedServer::start(move |conn| {
+        if conn.index == 0 {
+            conn.handshake();
+            // Closes with everything unread.
+            let _ = all_sent.lock().unwrap().recv_timeout(SOON);
+        }
     });
     let agent = scripted(&server);
     (0..5).for_each(|n| agent.raw().emit("note", &n).unwrap());
+    drop(sent);
     let error = agent.close().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
 }

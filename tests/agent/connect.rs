@@ -72,7 +72,7 @@ fn a_refused_socket_is_retried_once_with_a_new_session() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.open(Duration::from_secs(25), Duration::from_secs(20));
-        let frame = conn.next_text("CONNECT");
+        let frame = conn.expect_connect();
         let expected = format!(r#"40{{"token":"session-{}"}}"#, conn.index + 1);
         assert_eq!(frame, expected);
         conn.send_text(r#"44{"message":"Invalid session"}"#);
@@ -107,7 +107,7 @@ fn an_older_socket_io_is_named_in_the_error() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.open(Duration::from_secs(25), Duration::from_secs(20));
-        conn.next_text("CONNECT");
+        conn.expect_connect();
         conn.send_text("40");
         conn.recv(Duration::from_secs(5));
     });

@@ -173,7 +173,7 @@ fn refusing(times: usize) -> (ScriptedServer, Arc<std::sync::Mutex<Vec<Value>>>)
             && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok();
         if refused {
             conn.open(Duration::from_secs(25), Duration::from_secs(20));
-            let hello = conn.next_text("CONNECT");
+            let hello = conn.expect_connect();
             shown.lock().unwrap().push(serde_json::from_str(hello.strip_prefix("40").unwrap()).unwrap());
             conn.send_text(r#"44{"message":"You are banned"}"#);
             conn.until_gone(SOON);
@@ -227,7 +227,7 @@ fn in_trouble(words: &'static str, from: usize) -> ScriptedServer {
             conn.handshake();
         } else {
             conn.open(Duration::from_secs(25), Duration::from_secs(20));
-            conn.next_text("CONNECT");
+            conn.expect_connect();
             conn.send_text(format!(r#"44{{"message":"{words}"}}"#));
             conn.until_gone(SOON);
         }

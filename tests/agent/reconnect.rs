@@ -109,7 +109,7 @@ fn a_token_revoked_while_connected_is_an_error_at_the_end_of_the_loop() {
             return;
         }
         conn.open(Duration::from_secs(25), Duration::from_secs(20));
-        conn.next_text("CONNECT");
+        conn.expect_connect();
         conn.send_text(r#"44{"message":"Session expired"}"#);
         conn.recv(Duration::from_secs(5));
     });

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
@@ -20,6 +20,9 @@ use super::test_sandbox::SOON;
 
 /// How long the `expect` methods wait, and any single write.
 const TIMEOUT: Duration = SOON;
+
+/// Ends a script without a failure.
+struct ClientLeft;
 
 type Script = dyn Fn(&mut Conn) + Send + Sync;
 type Handler = dyn Fn(&Request) -> Response + Send + Sync;
@@ -246,7 +249,9 @@ impl Shared {
             (self.script)(&mut conn);
         }));
         drop(conn);
-        if let Err(panic) = outcome {
+        if let Err(panic) = outcome
+            && !panic.is::<ClientLeft>()
+        {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panicked");
             self.fail(format!("connection {index}: {text}"));
@@ -414,6 +419,23 @@ impl Conn {
         self.recv_text(TIMEOUT).unwrap_or_else(|| panic!("expected {what}, got nothing"))
     }
 
+    /// Receives the Socket.IO CONNECT. If the client closes instead, the script ends: an agent may be dropped while it
+    /// connects.
+    ///
+    /// # Panics
+    /// If neither happens.
+    pub fn expect_connect(&mut self) -> String {
+        let deadline = Instant::now() + TIMEOUT;
+        loop {
+            match self.recv(deadline.saturating_duration_since(Instant::now())) {
+                Received::Text(text) => return text,
+                Received::Gone => resume_unwind(Box::new(ClientLeft)),
+                Received::Ping(_) | Received::Pong(_) | Received::Close(_) => {}
+                other => panic!("expected CONNECT, got {other:?}"),
+            }
+        }
+    }
+
     /// Receives the next text message, which must be this one.
     pub fn expect_text(&mut self, text: &str) {
         assert_eq!(self.next_text(text), text);
@@ -458,7 +480,7 @@ impl Conn {
 
     /// Waits for the Socket.IO CONNECT and accepts it. Returns its payload.
     pub fn accept_connect(&mut self) -> Value {
-        let text = self.next_text("CONNECT");
+        let text = self.expect_connect();
         let Some(auth) = text.strip_prefix("40") else { panic!("expected CONNECT, got {text}") };
         let auth = serde_json::from_str(auth).unwrap_or(Value::Null);
         self.send_text(format!("40{}", json!({"sid": format!("socket-{}", self.index)})));

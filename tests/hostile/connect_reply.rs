@@ -18,7 +18,7 @@ fn b35_events_before_the_connect_reply_wait_for_it() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.open(Duration::from_secs(25), Duration::from_secs(20));
-        conn.next_text("CONNECT");
+        conn.expect_connect();
         for n in 0..200 {
             conn.send_event("early", json!(n));
         }
@@ -66,7 +66,7 @@ fn b36_connect_is_never_answered() {
             return;
         }
         conn.open(Duration::from_secs(25), Duration::from_secs(20));
-        conn.next_text("CONNECT");
+        conn.expect_connect();
         // Pings are answered meanwhile, and do not prolong the time limit.
         let started = Instant::now();
         while conn.send_text("2") && started.elapsed() < Duration::from_secs(40) {
@@ -134,7 +134,7 @@ fn t57_t58_credentials_are_renewed_and_a_refusal_keeps_the_servers_words() {
     let (tell, told) = mpsc::channel();
     let server = ScriptedServer::start(move |conn| {
         conn.open(Duration::from_secs(25), Duration::from_secs(20));
-        let auth = conn.next_text("CONNECT");
+        let auth = conn.expect_connect();
         tell.send(auth).unwrap();
         if conn.index < 2 {
             conn.send_text(r#"44{"message":"not authorized","data":{"content":"retry later"}}"#);
@@ -160,7 +160,7 @@ fn t60_a_connect_reply_without_a_session_id() {
         let (error, again) = refused(move |conn| {
             conn.accept();
             conn.open(Duration::from_secs(25), Duration::from_secs(20));
-            conn.next_text("CONNECT");
+            conn.expect_connect();
             conn.send_text(text);
             read_until_closed(conn, HOLD);
         });
@@ -174,7 +174,7 @@ fn the_end_of_the_session_right_after_the_connect_reply_is_noticed() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.open(Duration::from_secs(25), Duration::from_secs(20));
-        conn.next_text("CONNECT");
+        conn.expect_connect();
         // Both in one segment, and the connection stays open.
         conn.send_raw_bytes(&[frame(0x81, br#"40{"sid":"x"}"#), frame(0x81, b"41")].concat());
         read_until_closed(conn, SOON);
