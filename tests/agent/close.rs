@@ -131,6 +131,7 @@ fn a_connection_that_ends_without_an_answer_confirms_nothing() {
     drop(sent);
     let error = agent.close().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
+    assert!(error.to_string().contains("last 5 messages"), "{error}");
 }
 
 #[test]
@@ -182,16 +183,22 @@ fn close_reports_what_a_lost_connection_may_have_lost() {
     let server = ScriptedServer::start(|conn| {
         if conn.index == 0 {
             conn.handshake();
+            conn.accept_join();
             // Reads all of them, confirms none, and closes.
             (0..5).for_each(|_| drop(conn.recv_text(SOON)));
         } else {
-            // Never up again.
-            conn.recv(SOON);
+            // The agent is not up again before it is in its room.
+            conn.handshake();
+            conn.recv_text(SOON);
         }
     });
     let agent = scripted(&server);
+    agent.join("lobby").unwrap();
     (0..5).for_each(|n| agent.raw().emit("note", &n).unwrap());
-    eventually("the loss", || !agent.is_connected());
+    eventually("several losses", || {
+        agent.reconnect_now();
+        server.connections().len() > 3 && !agent.is_connected()
+    });
     let error = agent.close().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
     assert!(error.to_string().contains("last 5 messages"), "{error}");

@@ -264,6 +264,10 @@ impl SessionState {
             return false;
         };
         connection.cut();
+        // What restores a connection is sent again on the next one. While closing, `close` counts by itself.
+        if matches!(self.phase, Phase::Up(_)) {
+            self.lost_events = self.lost_events.saturating_add(connection.unconfirmed());
+        }
         self.ended.note(generation, end.by_server, connection.handshake.silence());
         if self.is_closed() {
             self.phase = Phase::Closed;
@@ -274,7 +278,6 @@ impl SessionState {
         self.tries = 0;
         self.down_since.get_or_insert_with(deadline::now);
         let unconfirmed = connection.unconfirmed();
-        self.lost_events = self.lost_events.saturating_add(unconfirmed);
         let doubt = if unconfirmed == 0 {
             String::new()
         } else {
