@@ -10,6 +10,7 @@ use crate::common::{FaultyProxy, Random, TestSandbox};
 use crate::odd_messages::{READABLE, odd};
 use crate::participants::{Heard, POSTERS, Story, listen, post};
 use crate::scene::{Clocks, Scene};
+use crustocean::agent::Reconnect;
 use crustocean::{AgencyId, Agent, MessageId};
 use serde_json::Value;
 
@@ -35,6 +36,8 @@ pub(crate) fn storm(seed: u64, scene: Scene) -> usize {
         .transport(scene.transport)
         .request_timeout(Duration::from_secs(5))
         .handshake_timeout(Duration::from_secs(3))
+        // On a busy machine, this may take longer before the storm.
+        .first_connect(Reconnect::Forever)
         .connect(sandbox.agent_token("larry"))
         .unwrap();
     let dm = sandbox.client().dms().open(&agent.user().id).unwrap();

@@ -1,5 +1,6 @@
 //! An agent, and a hostile server.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crustocean::agent::{DisconnectReason, RawEvent, RecvError};
@@ -28,10 +29,12 @@ pub fn lost_within(
     silence: Duration,
     attack: impl Fn(&mut Conn) + Send + Sync + 'static,
 ) -> Loss {
+    // The agent opens another connection if it gets to a connection too late: `index` may begin with 1.
+    let connected = AtomicUsize::new(0);
     let server = ScriptedServer::start(move |conn| {
         conn.open(silence / 2, silence / 2);
         conn.accept_connect();
-        if conn.index == 0 {
+        if connected.fetch_add(1, Ordering::SeqCst) == 0 {
             attack(conn);
             read_until_closed(conn, limit);
         } else {

@@ -165,6 +165,11 @@ fn questions_and_kills(questions: usize, kills: usize, folder: &Folder, disk: Di
         program = Program::start(&larry, folder, disk);
     }
     trial.wait_for(trial.asked);
+    if !matches!(disk, Disk::Usual) {
+        // Earlier runs may have been killed before they saved.
+        let has_line = |text: String| text.contains('\n');
+        eventually("the run reports its disk", || std::fs::read_to_string(told(folder)).is_ok_and(has_line));
+    }
     drop(program);
     // A last start repeats no question: a repeated one would be answered before the new one.
     let _program = Program::start(&larry, folder, Disk::Usual);
@@ -183,13 +188,13 @@ fn at_any_moment_every_question_is_answered_once() {
     assert!(!told(&folder).exists(), "everything could be saved");
 }
 
-/// Checks that every run on such a disk reports this error, and that the last run can save again.
+/// Checks that a run on such a disk reports this error, and that the last run can save again.
 #[cfg(unix)]
 fn reports_and_answers_once(name: &str, disk: Disk, error: &str) {
     let folder = Folder::new(name);
     questions_and_kills(100, 4, &folder, disk);
     let told = std::fs::read_to_string(told(&folder)).unwrap();
-    assert!(told.lines().count() >= 2 && told.contains("cannot be saved"), "each run reports it: {told}");
+    assert!(told.contains("cannot be saved"), "{told}");
     assert!(told.contains(error), "{told}");
     let saved = std::fs::metadata(folder.file()).unwrap().len();
     assert!(saved > 1024, "the last run can save again: {saved}");
