@@ -617,9 +617,10 @@ mod tests {
         assert_eq!(wire.write_failure(), Some(ErrorKind::TimedOut));
         // After a failed write every write fails at once, even if the peer reads again.
         peer.read_exact(&mut vec![0; 1024 * 1024]).unwrap();
+        wire.set_write_timeout(Duration::from_secs(60)).unwrap();
         let started = Instant::now();
         assert_eq!(kind(wire.write(b"x")), ErrorKind::TimedOut);
-        assert!(started.elapsed() < Duration::from_millis(150));
+        assert!(started.elapsed() < Duration::from_secs(30));
         // Reads still work.
         feed(&reader, b"x").unwrap();
         assert_eq!(wire.read(&mut [0]).unwrap(), 1);

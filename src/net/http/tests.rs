@@ -471,7 +471,7 @@ fn a_connection_closed_in_the_pool_is_not_noticed() {
     for _ in 0..3 {
         http.send(request(Method::Post, "/x")).unwrap();
         // Gives the server's end time to arrive.
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(300));
     }
     assert_eq!(count(&requests), 3);
 }

@@ -314,10 +314,10 @@ fn a_silent_handshake_times_out_or_is_cancelled() {
     for tls in backends() {
         let dialer = settings(tls, &[]).dialer().unwrap();
         let started = Instant::now();
-        let error = dialer.dial(&url, started + Duration::from_millis(300)).unwrap_err();
+        let error = dialer.dial(&url, started + Duration::from_secs(3)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{tls:?}: {error:?}");
         assert!(error.to_string().contains("TLS handshake with localhost"), "{error}");
-        assert!(started.elapsed() < Duration::from_secs(3));
+        assert!(started.elapsed() < TIME_LIMIT / 2);
 
         let cancel = CancelToken::default();
         let (other, target) = (cancel.clone(), url.clone());
@@ -327,7 +327,7 @@ fn a_silent_handshake_times_out_or_is_cancelled() {
         let started = Instant::now();
         cancel.cancel();
         assert_eq!(waiting.join().unwrap().unwrap_err().kind(), ErrorKind::Closed);
-        assert!(started.elapsed() < Duration::from_secs(3));
+        assert!(started.elapsed() < TIME_LIMIT / 2);
     }
 }
 
