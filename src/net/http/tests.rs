@@ -297,7 +297,7 @@ fn an_early_answer_counts_although_the_connection_is_reset() {
 fn an_early_answer_counts_although_nobody_reads_the_rest() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut config = config(format!("http://{}", listener.local_addr().unwrap()));
-    config.http.request_timeout = Duration::from_secs(5);
+    config.http.request_timeout = Duration::from_secs(16);
     let http = config.http().unwrap();
     let (done, until) = std::sync::mpsc::channel::<()>();
     let server = thread::spawn(move || {
