@@ -22,6 +22,8 @@ use crate::sync::lock::{Condvar, Mutex};
 const GRACE: Duration = Duration::from_secs(15);
 /// How many bytes of a refused request are read and discarded, so that the sender receives the answer.
 const LEFTOVER: u64 = 64 << 10;
+/// How many connections above the limit are refused at once with an answer that certainly arrives.
+const MOST_REFUSED: usize = 16;
 
 impl Receiver {
     /// Serves the webhooks over HTTP on this address, in the background. [`Server::wait`] blocks until the server is
@@ -161,6 +163,8 @@ struct ServerState {
     connections: usize,
     /// The threads that serve a connection.
     threads: HashSet<ThreadId>,
+    /// Connections above the limit that are being refused.
+    refused: usize,
     /// Connections whose request has not arrived completely.
     reading: HashMap<usize, TcpStream>,
     next: usize,
@@ -204,24 +208,62 @@ fn admit(stream: TcpStream, shared: &Arc<ServerShared>) {
         if state.connections >= most {
             drop(state);
             crate::logging::warn!("more than {most} webhook requests at once: one is refused");
-            // The answer fits into the send buffer of a new connection, so the write does not block.
-            let _ = stream.set_nonblocking(true);
-            let busy = Answer::error(503, "too many requests at once");
-            let _ = (&stream).write(&encode(&busy));
-            return;
+            return refuse(stream, shared);
         }
         state.connections += 1;
         state.next += 1;
         state.next
     };
     let connection = ConnectionGuard { shared: Arc::clone(shared), number };
-    let spawned = thread::Builder::new().name("crustocean-webhook".to_owned()).spawn(move || {
-        if let Err(error) = connection.serve(stream) {
+    start("crustocean-webhook", move || connection.serve(stream));
+}
+
+/// Refuses a connection on a short-lived thread: an answer that is followed by a close with unread bytes may be lost.
+/// If many connections are being refused, this one only gets the answer.
+fn refuse(stream: TcpStream, shared: &Arc<ServerShared>) {
+    let guard = RefusedGuard::new(shared);
+    let busy = Answer::error(503, "too many requests at once");
+    // The answer fits into the send buffer of a new connection, so the write does not block.
+    let sent = stream.set_nonblocking(true).and_then(|()| send(&stream, &busy));
+    if let (Ok(()), Some(guard)) = (sent, guard) {
+        start("crustocean-refused", move || {
+            let _guard = guard;
+            stream.set_nonblocking(false)?;
+            drain(&stream)
+        });
+    }
+}
+
+/// Runs the work of one connection on its own thread.
+fn start(name: &str, work: impl FnOnce() -> io::Result<()> + Send + 'static) {
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        if let Err(error) = work() {
             crate::logging::debug!("a webhook's connection broke: {error}");
         }
     });
     if let Err(error) = spawned {
         crate::logging::warn!("a webhook cannot be handled: {error}");
+    }
+}
+
+/// A connection that is being refused, until it is dropped.
+struct RefusedGuard(Arc<ServerShared>);
+
+impl RefusedGuard {
+    /// `None` if many connections are being refused.
+    fn new(shared: &Arc<ServerShared>) -> Option<Self> {
+        let mut state = shared.state.lock();
+        if state.refused >= MOST_REFUSED {
+            return None;
+        }
+        state.refused += 1;
+        Some(RefusedGuard(Arc::clone(shared)))
+    }
+}
+
+impl Drop for RefusedGuard {
+    fn drop(&mut self) {
+        self.0.state.lock().refused -= 1;
     }
 }
 
