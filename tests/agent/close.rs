@@ -206,6 +206,31 @@ fn close_reports_what_a_lost_connection_may_have_lost() {
     assert!(error.to_string().contains("last 5 messages"), "{error}");
 }
 
+/// The joins that restore the rooms are no messages of the program.
+#[test]
+fn close_counts_no_joins_while_the_rooms_are_restored() {
+    let _watchdog = watchdog(LIMIT);
+    let (joining, is_joining) = mpsc::channel();
+    let (hold, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let server = ScriptedServer::start(move |conn| {
+        conn.handshake();
+        if conn.index == 0 {
+            conn.accept_join();
+        } else {
+            // Reads the join, and answers nothing any more.
+            conn.recv_text(SOON);
+            let _ = joining.send(());
+            let _ = held.lock().unwrap().recv_timeout(SOON);
+        }
+    });
+    let agent = impatient(&server, Duration::from_millis(700));
+    agent.join("lobby").unwrap();
+    is_joining.recv_timeout(SOON).unwrap();
+    agent.close().unwrap();
+    drop(hold);
+}
+
 /// Open runs and indicators send their end, to a server that does not read.
 #[test]
 fn close_keeps_its_limit_when_runs_and_indicators_are_open() {

@@ -3,10 +3,20 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The number of events sent over a connection, and how many of them the server has certainly received.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Arrivals {
     sent: AtomicU64,
     confirmed: AtomicU64,
+    /// Events up to this one are not reported as unconfirmed.
+    not_counted: AtomicU64,
+}
+
+impl Default for Arrivals {
+    /// Until [`count_from_now`](Arrivals::count_from_now), no event is reported: the events that restore a connection
+    /// are no messages of the program, and the next connection sends them again.
+    fn default() -> Self {
+        Self { sent: AtomicU64::new(0), confirmed: AtomicU64::new(0), not_counted: AtomicU64::new(u64::MAX) }
+    }
 }
 
 impl Arrivals {
@@ -25,8 +35,14 @@ impl Arrivals {
         self.confirmed.fetch_max(number.min(self.sent()), Ordering::AcqRel);
     }
 
+    /// Reports the events from now on, if they stay unconfirmed.
+    pub(crate) fn count_from_now(&self) {
+        self.not_counted.store(self.sent(), Ordering::Release);
+    }
+
+    /// How many events the server may not have received. Events that restore the connection do not count.
     pub(crate) fn unconfirmed(&self) -> u64 {
-        let confirmed = self.confirmed.load(Ordering::Acquire);
+        let confirmed = self.confirmed.load(Ordering::Acquire).max(self.not_counted.load(Ordering::Acquire));
         self.sent().saturating_sub(confirmed)
     }
 }

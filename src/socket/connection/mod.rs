@@ -133,6 +133,11 @@ impl Connection {
         self.arrivals.confirm(number);
     }
 
+    /// The session is restored: events from now on are the program's.
+    pub(crate) fn count_from_now(&self) {
+        self.arrivals.count_from_now();
+    }
+
     /// Ends the connection, even before a thread reads it.
     pub(crate) fn cancel_token(&self) -> &CancelToken {
         &self.cancel_token

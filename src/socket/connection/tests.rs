@@ -36,6 +36,7 @@ fn pair_with(handshake: Handshake) -> (Connection, Peer, Arc<AtomicU64>) {
     let ws = WebSocket::from_raw_socket(scanner, Role::Client, Some(config(None)));
     let skew = Arc::new(AtomicU64::new(0));
     let connection = Connection::with_skew(ws, handshake, Arc::clone(&skew)).unwrap();
+    connection.count_from_now();
     (connection, WebSocket::from_raw_socket(theirs, Role::Server, None), skew)
 }
 

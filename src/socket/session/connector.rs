@@ -79,6 +79,7 @@ impl SessionCore {
         };
         let line = ConnectionHandle::new(self, Arc::clone(&connection), generation);
         let restored = restore(&line);
+        connection.count_from_now();
         let mut state = loop {
             let mut state = self.lock();
             if state.generation != generation || !matches!(state.phase, Phase::Restoring(_)) {

@@ -264,8 +264,8 @@ impl SessionState {
             return false;
         };
         connection.cut();
-        // What restores a connection is sent again on the next one. While closing, `close` counts by itself.
-        if matches!(self.phase, Phase::Up(_)) {
+        // While closing, `close` counts by itself.
+        if !matches!(self.phase, Phase::Closing(_)) {
             self.lost_events = self.lost_events.saturating_add(connection.unconfirmed());
         }
         self.ended.note(generation, end.by_server, connection.handshake.silence());

@@ -214,6 +214,11 @@ impl Connection {
     pub(crate) fn confirm(&self, number: u64) {
         self.arrivals.confirm(number);
     }
+
+    /// The session is restored: events from now on are the program's.
+    pub(crate) fn count_from_now(&self) {
+        self.arrivals.count_from_now();
+    }
 }
 
 pub(crate) mod connect {
