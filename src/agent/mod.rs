@@ -572,7 +572,9 @@ impl Agent {
     /// - [`NotSent`](crate::ErrorKind::NotSent): the connection did not come back in time. The message was not sent.
     /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke during the send, or between the parts of a
     ///   long message. The crate does not send it again.
-    /// - [`Invalid`](crate::ErrorKind::Invalid): the text is empty or too large, or the agent has no home room.
+    /// - [`Invalid`](crate::ErrorKind::Invalid): the text is empty or too large, or it begins with a slash (the
+    ///   platform would run it as a command of the agent: use [`Room::command`](crate::Room::command)), or the agent has
+    ///   no home room.
     /// - [`Closed`](crate::ErrorKind::Closed): the agent was closed.
     pub fn send(&self, message: impl Into<Outgoing>) -> Result<()> {
         self.send_to(self.home_room()?, &message.into())
@@ -622,7 +624,9 @@ impl Agent {
     ///   [`post_timeout`](crate::agent::AgentBuilder::post_timeout).
     /// - [`Closed`](crate::ErrorKind::Closed): the agent was closed. If that happened during the call, the message may
     ///   have arrived ([`Unsent::may_have_been_sent`](crate::agent::Unsent::may_have_been_sent)).
-    /// - [`Invalid`](crate::ErrorKind::Invalid): the text is empty or too large, or the agent has no home room.
+    /// - [`Invalid`](crate::ErrorKind::Invalid): the text is empty or too large, or it begins with a slash (the
+    ///   platform would run it as a command of the agent: use [`Room::command`](crate::Room::command)), or the agent has
+    ///   no home room.
     pub fn post(&self, message: impl Into<Outgoing>) -> Result<Posted> {
         self.post_to(self.home_room()?, message.into())
     }
@@ -660,6 +664,9 @@ impl Agent {
     }
 
     /// Answers a message in its room. The answer carries the message's loop guard, one hop further.
+    ///
+    /// An answer that begins with a slash starts with `… ` in the room, because the platform would run it as a command of
+    /// the agent. So a bot may repeat what people write.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent, msg: &crustocean::Message) -> crustocean::Result<()> {
@@ -845,8 +852,8 @@ impl Agent {
     ///
     /// # Errors
     /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the server has not confirmed within the `close_timeout` that it
-    ///   took the last messages, or the connection was lost after they were sent and is not back. The error has the
-    ///   number of these messages; they may or may not have arrived.
+    ///   took the last events that the agent sent (messages, edits, updates of runs), or the connection was lost after
+    ///   they were sent and is not back. The text has the number of these events; they may or may not have arrived.
     /// - [`Timeout`](crate::ErrorKind::Timeout): the agent's [store](crate::agent::StateStore) has not saved the memory
     ///   within the `close_timeout`, or another thread closes the agent and has not finished. A store that fails is an
     ///   [`Event::StateNotSaved`], not an error.

@@ -84,6 +84,9 @@ impl Room {
     /// Answers a message in this room. The answer carries the message's loop guard, one hop further. The message may
     /// be from another room.
     ///
+    /// An answer that begins with a slash starts with `… ` in the room, because the platform would run it as a command of
+    /// the agent.
+    ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
     /// room.reply(msg, "hello")?;

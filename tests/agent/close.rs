@@ -62,7 +62,7 @@ fn close_reports_how_much_may_not_have_arrived() {
     let started = Instant::now();
     let error = agent.close().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
-    assert!(error.to_string().contains("last 7 messages"), "{error}");
+    assert!(error.to_string().contains("last 7 events"), "{error}");
     assert!(started.elapsed() >= Duration::from_millis(700) && started.elapsed() < Duration::from_secs(4));
 }
 
@@ -81,7 +81,7 @@ fn answered_messages_count_as_arrived() {
     agent.raw().call("question", &1, SOON).unwrap();
     (0..3).for_each(|n| agent.raw().emit("note", &n).unwrap());
     let error = agent.close().unwrap_err();
-    assert!(error.to_string().contains("last 3 messages"), "{error}");
+    assert!(error.to_string().contains("last 3 events"), "{error}");
 
     let agent = impatient(&server, Duration::from_millis(500));
     agent.raw().call("question", &1, SOON).unwrap();
@@ -111,7 +111,7 @@ fn a_ping_of_the_server_shows_that_the_last_pong_arrived() {
     drop(events);
     agent.raw().emit("note", &6).unwrap();
     let error = agent.close().unwrap_err();
-    assert!(error.to_string().contains("last 1 messages"), "{error}");
+    assert!(error.to_string().contains("the last event"), "{error}");
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_connection_that_ends_without_an_answer_confirms_nothing() {
     drop(sent);
     let error = agent.close().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
-    assert!(error.to_string().contains("last 5 messages"), "{error}");
+    assert!(error.to_string().contains("last 5 events"), "{error}");
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn close_reports_what_a_lost_connection_may_have_lost() {
     });
     let error = agent.close().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
-    assert!(error.to_string().contains("last 5 messages"), "{error}");
+    assert!(error.to_string().contains("last 5 events"), "{error}");
 }
 
 /// The joins that restore the rooms are no messages of the program.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::common::runs::{assert_no_violations, begun, lobby, run_events, transcript_at_end, without_times};
 use crate::common::{SOON, TestSandbox, eventually, wait_for_message, watchdog};
-use crustocean::{ErrorKind, Outgoing, run::Trigger};
+use crustocean::{ErrorKind, Outgoing, Stop, run::Trigger};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(180);
@@ -339,4 +339,55 @@ fn closing_the_agent_ends_its_runs() {
     drop(thinking);
     assert_eq!(run_events(&sandbox, &id).len(), 3, "one end");
     assert_no_violations(&sandbox);
+}
+
+#[test]
+fn the_end_of_the_agent_ends_streams_and_tool_calls() {
+    let _watchdog = watchdog(LIMIT);
+    for way in ["close", "stop", "drop"] {
+        let sandbox = TestSandbox::new();
+        let stop = Stop::new();
+        let agent = sandbox.builder().stop(&stop).connect(sandbox.agent_token("larry")).unwrap();
+        let room = agent.join("lobby").unwrap();
+        let events = agent.events();
+        sandbox.alice_says("@larry a story");
+        let question = wait_for_message(&events, "a story");
+        let run = room.start_run(&question).unwrap();
+        let id = run.id().to_string();
+        let mut shown = run.stream().unwrap();
+        shown.push("once upon").unwrap();
+        // The room does not see this piece before the end.
+        shown.push(" a time").unwrap();
+        let call = run.tool("search", "x").unwrap();
+        drop(events);
+        match way {
+            "close" => agent.close().unwrap(),
+            "stop" => stop.stop(),
+            _ => drop(agent),
+        }
+        let story = shown.id().to_string();
+        if way == "drop" {
+            drop((room, shown, call, run));
+        } else {
+            assert_eq!(sandbox.wait_for_events("agent-run-error", 1, SOON).len(), 1);
+            assert!(shown.push(" more").unwrap_err().is_closed());
+            assert!(shown.finish().unwrap_err().is_closed());
+            assert!(call.done("late").unwrap_err().is_closed());
+            drop(run);
+        }
+        assert_eq!(sandbox.wait_for_events("agent-run-error", 1, SOON).len(), 1);
+        let events = run_events(&sandbox, &id);
+        let ends = events.iter().filter(|(name, event)| name == "agent-run-stream" && event["done"] == true);
+        let ends: Vec<_> = ends.map(|(_, event)| (&event["content"], &event["messageId"])).collect();
+        assert_eq!(ends, [(&json!("once upon a time"), &json!(story))], "{way}");
+        let results = events.iter().filter(|(name, _)| name == "agent-run-tool-result");
+        assert_eq!(results.map(|(_, event)| &event["status"]).collect::<Vec<_>>(), ["error"], "{way}");
+        assert_eq!(events.last().unwrap().0, "agent-run-error", "{way}");
+        let transcript = events.last().unwrap().1["transcript"].clone();
+        let ended = without_times(&transcript).into_iter().filter(|entry| entry["type"] == "stream-end");
+        assert_eq!(ended.count(), 1, "{way}");
+        assert_no_violations(&sandbox);
+        let room = sandbox.room("lobby").unwrap();
+        assert!(room.messages().iter().any(|message| message.content == "once upon a time"), "{way}");
+    }
 }

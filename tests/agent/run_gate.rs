@@ -342,3 +342,27 @@ fn a_tool_runs_only_if_the_room_permits_it() {
     assert_eq!(steps.get(), 2);
     assert_no_violations(&sandbox);
 }
+
+#[test]
+fn a_tools_duration_does_not_contain_the_time_of_the_answer() {
+    let _watchdog = watchdog(LIMIT);
+    let sandbox = TestSandbox::new();
+    let (_agent, room) = lobby(&sandbox, "larry");
+    let run = room.start_run(Trigger::none()).unwrap();
+    let thinks = Duration::from_millis(500);
+    let began = std::time::Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let asked = sandbox.wait_for_events("agent-run-permission", 1, SOON).remove(0);
+            std::thread::sleep(thinks);
+            let (run, id) = (asked["runId"].as_str().unwrap(), asked["permissionId"].as_str().unwrap());
+            sandbox.respond_permission(run, id, "approve", None);
+        });
+        let step = || Ok::<_, Box<dyn std::error::Error>>("deployed");
+        assert!(run.tool_step_if_permitted("deploy", "1", "Deploy it?", step).unwrap().is_some());
+    });
+    let all = began.elapsed();
+    let result = sandbox.wait_for_event("agent-run-tool-result", SOON).unwrap();
+    let ms = result["duration"].as_str().unwrap().strip_suffix("ms").unwrap().parse().unwrap();
+    assert!(Duration::from_millis(ms) + thinks <= all, "{ms} ms of {all:?}");
+}

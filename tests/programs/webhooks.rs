@@ -95,11 +95,11 @@ fn webhook_receives_all_three_kinds() {
     // Commands.
     owner.commands(&room).create("throw", program.url("/hook")).send().unwrap();
     owner.commands(&room).create("shout", program.url("/hook")).send().unwrap();
-    agent.send("/throw 2d6").unwrap();
+    agent.rooms()[0].command("/throw 2d6").visible().late(Duration::ZERO).send().unwrap();
     wait_for_message(&events, "asker throws 2 dice with 6 sides");
-    agent.send("/shout louder").unwrap();
+    agent.rooms()[0].command("/shout louder").visible().late(Duration::ZERO).send().unwrap();
     wait_for_message(&events, "LOUDER");
-    agent.send("/throw many").unwrap();
+    agent.rooms()[0].command("/throw many").visible().late(Duration::ZERO).send().unwrap();
     wait_for_message(&events, "Say how many dice, and of how many sides: /throw 2d6");
 
     // Deliveries.
@@ -165,7 +165,7 @@ fn slow_hook_edits_its_message_until_it_is_done() {
     });
 
     let events = agent.events();
-    agent.send("/build the ship").unwrap();
+    agent.rooms()[0].command("/build the ship").visible().late(Duration::ZERO).send().unwrap();
     let mut texts = Vec::new();
     wait_for(&events, "the end of the work", |event| {
         match event {

@@ -97,7 +97,7 @@ fn every_step_of_the_page_works() {
     let agent = connect().unwrap();
     let room = agent.join("my-team").unwrap();
     room.send("Hello from Rust!").unwrap();
-    room.send("/price ETH").unwrap();
+    room.command("/price ETH").visible().send().unwrap();
     let body = commands.recv_timeout(SOON).expect("the command's webhook is called");
     assert_eq!((&body["command"], &body["rawArgs"]), (&"price".into(), &"ETH".into()));
     crate::common::eventually("the reply is in the room", || {

@@ -1,6 +1,7 @@
 //! The receiving side of webhooks, called by the sandbox over real HTTP.
 
 use std::sync::mpsc;
+use std::time::Duration;
 
 use crate::common::{Request, Response, SOON, ScriptedServer, TestSandbox, wait_for_message, watchdog};
 use crustocean::{
@@ -42,7 +43,7 @@ fn a_command_is_decoded_and_answered() {
     sandbox.client().commands(&room).create("price", url).send().unwrap();
 
     let events = agent.events();
-    agent.send("/price ETH --in EUR --loud").unwrap();
+    agent.rooms()[0].command("/price ETH --in EUR --loud").visible().late(Duration::ZERO).send().unwrap();
     let message = wait_for_message(&events, "ETH is at 3000 EUR");
     assert_eq!(
         (message.sender_username.as_str(), message.sender_display_name.as_str()),
@@ -60,7 +61,7 @@ fn a_command_is_decoded_and_answered() {
     assert_eq!((call.sender.username.as_str(), call.sender.kind), ("asker", SenderType::Agent));
     assert_eq!(call.sender.user_id, agent.user().id);
 
-    agent.send("/price").unwrap();
+    agent.rooms()[0].command("/price").visible().late(Duration::ZERO).send().unwrap();
     wait_for_message(&events, "Which coin?");
     agent.close().unwrap();
 }

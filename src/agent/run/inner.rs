@@ -4,17 +4,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::agent::run::open_runs::OpenRun;
+use crate::agent::run::part::{
+    FAILED, OpenPart, OpenParts, PartNumber, STREAM, StreamUpdate, TOOL_RESULT, ToolResult,
+};
 use crate::agent::run::stopped::RunStop;
-use crate::agent::run::transcript::{RecordedStep, RunTranscript, clip};
+use crate::agent::run::transcript::{RecordedStep, RunTranscript, clip, clip_value};
 use crate::agent::send::metadata::JsonObject;
-use crate::agent::send::outgoing::only_guard;
-use crate::agent::{Agent, Room};
+use crate::agent::send::outgoing::{ON_EVERY_PART, only_guard};
+use crate::agent::{Agent, Outgoing, Room};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, RunId, UserId};
+use crate::model::{AgencyId, MessageId, RunId, UserId};
 use crate::sync::lock::{Condvar, Mutex};
 
 /// The state that all handles of a run share. `Core` reports the run to the server, and ends the run with the last
@@ -33,8 +37,7 @@ pub(crate) struct Core {
 #[derive(Debug)]
 struct Life {
     stage: Stage,
-    /// The number of open streams and tools.
-    parts: usize,
+    parts: OpenParts,
     /// The end that the program has requested. The run reports the end when the last stream or tool has ended.
     end: Option<RunEnd>,
 }
@@ -105,18 +108,20 @@ impl OpenRun for Core {
 
     /// Waits at most 50 ms, and only while the start of the run is being reported.
     fn give_up(&self) {
-        let end = {
+        let (parts, end) = {
             let starting = |life: &mut Life| life.stage == Stage::Starting;
             let mut life = self.begun.wait_timeout_while(self.life.lock(), BEGINNING, starting);
             let was = life.stage;
             if life.end.is_some() || was != Stage::Ended {
                 life.stage = Stage::GivenUp;
             }
-            match was {
+            let end = match was {
                 Stage::Open => Some(RunEnd::Error(CLOSED.to_owned())),
                 _ => life.end.take(),
-            }
+            };
+            (life.parts.take_all(), end)
         };
+        parts.for_each(|part| self.give_up_part(part));
         if let Some(end) = end {
             self.report_end(&end);
         }
@@ -126,7 +131,7 @@ impl OpenRun for Core {
 impl Core {
     pub(super) fn new(room: Room, id: RunId) -> Self {
         let transcript = Arc::new(RunTranscript::new());
-        let life = Life { stage: Stage::Starting, parts: 0, end: None };
+        let life = Life { stage: Stage::Starting, parts: OpenParts::default(), end: None };
         Core { room, id, transcript, stopped: Arc::default(), life: Mutex::new(life), begun: Condvar::new() }
     }
 
@@ -158,27 +163,90 @@ impl Core {
         self.life.lock().check_open()
     }
 
-    /// Counts a stream or a tool, which ends before the run does. Call [`part_ended`](Core::part_ended) afterwards.
+    /// Adds a stream or a tool call, which ends before the run does. Call [`part_ended`](Core::part_ended) afterwards.
     ///
     /// # Errors
     /// `Invalid` if the run has ended, `Closed` if the run ended with the agent.
-    pub(super) fn begin_part(&self) -> Result<()> {
+    pub(super) fn begin_part(&self, part: OpenPart) -> Result<PartNumber> {
         let mut life = self.life.lock();
         life.check_open()?;
-        life.parts += 1;
-        Ok(())
+        Ok(life.parts.add(part))
     }
 
-    pub(super) fn part_ended(&self) {
+    /// Changes a part, if the agent has not ended it.
+    pub(super) fn change_part(&self, number: PartNumber, change: impl FnOnce(&mut OpenPart)) {
+        self.life.lock().parts.get_mut(number).map(change);
+    }
+
+    pub(super) fn part_ended(&self, number: PartNumber) {
         let end = {
             let mut life = self.life.lock();
-            life.parts = life.parts.saturating_sub(1);
-            if life.parts == 0 { life.end.take() } else { None }
+            if life.parts.remove(number) { life.end.take() } else { None }
         };
         if let Some(end) = end {
             self.report_end(&end);
             self.agent().inner.runs.remove(self);
         }
+    }
+
+    /// Ends a part that is open when the agent ends, so that people keep the text of a stream.
+    fn give_up_part(&self, part: OpenPart) {
+        let ended = match part {
+            OpenPart::Stream { id, text } => self.end_stream(&id, &text, Outgoing::new(""), |whole| {
+                self.agent().session().deliver(STREAM, &self.payload(whole)).map(drop)
+            }),
+            OpenPart::Tool { id, tool, started } => {
+                self.end_tool(&id, &tool, started, (CLOSED.into(), FAILED), |result| {
+                    self.agent().session().deliver(TOOL_RESULT, &self.payload(result)).map(drop)
+                })
+            }
+        };
+        if let Err(error) = ended {
+            crate::logging::info!("the end of a part of run {} is not sent: {error}", self.id);
+        }
+    }
+
+    /// Ends a stream with its whole text, and with the metadata of `message`.
+    pub(super) fn end_stream(
+        &self,
+        id: &MessageId,
+        text: &str,
+        message: Outgoing,
+        send: impl Fn(&StreamUpdate<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let message = message.answering(self.room.answered());
+        let metadata = Some(message.extras()).filter(|metadata| !metadata.is_empty());
+        // Counted in UTF-16 units, like other clients.
+        let content_length = text.encode_utf16().count();
+        self.transcript.push(&RecordedStep::StreamEnd { message_id: id, content_length });
+        let mut whole = StreamUpdate { message_id: id, delta: None, content: text, done: true, metadata };
+        let sent = send(&whole);
+        if sent.as_ref().is_err_and(|error| error.kind() == ErrorKind::Invalid) {
+            // The text is too large for the server. A message with only the beginning is better than a message that
+            // never ends.
+            let beginning = clip(text);
+            whole.content = &beginning;
+            // The metadata may be too large.
+            let least = message.extras().only(&ON_EVERY_PART);
+            whole.metadata = Some(&least).filter(|metadata| !metadata.is_empty());
+            send(&whole)?;
+        }
+        sent
+    }
+
+    /// Ends a tool call with its output and status.
+    pub(super) fn end_tool<R>(
+        &self,
+        id: &str,
+        tool: &str,
+        started: Instant,
+        (output, status): (Value, &str),
+        send: impl FnOnce(&ToolResult<'_>) -> R,
+    ) -> R {
+        let duration = &format!("{}ms", started.elapsed().as_millis());
+        let (tool_call_id, output) = (id, &clip_value(output));
+        self.transcript.push(&RecordedStep::ToolResult { tool_call_id, tool, output, duration, status });
+        send(&ToolResult { tool_call_id, tool, output, duration, status })
     }
 
     /// Ends the run. Only the first end counts. Open streams and tools end before the run does.
@@ -190,7 +258,7 @@ impl Core {
             let mut life = self.life.lock();
             life.check_open()?;
             life.stage = Stage::Ended;
-            if life.parts == 0 {
+            if life.parts.is_empty() {
                 Some(end)
             } else {
                 life.end = Some(end);
@@ -308,7 +376,7 @@ impl Core {
     }
 
     /// Fails if the agent has ended the run, because no event may follow the end.
-    fn check_not_given_up(&self) -> Result<()> {
+    pub(super) fn check_not_given_up(&self) -> Result<()> {
         if self.life.lock().stage == Stage::GivenUp { Err(Error::closed()) } else { Ok(()) }
     }
 

@@ -3,6 +3,7 @@
 mod inner;
 mod interrupt;
 mod open_runs;
+mod part;
 mod permission;
 mod stopped;
 mod stream;

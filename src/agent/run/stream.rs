@@ -4,19 +4,14 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
 use crate::agent::Outgoing;
 use crate::agent::random::new_uuid;
-use crate::agent::run::transcript::{RecordedStep, clip};
+use crate::agent::run::part::{OpenPart, PartNumber, STREAM, StreamUpdate};
+use crate::agent::run::transcript::RecordedStep;
 use crate::agent::run::{Run, is_connection_error};
-use crate::agent::send::metadata::JsonObject;
-use crate::agent::send::outgoing::ON_EVERY_PART;
 use crate::deadline;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::model::MessageId;
-
-const STREAM: &str = "agent-run-stream";
 
 /// The shortest time between two events. Each event contains the whole text, so events become rarer as the text grows.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(150);
@@ -26,20 +21,6 @@ const BYTES_A_SECOND: u64 = 16 << 10;
 /// The most bytes of a stream's text. An event with the whole text must be smaller than the usual limit of a million
 /// bytes.
 const LONGEST: usize = 256 << 10;
-
-/// The text so far.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct StreamUpdate<'a> {
-    message_id: &'a MessageId,
-    /// What is new. Not set for the whole text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delta: Option<&'a str>,
-    content: &'a str,
-    done: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<&'a JsonObject>,
-}
 
 impl Run {
     /// Starts a message that the room sees while the agent writes it. A run may have several such messages at once.
@@ -60,11 +41,12 @@ impl Run {
     #[doc(alias = "createStream")]
     pub fn stream(&self) -> Result<Stream> {
         self.core.agent().session().check_open()?;
-        self.core.begin_part()?;
         let id = MessageId::from(new_uuid());
+        let number = self.core.begin_part(OpenPart::Stream { id: id.clone(), text: String::new() })?;
         self.note(&RecordedStep::StreamStart { message_id: &id });
         Ok(Stream {
             run: self.clone(),
+            number,
             id,
             text: String::new(),
             shown: 0,
@@ -79,8 +61,8 @@ impl Run {
 ///
 /// Push pieces of any size. The room sees the text several times a second at most, and more rarely as the text grows
 /// (about 16 KiB per second). Text that is not shown yet is sent with a later push, with [`flush`](Stream::flush) or
-/// with [`finish`](Stream::finish), which always shows the exact text. If the stream is dropped without `finish`, the
-/// message ends with the current text.
+/// with [`finish`](Stream::finish), which always shows the exact text. If the stream is dropped without `finish`, or if the
+/// agent ends, the message ends with the current text.
 ///
 /// `write!` and [`std::io::copy`] work, too. A character may be split between two writes; bytes that are not UTF-8
 /// become U+FFFD. After a lost connection the room gets the missing text.
@@ -100,6 +82,7 @@ impl Run {
 #[must_use = "dropped, the message ends with what is there"]
 pub struct Stream {
     run: Run,
+    number: PartNumber,
     id: MessageId,
     text: String,
     /// The number of bytes of the text that the room has seen.
@@ -217,42 +200,24 @@ impl Stream {
 
     fn end(&mut self, message: Outgoing, send: impl Fn(&Run, &StreamUpdate<'_>) -> Result<()>) -> Result<()> {
         self.over = true;
-        let sent = self.send_whole(message, send);
-        self.run.core.part_ended();
-        sent
-    }
-
-    fn send_whole(
-        &self,
-        message: Outgoing,
-        send: impl Fn(&Run, &StreamUpdate<'_>) -> Result<()>,
-    ) -> Result<()> {
-        let message = message.answering(self.run.room().answered());
-        let metadata = Some(message.extras()).filter(|metadata| !metadata.is_empty());
-        // Counted in UTF-16 units, like other clients.
-        let content_length = self.text.encode_utf16().count();
-        self.run.note(&RecordedStep::StreamEnd { message_id: &self.id, content_length });
-        let mut whole =
-            StreamUpdate { message_id: &self.id, delta: None, content: &self.text, done: true, metadata };
-        let sent = send(&self.run, &whole);
-        if sent.as_ref().is_err_and(|error| error.kind() == ErrorKind::Invalid) {
-            // The text is too large for the server. A message with only the beginning is better than a message that
-            // never ends.
-            let beginning = clip(&self.text);
-            whole.content = &beginning;
-            // The metadata may be too large.
-            let least = message.extras().only(&ON_EVERY_PART);
-            whole.metadata = Some(&least).filter(|metadata| !metadata.is_empty());
-            send(&self.run, &whole)?;
-        }
+        let run = &self.run;
+        let sent = run.core.end_stream(&self.id, &self.text, message, |whole| send(run, whole));
+        run.core.part_ended(self.number);
         sent
     }
 
     fn add(&mut self, delta: &str) -> Result<()> {
+        self.run.core.check_not_given_up()?;
         if self.text.len() + delta.len() > LONGEST {
             return Err(Error::invalid(format!("a stream takes {LONGEST} bytes: start another stream")));
         }
         self.text.push_str(delta);
+        // The agent needs the text if it ends before the stream.
+        self.run.core.change_part(self.number, |part| {
+            if let OpenPart::Stream { text, .. } = part {
+                text.push_str(delta);
+            }
+        });
         Ok(())
     }
 

@@ -9,12 +9,10 @@ use serde_json::Value;
 use crate::agent::Command;
 use crate::agent::random::new_uuid;
 use crate::agent::run::Run;
+use crate::agent::run::part::{DONE, FAILED, OpenPart, PartNumber, TOOL_RESULT, ToolResult};
 use crate::agent::run::transcript::{RecordedStep, clip_value};
 use crate::error::{Error, Result};
 use crate::model::CommandReply;
-
-const DONE: &str = "done";
-const FAILED: &str = "error";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -22,16 +20,6 @@ struct ToolCallPayload<'a> {
     tool_call_id: &'a str,
     tool: &'a str,
     input: &'a Value,
-    status: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Outcome<'a> {
-    tool_call_id: &'a str,
-    tool: &'a str,
-    output: &'a Value,
-    duration: &'a str,
     status: &'a str,
 }
 
@@ -152,10 +140,11 @@ impl Run {
     /// # Errors
     /// `Invalid` if the run has ended, `Closed` if the run ended with the agent.
     fn begin_tool(&self, id: String, tool: &str, input: Value) -> Result<(ToolCall, Result<()>)> {
-        self.core.begin_part()?;
+        let (started, tool) = (Instant::now(), tool.to_owned());
+        let part = OpenPart::Tool { id: id.clone(), tool: tool.clone(), started };
+        let number = self.core.begin_part(part)?;
         let input = &clip_value(input);
-        let call =
-            ToolCall { run: self.clone(), id, tool: tool.to_owned(), started: Instant::now(), over: false };
+        let call = ToolCall { run: self.clone(), number, id, tool, started, over: false };
         let (tool_call_id, tool) = (&*call.id, &*call.tool);
         self.note(&RecordedStep::ToolCall { tool_call_id, tool, input });
         let shown = ToolCallPayload { tool_call_id, tool, input, status: "running" };
@@ -242,6 +231,7 @@ fn log_unseen(report: Result<()>) {
 #[must_use = "dropped, the tool has failed: call done() or failed()"]
 pub struct ToolCall {
     run: Run,
+    number: PartNumber,
     id: String,
     tool: String,
     started: Instant,
@@ -277,8 +267,16 @@ impl ToolCall {
     ///
     /// # Errors
     /// The kinds of [`Run::request_permission`].
-    pub fn if_permitted(self, question: impl AsRef<str>) -> Result<Option<ToolCall>> {
+    pub fn if_permitted(mut self, question: impl AsRef<str>) -> Result<Option<ToolCall>> {
         let Some(refusal) = self.run.request_permission(&self.tool, question)?.refusal() else {
+            // The tool's duration does not contain the time that the answer took.
+            let now = Instant::now();
+            self.started = now;
+            self.run.core.change_part(self.number, |part| {
+                if let OpenPart::Tool { started, .. } = part {
+                    *started = now;
+                }
+            });
             return Ok(Some(self));
         };
         log_unseen(self.failed(refusal));
@@ -296,7 +294,7 @@ impl ToolCall {
     /// # Errors
     /// The kinds of [`Room::send`](crate::Room::send). The transcript has the result in any case.
     pub fn done(mut self, output: impl Into<Value>) -> Result<()> {
-        self.end(output.into(), DONE, |run, outcome| run.core.report_reliably(RESULT, &outcome))
+        self.end(output.into(), DONE, |run, result| run.core.report_reliably(TOOL_RESULT, result))
     }
 
     /// Shows that the tool failed.
@@ -310,7 +308,7 @@ impl ToolCall {
     /// # Errors
     /// The kinds of [`done`](ToolCall::done).
     pub fn failed(mut self, output: impl Into<Value>) -> Result<()> {
-        self.end(output.into(), FAILED, |run, outcome| run.core.report_reliably(RESULT, &outcome))
+        self.end(output.into(), FAILED, |run, result| run.core.report_reliably(TOOL_RESULT, result))
     }
 
     /// Shows the outcome of a step.
@@ -321,25 +319,22 @@ impl ToolCall {
         }
     }
 
-    fn end<R>(&mut self, output: Value, status: &str, send: impl FnOnce(&Run, Outcome<'_>) -> R) -> R {
+    fn end<R>(&mut self, output: Value, status: &str, send: impl FnOnce(&Run, &ToolResult<'_>) -> R) -> R {
         self.over = true;
-        let duration = &format!("{}ms", self.started.elapsed().as_millis());
-        let (tool_call_id, tool, output) = (&*self.id, &*self.tool, &clip_value(output));
-        self.run.note(&RecordedStep::ToolResult { tool_call_id, tool, output, duration, status });
-        let sent = send(&self.run, Outcome { tool_call_id, tool, output, duration, status });
-        self.run.core.part_ended();
+        let run = &self.run;
+        let result = (output, status);
+        let sent = run.core.end_tool(&self.id, &self.tool, self.started, result, |result| send(run, result));
+        run.core.part_ended(self.number);
         sent
     }
 }
-
-const RESULT: &str = "agent-run-tool-result";
 
 impl Drop for ToolCall {
     fn drop(&mut self) {
         if !self.over {
             let why = if std::thread::panicking() { "the agent panicked" } else { "given up" };
             let reported =
-                self.end(why.into(), FAILED, |run, outcome| run.core.try_deliver(RESULT, &outcome));
+                self.end(why.into(), FAILED, |run, result| run.core.try_deliver(TOOL_RESULT, result));
             if let Err(error) = reported {
                 crate::logging::info!("the result of tool {} is not sent: {error}", self.id);
             }

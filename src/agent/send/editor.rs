@@ -49,6 +49,7 @@ pub struct Editor {
 impl Editor {
     /// Implements [`Room::editor`].
     pub(crate) fn open(room: &Room, message: Outgoing) -> Result<Self> {
+        let message = room.agent().as_text(room.id(), &message)?.into_owned();
         let text = room.agent().checked_edit(message.text())?.to_owned();
         let message = room.post(message)?.first;
         Ok(Editor {

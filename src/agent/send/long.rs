@@ -85,8 +85,6 @@ impl LongMessages {
     /// are not the text.
     pub(crate) fn apply(&self, message: &Outgoing) -> Result<Option<Vec<Outgoing>>> {
         match (self, self.excess(message.text())) {
-            // Half a command would be a different command.
-            (LongMessages::Split { .. }, _) if split::is_command(message.text()) => Ok(None),
             (LongMessages::Split { .. }, Some((count, limit))) if count / limit >= MOST_PARTS => {
                 Err(Error::invalid(format!(
                     "the message has {count} characters: that would be more than {MOST_PARTS} messages in a row"

@@ -1,5 +1,6 @@
 //! An outgoing message.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -69,6 +70,10 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// A chat message. White space around the text is trimmed when it is sent, as in the platform's own clients.
+    ///
+    /// The text is never run as a command of the agent: an answer that begins with a slash starts with `… ` in the room,
+    /// and sending any other such message fails with [`Invalid`](crate::ErrorKind::Invalid). In a direct message a slash
+    /// has no meaning. [`Room::command`](crate::Room::command) runs commands.
     ///
     /// ```
     /// let message = crustocean::Outgoing::new("hello");
@@ -234,6 +239,30 @@ impl Outgoing {
             self.metadata.set(IN_REPLY_TO, to);
         }
         self
+    }
+
+    /// The message to send in the place of this message, so that the platform does not run the text as a command of the
+    /// agent. An answer often quotes somebody, so it starts with `… ` then.
+    ///
+    /// # Errors
+    /// `Invalid` if the text is a command and the message is no answer.
+    pub(crate) fn as_text(&self) -> Result<Cow<'_, Outgoing>> {
+        if !split::is_command(self.text()) {
+            return Ok(Cow::Borrowed(self));
+        }
+        if !self.metadata.contains(IN_REPLY_TO) {
+            return Err(Error::invalid(
+                "the message begins with a slash, so the platform would run it as a command of the agent: use \
+                 room.command(..) to run it, or put a word before the slash to show it",
+            ));
+        }
+        let mut message = self.clone();
+        message.content = [split::NO_COMMAND, self.text()].concat();
+        if !self.spans.is_empty() {
+            let first = std::iter::once(Span::new(split::NO_COMMAND));
+            message.set_spans(first.chain(self.spans.iter().cloned()).collect());
+        }
+        Ok(Cow::Owned(message))
     }
 
     /// The text, type and metadata, for the answer of a webhook.

@@ -1,5 +1,6 @@
 //! Sends a message, in several parts if it is long, without waiting until the room shows it.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -12,7 +13,17 @@ use crate::model::AgencyId;
 use crate::sync::lock::{Condvar, Mutex};
 
 impl Agent {
+    /// The message, with a text that the platform shows and does not run as a command. A direct message is never a
+    /// command (docs.crustocean.chat, page "Direct messages").
+    ///
+    /// # Errors
+    /// `Invalid` if the text is a command and the message is no answer.
+    pub(crate) fn as_text<'m>(&self, room: &AgencyId, message: &'m Outgoing) -> Result<Cow<'m, Outgoing>> {
+        if self.position(room).1 { Ok(Cow::Borrowed(message)) } else { message.as_text() }
+    }
+
     pub(crate) fn try_send_to(&self, room: &AgencyId, message: &Outgoing) -> Result<()> {
+        let message = &*self.as_text(room, message)?;
         let send = |part: &Outgoing| self.inner.session.try_emit("send-message", &part.payload(room)?);
         match self.options().long_messages.apply(message)? {
             None => send(message),
@@ -34,6 +45,7 @@ impl Agent {
     }
 
     pub(crate) fn send_to(&self, room: &AgencyId, message: &Outgoing) -> Result<()> {
+        let message = &*self.as_text(room, message)?;
         let send = |part: &Outgoing| self.emit("send-message", &part.payload(room)?);
         match self.options().long_messages.apply(message)? {
             None => send(message),

@@ -22,14 +22,15 @@ pub(crate) const LEAST: usize = 200;
 const LONGEST_FENCE: usize = 16;
 const LONGEST_INFO: usize = 40;
 
-/// Added before a part that would start with a slash. The platform would run such a part as a command.
-const NO_COMMAND: &str = "\u{2026} ";
+/// Added before a text or a part that would start with a slash. The platform would run it as a command.
+pub(crate) const NO_COMMAND: &str = "\u{2026} ";
 
 /// Splits a trimmed text into parts of at most `limit` characters, at the end of a paragraph, a line or a word, or at
 /// least between two visible characters. Splits outside of code are preferred. White space at a split is removed;
 /// inside code, only a part that would show nothing is removed.
 ///
-/// Only the first part may start with a slash: the platform would run any other such part as a command.
+/// No part but the first starts with a slash: the platform would run such a part as a command. The caller checks the
+/// first part.
 ///
 /// The time is proportional to the length of the text.
 pub(crate) fn split(text: &str, limit: usize) -> Vec<TextPart> {

@@ -134,6 +134,7 @@ impl Error {
 impl Agent {
     pub(crate) fn post_to(&self, room: &AgencyId, message: Outgoing) -> Result<Posted> {
         message.check()?;
+        let message = self.as_text(room, &message)?.into_owned();
         let parts = self.options().long_messages.apply(&message)?.unwrap_or_else(|| vec![message]);
         self.post_parts(Unsent::new(room, parts))
     }

@@ -46,3 +46,11 @@ impl Arrivals {
         self.sent().saturating_sub(confirmed)
     }
 }
+
+/// Names the last events sent, for a text.
+pub(crate) fn last_events(count: u64) -> String {
+    match count {
+        1 => "the last event sent (a message, an edit or an update of a run)".to_owned(),
+        _ => format!("the last {count} events sent (messages, edits and updates of runs)"),
+    }
+}

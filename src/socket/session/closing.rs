@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging;
+use crate::socket::connection::arrivals::last_events;
 use crate::socket::session::Session;
 use crate::socket::session::connection::Connection;
 use crate::socket::session::reader::Waiter;
@@ -142,8 +143,9 @@ impl Session {
             return Err(Error::new(
                 ErrorKind::MaybeSent,
                 format!(
-                    "the agent was closed, but the server has not confirmed that it took the last {unconfirmed} \
-                     messages sent: they may or may not have arrived"
+                    "the agent was closed, but the server has not confirmed that it took {}: this may or may not have \
+                     arrived",
+                    last_events(unconfirmed)
                 ),
             ));
         }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
+use crate::socket::connection::arrivals::last_events;
 use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::protocol::event::AckArgs;
 use crate::socket::protocol::socket_io::Recovery;
@@ -281,7 +282,7 @@ impl SessionState {
         let doubt = if unconfirmed == 0 {
             String::new()
         } else {
-            format!("; the last {unconfirmed} messages sent may not have arrived")
+            format!("; {} may not have arrived", last_events(unconfirmed))
         };
         if deadline::since(self.up_since) >= backoff::STABLE {
             self.attempt = 0;
