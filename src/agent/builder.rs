@@ -205,7 +205,8 @@ impl AgentBuilder {
         self
     }
 
-    /// How long [`Agent::close`] may take. Defaults to 5 s.
+    /// How long [`Agent::close`] may take: the connection and the store together. If the connection uses all the time, the
+    /// store still gets 0.1 s. Defaults to 5 s.
     ///
     /// ```no_run
     /// # use std::time::Duration;

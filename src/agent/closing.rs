@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 use crate::stop::{OnStop, Stop};
 use crate::sync::lock::{Condvar, Mutex};
 
+/// The least time that the store gets for the last save, if the connection has used all the time.
+const LEAST_FOR_SAVE: Duration = Duration::from_millis(100);
+
 /// The progress of closing. One thread at a time closes the agent.
 #[derive(Debug, Default)]
 pub(crate) struct Closing {
@@ -40,9 +43,9 @@ fn end_at_once(inner: Arc<AgentInner>) {
     inner.runs.close();
     let closer = Arc::clone(&inner);
     let closing: Box<dyn FnOnce() + Send> = Box::new(move || {
-        let limit = closer.options.close_timeout;
-        closer.closing.by_this_thread(limit, || {
-            if let Err(error) = closer.close_within(limit) {
+        let until = deadline::after(closer.options.close_timeout);
+        closer.closing.by_this_thread(until, || {
+            if let Err(error) = closer.close_until(until) {
                 let text = error.to_string();
                 closer.closing.state.lock().outcome = Some(Err(error));
                 crate::logging::warn!("{text}");
@@ -87,13 +90,14 @@ impl Closing {
         }
     }
 
-    /// Runs `close`. If another thread is closing the agent, waits for that thread first, at most `limit`. Returns the
-    /// stored result if there is one, and `None` if this thread is already closing.
-    fn by_this_thread(&self, limit: Duration, close: impl FnOnce() -> Result<()>) -> Option<Result<()>> {
+    /// Runs `close`. If another thread is closing the agent, waits for that thread first, at most until `until`. Returns
+    /// the stored result if there is one, and `None` if this thread is already closing.
+    fn by_this_thread(&self, until: Instant, close: impl FnOnce() -> Result<()>) -> Option<Result<()>> {
         let this = thread::current().id();
         {
             let is_closing = |state: &mut ClosingState| state.closer.is_some_and(|closer| closer != this);
-            let mut state = self.changed.wait_timeout_while(self.state.lock(), limit, is_closing);
+            let left = until.saturating_duration_since(Instant::now());
+            let mut state = self.changed.wait_timeout_while(self.state.lock(), left, is_closing);
             match state.closer {
                 Some(closer) if closer == this => return None,
                 Some(_) => {
@@ -123,8 +127,7 @@ impl Drop for ClosingGuard<'_> {
 }
 
 impl AgentInner {
-    fn close_within(&self, limit: Duration) -> Result<()> {
-        let until = deadline::after(limit);
+    fn close_until(&self, until: Instant) -> Result<()> {
         self.client.shutdown();
         // The ends of runs and indicators are writes, and a server that does not read holds a write up.
         let cut = self.session.cut_at(until);
@@ -134,7 +137,8 @@ impl AgentInner {
         self.delivery.stop();
         let closed = self.session.close(until.saturating_duration_since(Instant::now()));
         // After the session, because the store may block.
-        let saved = self.save_memory_within(limit);
+        let saved =
+            self.save_memory_within(until.saturating_duration_since(Instant::now()).max(LEAST_FOR_SAVE));
         drop(ended);
         closed.and(saved)
     }
@@ -158,19 +162,19 @@ impl AgentInner {
 impl Agent {
     /// Implements [`Agent::close`].
     pub(crate) fn close_now(&self) -> Result<()> {
-        let limit = self.inner.options.close_timeout;
+        let until = deadline::after(self.inner.options.close_timeout);
         let closing = &self.inner.closing;
         if self.inner.session.is_foreign() {
-            return self.inner.close_within(limit);
+            return self.inner.close_until(until);
         }
         if closing.is_stopped() {
-            self.inner.session.wait_over(deadline::after(limit));
+            self.inner.session.wait_over(until);
         }
         // Take the outcome before the `match`, because the lock guard would live as long as the `match`.
         let outcome = closing.state.lock().outcome.take();
         match outcome {
             Some(outcome) => outcome,
-            None => closing.by_this_thread(limit, || self.inner.close_within(limit)).unwrap_or(Ok(())),
+            None => closing.by_this_thread(until, || self.inner.close_until(until)).unwrap_or(Ok(())),
         }
     }
 }

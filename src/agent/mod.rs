@@ -591,7 +591,7 @@ impl Agent {
     ///
     /// # Errors
     /// The kinds of [`send`](Agent::send); [`NotSent`](crate::ErrorKind::NotSent) at once if the connection is down
-    /// or busy.
+    /// or busy, or if another long message of the agent is being sent.
     pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<()> {
         self.try_send_to(self.home_room()?, &message.into())
     }

@@ -47,8 +47,10 @@ impl ListenerSource for Agent {
         }
     }
 
-    fn is_mention(&self, event: &Event) -> bool {
+    fn is_mention(&self, event: &Event, is_command: bool) -> bool {
         match event {
+            // A direct message is addressed to the agent anyway: a command gets one answer.
+            Event::Message(message) if is_command && message.dm && !self.is_named(message) => false,
             Event::Message(message) => {
                 matches!(self.decide(message), Decision::Respond | Decision::FromSystem)
             }

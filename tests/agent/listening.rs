@@ -139,3 +139,29 @@ fn an_unread_subscription_is_bounded_and_reports_dropped_events() {
     larry.close().unwrap();
     while !matches!(slow.try_recv(), Err(RecvError::Closed)) {}
 }
+
+/// A direct message needs no mention, so the loop over mentions would answer each command, too.
+#[test]
+fn a_command_in_a_direct_message_is_for_the_loop_over_commands_alone() {
+    let _watchdog = watchdog(LIMIT);
+    let sandbox = TestSandbox::new();
+    let larry = agent(&sandbox);
+    let dm = sandbox.dm("alice", "larry").unwrap();
+    larry.join_dms().unwrap();
+    let (mentions, commands) = (larry.mentions(), larry.commands("!"));
+    for text in ["!remind 5s", "hello", "!remind @larry", "the last"] {
+        dm.say("alice", text).unwrap();
+    }
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|text| text != "the last") {
+        heard.push(mentions.recv_timeout(SOON).unwrap().content.clone());
+    }
+    assert_eq!(heard, ["hello", "!remind @larry", "the last"]);
+    for text in ["!remind 5s", "!remind @larry"] {
+        assert_eq!(commands.recv_timeout(SOON).unwrap().content, text);
+    }
+    // Without a loop over commands, the text is a direct message like any other.
+    drop(commands);
+    dm.say("alice", "!again").unwrap();
+    assert_eq!(mentions.recv_timeout(SOON).unwrap().content, "!again");
+}

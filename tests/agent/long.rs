@@ -150,6 +150,27 @@ fn long_messages_of_several_threads_do_not_get_mixed_up() {
 }
 
 #[test]
+fn a_long_try_send_does_not_get_into_another_long_message() {
+    let _watchdog = watchdog(LIMIT);
+    let sandbox = TestSandbox::new();
+    let policy = LongMessages::Split { limit: 300, pause: LIMIT };
+    let larry = in_lobby(&sandbox, "larry", policy);
+    let events = larry.events();
+    std::thread::scope(|scope| {
+        let other = larry.clone();
+        let sending = scope.spawn(move || other.send(words('a', 200)));
+        wait_for_message(&events, "aaa");
+        let error = larry.try_send(words('b', 200)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotSent, "{error}");
+        larry.try_send("short").unwrap();
+        wait_for_message(&events, "short");
+        // Ends the pause.
+        larry.clone().close().unwrap();
+        assert!(sending.join().unwrap().is_err());
+    });
+}
+
+#[test]
 fn the_policy_can_refuse_long_texts_or_send_them_whole() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();

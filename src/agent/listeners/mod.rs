@@ -273,8 +273,8 @@ pub(crate) trait ListenerSource {
     fn has_items(&self) -> bool;
     /// Notes that a loop has received the event, or that no loop over `events()` exists that will receive it.
     fn acknowledge(&self, event: &Event);
-    /// Whether the event is for loops over mentions.
-    fn is_mention(&self, event: &Event) -> bool;
+    /// Whether the event is for loops over mentions. `is_command`: a loop over commands also gets the event.
+    fn is_mention(&self, event: &Event, is_command: bool) -> bool;
     /// Whether the event is for loops over commands with this prefix.
     fn is_command(&self, event: &Event, prefix: &str) -> bool;
     /// The approximate memory of the event.
@@ -366,7 +366,9 @@ impl<S: ListenerSource> Listener<S> {
         let bounds = listeners.bounds;
         let (mut others, mut dropped) = (false, 0);
         let size = source.size(&event);
-        let is_mention = source.is_mention(&event);
+        let mut prefixes = state.queues.iter().filter_map(|queue| queue.prefix.as_deref());
+        let is_command = prefixes.any(|prefix| source.is_command(&event, prefix));
+        let is_mention = source.is_mention(&event, is_command);
         if state.find(ListenerKind::Events).is_none() && state.has_loop() {
             source.acknowledge(&event);
         }
@@ -453,7 +455,7 @@ mod tests {
             false
         }
         fn acknowledge(&self, _event: &Event) {}
-        fn is_mention(&self, event: &Event) -> bool {
+        fn is_mention(&self, event: &Event, _is_command: bool) -> bool {
             matches!(event, Event::Lagged { missed } if missed % 2 == 0)
         }
         fn is_command(&self, event: &Event, _prefix: &str) -> bool {

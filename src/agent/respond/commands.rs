@@ -99,7 +99,11 @@ impl Agent {
     /// Returns an iterator over the messages from now on that begin with `prefix`, such as `!conch`. Case does not
     /// matter. The iterator leaves out the agent's own messages and the platform's messages. [`Mention::request`]
     /// parses the text after the prefix. [`mentions`](Agent::mentions) can run at the same time, and still yields the
-    /// messages that mention the agent.
+    /// messages that mention the agent. In a direct message, only the loop over commands yields a command.
+    ///
+    /// With the prefix `!`, each word is a command: for `!deploy web`, the [command](crate::model::Request::command) is
+    /// `deploy`. With the prefix `!conch`, as below, it is the word after the prefix. Do not use the prefix `/`: the
+    /// platform runs such a text and does not show it to agents.
     ///
     /// White space around the prefix does not count. No message matches an empty prefix: the loop yields an
     /// [`Invalid`](crate::ErrorKind::Invalid) error and ends.

@@ -63,6 +63,11 @@ impl Agent {
         self.unless_handled(message, decide_for(message, &self.inner.me, Address::Prefix(prefix)))
     }
 
+    /// Whether the message mentions the agent's handle.
+    pub(crate) fn is_named(&self, message: &Message) -> bool {
+        is_mentioned(&message.content, &self.inner.me.username)
+    }
+
     /// Whether a loop over mentions or commands should hand out the message.
     pub(crate) fn is_question(&self, message: &Message) -> bool {
         let is_command = |prefix: &str| self.decide_command(message, prefix) == Decision::Respond;

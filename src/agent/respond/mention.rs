@@ -143,8 +143,18 @@ impl Mention {
         Request::parse(&self.text())
     }
 
-    /// Drops the question unread. The agent yields the question again after the next start.
-    pub(super) fn leave_open(self) {
+    /// Leaves the question open: an agent that [remembers](crate::agent::AgentBuilder::remember) yields the question
+    /// again after the next start. For a question that could not be answered now. Without a memory, this does nothing.
+    ///
+    /// ```no_run
+    /// # fn demo(question: crustocean::Mention) {
+    /// if let Err(error) = question.room().post_reply(&question, "42") {
+    ///     eprintln!("not answered now: {error}");
+    ///     question.leave_open();
+    /// }
+    /// # }
+    /// ```
+    pub fn leave_open(self) {
         if let Some(question) = &self.question {
             question.left_open.store(true, Ordering::Release);
         }

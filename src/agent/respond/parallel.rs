@@ -25,7 +25,9 @@ impl Mentions {
     /// The handler may return any type of error. If it uses `?`, write the type of its result, as below.
     ///
     /// If a handler returns an error or panics, the crate logs a warning, and the other messages are handled as
-    /// usual. If the handler leaves a run open, the run ends as an error in the room.
+    /// usual. If the handler leaves a run open, the run ends as an error in the room. After an error the message counts
+    /// as done; a handler that calls [`Mention::leave_open`] gets the message again after the next start. After a panic
+    /// the message is not done.
     ///
     /// Up to 1,024 messages and 8 MiB of text wait for a free thread. Further messages stay in the agent's
     /// [queue](crate::agent::AgentBuilder::queue). Messages that wait when the agent ends are not handled. An agent

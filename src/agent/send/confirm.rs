@@ -141,7 +141,8 @@ impl Post<'_> {
             None => {
                 let limit = self.agent.options.post_timeout;
                 let text = format!(
-                    "the message was sent, but the room did not show it within {limit:?}: it may still appear"
+                    "the message was sent, but the room did not show it within {limit:?}: it may still appear; \
+                     agent.repost(..) with the error's `unsent()` finds out and sends only what is missing"
                 );
                 self.may_have_been_sent(generation, Error::timeout(text))
             }

@@ -27,7 +27,10 @@ impl Agent {
         let send = |part: &Outgoing| self.inner.session.try_emit("send-message", &part.payload(room)?);
         match self.options().long_messages.apply(message)? {
             None => send(message),
-            Some(parts) => self.send_parts(parts, Duration::ZERO, send),
+            Some(parts) => {
+                let _guard = self.lock_long_sends(Duration::ZERO)?;
+                self.send_parts(parts, Duration::ZERO, send)
+            }
         }
     }
 
@@ -50,7 +53,7 @@ impl Agent {
         match self.options().long_messages.apply(message)? {
             None => send(message),
             Some(parts) => {
-                let _guard = self.lock_long_sends()?;
+                let _guard = self.lock_long_sends(self.options().send_timeout)?;
                 self.send_parts(parts, self.options().long_messages.pause(), send)
             }
         }
@@ -74,9 +77,9 @@ impl Agent {
     /// Waits until no other long message of this agent is being sent.
     ///
     /// # Errors
-    /// `NotSent` if the other message takes longer than the `send_timeout`.
-    pub(crate) fn lock_long_sends(&self) -> Result<LongSendGuard<'_>> {
-        let until = deadline::after(self.options().send_timeout);
+    /// `NotSent` if the other message takes longer than `limit`.
+    pub(crate) fn lock_long_sends(&self, limit: Duration) -> Result<LongSendGuard<'_>> {
+        let until = deadline::after(limit);
         self.inner.long_send_lock.take(until).ok_or_else(|| {
             Error::new(
                 ErrorKind::NotSent,
@@ -125,9 +128,11 @@ impl LongSendLock {
         let taken = self.taken.lock();
         let wait = until.saturating_duration_since(Instant::now());
         let mut taken = self.free.wait_timeout_while(taken, wait, |taken| *taken);
-        let free = !*taken;
+        if *taken {
+            return None;
+        }
         *taken = true;
-        free.then_some(LongSendGuard(self))
+        Some(LongSendGuard(self))
     }
 }
 

@@ -143,7 +143,7 @@ impl Agent {
         let mut pause = Duration::ZERO;
         let _guard = match unsent.parts.len() {
             0 | 1 => None,
-            _ => match self.lock_long_sends() {
+            _ => match self.lock_long_sends(self.options().send_timeout) {
                 Ok(guard) => Some(guard),
                 Err(error) => return Err(unsent.into_error(error)),
             },

@@ -158,3 +158,24 @@ fn questions_that_are_too_old_are_left_out() {
     larry.sandbox.alice_says("@larry today");
     assert_eq!(texts(&agent.mentions(), 1), ["@larry today"]);
 }
+
+#[test]
+fn a_question_that_is_left_open_comes_again() {
+    let _watchdog = watchdog(LIMIT);
+    let larry = Larry::new();
+    {
+        let agent = larry.start();
+        let mentions = agent.mentions();
+        for text in ["@larry not now", "@larry now"] {
+            larry.sandbox.alice_says(text);
+        }
+        mentions.recv_timeout(SOON).unwrap().leave_open();
+        assert_eq!(mentions.recv_timeout(SOON).unwrap().text(), "now");
+        assert!(mentions.try_recv().is_err());
+        agent.close().unwrap();
+    }
+    let agent = larry.start();
+    let mentions = agent.mentions();
+    assert_eq!(asked(&mentions, 1), [("@larry not now".to_owned(), true)]);
+    assert!(mentions.try_recv().is_err());
+}

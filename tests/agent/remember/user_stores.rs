@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::LIMIT;
 use crate::common::{SOON, TestSandbox, eventually, wait_for_message, watchdog};
@@ -149,4 +149,22 @@ fn close_says_so_if_another_thread_has_not_finished() {
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     }
     store.set(Save::Nothing);
+}
+
+#[test]
+fn the_connection_and_the_store_share_the_limit_of_close() {
+    let _watchdog = watchdog(LIMIT);
+    let limit = Duration::from_secs(6);
+    let (sandbox, store, agent, _events) = with_limit(&Stop::new(), limit);
+    store.set(Save::Blocks);
+    sandbox.freeze(SOON);
+    agent.rooms()[0].send("on its way").unwrap();
+    let began = Instant::now();
+    let error = agent.close().unwrap_err();
+    let took = began.elapsed();
+    assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
+    // With a limit for each it is twice the time.
+    assert!(took < limit * 2 - Duration::from_secs(1), "{took:?}");
+    store.set(Save::Nothing);
+    sandbox.thaw();
 }
