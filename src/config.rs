@@ -45,20 +45,24 @@ impl Config {
     /// Returns the builder's URL, else `CRUSTOCEAN_API_URL`, else the URL of the public service.
     ///
     /// # Errors
-    /// `Config` if the text is not a URL, or if the crate would send tokens without TLS.
+    /// `Config` if the text is not a URL, if the variable is empty, or if the crate would send tokens without TLS.
     pub(crate) fn url(&self) -> Result<ApiUrl> {
         if let Some(url) = &self.api_url {
             return self.checked(url);
         }
         match std::env::var("CRUSTOCEAN_API_URL") {
-            Ok(url) if !url.trim().is_empty() => self.checked(&url).map_err(|error| {
+            // Not the default: the program may have the token of another server.
+            Ok(url) if url.trim().is_empty() => Err(Error::config(
+                "CRUSTOCEAN_API_URL is empty: unset it to use the public service, or set it to the URL of a server",
+            )),
+            Ok(url) => self.checked(&url).map_err(|error| {
                 let text = format!("CRUSTOCEAN_API_URL: {error}");
                 error.reworded(crate::error::ErrorKind::Config, text)
             }),
             Err(std::env::VarError::NotUnicode(_)) => {
-                Err(Error::config("CRUSTOCEAN_API_URL is not valid Unicode"))
+                Err(Error::config("CRUSTOCEAN_API_URL is not valid Unicode: set it again"))
             }
-            _ => ApiUrl::parse(DEFAULT_API_URL),
+            Err(std::env::VarError::NotPresent) => ApiUrl::parse(DEFAULT_API_URL),
         }
     }
 
@@ -115,7 +119,8 @@ macro_rules! connection_settings {
             /// [`danger_allow_plain_http`](Self::danger_allow_plain_http).
             ///
             /// Defaults to the environment variable `CRUSTOCEAN_API_URL`; if the variable is not set, to
-            /// [`DEFAULT_API_URL`](crate::config::DEFAULT_API_URL).
+            /// [`DEFAULT_API_URL`](crate::config::DEFAULT_API_URL). If the variable is empty, building the client or
+            /// agent fails with [`Config`](crate::ErrorKind::Config).
             pub fn api_url(mut self, url: impl Into<String>) -> Self {
                 self.config.api_url = Some(url.into());
                 self

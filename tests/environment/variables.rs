@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::common::{TestSandbox, watchdog};
+use crustocean::rest::HookClient;
 use crustocean::{Agent, AgentToken, Client, Error, ErrorKind, PersonalAccessToken};
 
 const CASE: &str = "CRUSTOCEAN_TEST_CASE";
@@ -58,6 +59,18 @@ fn in_the_child() {
         "website" => {
             refused(&Client::anonymous().unwrap_err(), ErrorKind::Config, "https://api.crustocean.chat");
         }
+        "empty URL" => {
+            for error in [
+                Client::anonymous().unwrap_err(),
+                Client::from_env().unwrap_err(),
+                Agent::from_env().unwrap_err(),
+                HookClient::new("hk_hush".parse().unwrap()).unwrap_err(),
+            ] {
+                refused(&error, ErrorKind::Config, "CRUSTOCEAN_API_URL is empty: unset it");
+            }
+            // The builder's URL is used instead.
+            Client::builder().api_url("http://127.0.0.1:1").anonymous().unwrap();
+        }
         other => panic!("no case {other}"),
     }
     println!("done: {case}");
@@ -78,6 +91,10 @@ fn tokens_and_the_url_come_from_the_environment() {
     run("mixed up", &[url, ("AGENT_TOKEN", "cru_hush"), ("CRUSTOCEAN_TOKEN", "sk_hush")]);
     for word in ["null", "undefined", "\"sk_hush\""] {
         run("not set by a program", &[url, ("AGENT_TOKEN", word), ("CRUSTOCEAN_TOKEN", word)]);
+    }
+    for empty in ["", " ", "\t\n"] {
+        let tokens = [("AGENT_TOKEN", "sk_hush"), ("CRUSTOCEAN_TOKEN", &*sandbox.alice.token)];
+        run("empty URL", &[("CRUSTOCEAN_API_URL", empty), tokens[0], tokens[1]]);
     }
     run("website", &[("CRUSTOCEAN_API_URL", "https://crustocean.chat")]);
 }
