@@ -50,7 +50,10 @@ impl Secret {
     fn parse(what: &str, text: &str) -> Result<Self> {
         let text = trimmed(what, text)?;
         if text.len() > MAX_LEN {
-            return Err(Error::invalid(format!("the {what} is longer than {MAX_LEN} characters")));
+            return Err(Error::invalid(format!(
+                "the {what} is longer than {MAX_LEN} characters: check that the program reads the right file or \
+                 variable"
+            )));
         }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Error::invalid(format!(
@@ -63,7 +66,7 @@ impl Secret {
 
 fn trimmed<'t>(what: &str, text: &'t str) -> Result<&'t str> {
     match text.trim() {
-        "" => Err(Error::invalid(format!("the {what} is empty"))),
+        "" => Err(Error::invalid(format!("the {what} is empty: set it where the program reads it from"))),
         text => Ok(text),
     }
 }
@@ -79,8 +82,8 @@ fn refuse_placeholders(what: &str, text: &str) -> Result<()> {
     }
     if NOTHING.iter().any(|word| text.eq_ignore_ascii_case(word)) {
         return Err(Error::invalid(format!(
-            "the {what} is one of the words that programs write for \"nothing\", such as null or undefined: it was \
-             not set where it came from"
+            "the {what} is a word that programs write for \"nothing\", such as null or undefined: set it where the \
+             program reads it from"
         )));
     }
     // Matches placeholders such as `sk_xx`, `cru_…` and `<token>`.
@@ -89,7 +92,7 @@ fn refuse_placeholders(what: &str, text: &str) -> Result<()> {
         body.chars().count() > 1 && body.chars().all(|c| matches!(c, 'x' | 'X' | '.' | '*' | '…'));
     if is_filler || (text.starts_with('<') && text.ends_with('>')) {
         return Err(Error::invalid(format!(
-            "the {what} is the placeholder of an example: put the real one there"
+            "the {what} is the placeholder of an example: replace it with the real one"
         )));
     }
     Ok(())
@@ -186,19 +189,21 @@ token! {
     PersonalAccessToken, "personal access token", |text| {
         if text.starts_with(CLAIM_PREFIX) {
             return Err(Error::invalid(
-                "this is a claim code, not a personal access token: make one under Profile → API Tokens",
+                "this is a claim code (\"cru_claim_…\"), not a personal access token: create a token on the website, \
+                 under Profile → API Tokens",
             ));
         }
         let Some(digits) = text.strip_prefix(PAT_PREFIX) else {
             return Err(Error::invalid(
-                "a personal access token begins with \"cru_\"; for a session token use SessionToken, \
-                 for an agent's token AgentToken",
+                "this is not a personal access token, which begins with \"cru_\": create one on the website, under \
+                 Profile → API Tokens. A Client also accepts a SessionToken. An agent's token opens only an Agent: \
+                 use AgentToken",
             ));
         };
         if digits.len() != PAT_HEX_DIGITS || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(Error::invalid(format!(
-                "a personal access token is \"cru_\" and {PAT_HEX_DIGITS} hexadecimal digits, this one has {} \
-                 characters after \"cru_\"{}: copy it whole",
+                "a personal access token is \"cru_\" and {PAT_HEX_DIGITS} hexadecimal digits, but this one has {} \
+                 characters after \"cru_\"{}: copy the whole token again",
                 digits.len(),
                 if digits.len() == PAT_HEX_DIGITS { ", not all hexadecimal" } else { "" },
             )));
@@ -212,7 +217,7 @@ token! {
     /// [`Client::register`](crate::Client::register). A [`Client`](crate::Client) with this token acts as a user. The
     /// token is valid for 7 days. The platform does not document the form of the token.
     SessionToken, "session token", |text| {
-        refuse_user_token(text, "session token")
+        refuse_user_token(text, "a session token", "Client::login(..) returns a session token")
     }
 }
 
@@ -226,7 +231,7 @@ token! {
     /// # Ok(()) }
     /// ```
     AgentToken, "agent token", |text| {
-        refuse_user_token(text, "agent token")
+        refuse_user_token(text, "an agent token", NEEDS_AGENT_TOKEN)
     }
 }
 
@@ -234,7 +239,7 @@ token! {
     /// The key of a hook, for the hook runtime API (`X-Crustocean-Hook-Key`). Neither a [`Client`](crate::Client) nor
     /// an [`Agent`](crate::Agent) accepts this key.
     HookKey, "hook key", |text| {
-        refuse_user_token(text, "hook key")
+        refuse_user_token(text, "a hook key", "a HookClient needs the key of its hook")
     }
 }
 
@@ -245,7 +250,9 @@ token! {
     /// Source: docs.crustocean.chat, page "Claiming agents".
     ClaimCode, "claim code", |text| match text.strip_prefix(CLAIM_PREFIX) {
         Some(code) if !code.is_empty() => Ok(()),
-        _ => Err(Error::invalid("a claim code begins with \"cru_claim_\"")),
+        _ => Err(Error::invalid(
+            "this is not a claim code, which begins with \"cru_claim_\": copy the whole code from the claim link",
+        )),
     }
 }
 
@@ -256,7 +263,9 @@ token! {
 
 token! {
     /// The key for a server's metrics (`X-Metrics-Key`). The server's operator has this key.
-    MetricsKey, "metrics key", |text| refuse_user_token(text, "metrics key")
+    MetricsKey, "metrics key", |text| {
+        refuse_user_token(text, "a metrics key", "ask the server's operator for the metrics key")
+    }
 }
 
 token! {
@@ -284,14 +293,19 @@ impl WebhookSecret {
     }
 }
 
+const NEEDS_AGENT_TOKEN: &str = "an Agent needs the token that client.agents().create(..) returned";
+
 /// Rejects a PAT or a claim code where another credential is expected. Only these two have a known prefix (`cru_`).
-fn refuse_user_token(text: &str, wanted: &str) -> Result<()> {
+/// `needed` says where the expected credential comes from.
+fn refuse_user_token(text: &str, wanted: &str, needed: &str) -> Result<()> {
     if text.starts_with(CLAIM_PREFIX) {
-        return Err(Error::invalid(format!("this is a claim code (\"cru_claim_…\"), no {wanted}")));
+        return Err(Error::invalid(format!(
+            "this is a claim code (\"cru_claim_…\"), not {wanted}: {needed}"
+        )));
     }
     if text.starts_with(PAT_PREFIX) {
         return Err(Error::invalid(format!(
-            "this is a personal access token (\"cru_…\"), which opens a Client, no {wanted}"
+            "this is a personal access token (\"cru_…\"), not {wanted}: use it with a Client; {needed}"
         )));
     }
     Ok(())
@@ -342,7 +356,7 @@ fn from_env(names: &[&str], missing: &'static str, parse: fn(&str) -> Result<Sec
             }
             Err(std::env::VarError::NotPresent) => {}
             Err(std::env::VarError::NotUnicode(_)) => {
-                return Err(Error::invalid(format!("{name} is not valid Unicode")));
+                return Err(Error::invalid(format!("{name} is not valid Unicode: set it again")));
             }
         }
     }
@@ -425,7 +439,10 @@ mod tests {
     #[test]
     fn the_wrong_kind_is_named() {
         let error = PAT.parse::<AgentToken>().unwrap_err().to_string();
-        assert!(error.contains("personal access token"), "{error}");
+        assert!(error.contains("personal access token") && error.contains("use it with a Client"), "{error}");
+        assert!(error.ends_with(NEEDS_AGENT_TOKEN), "{error}");
+        let error = "sk_1234".parse::<PersonalAccessToken>().unwrap_err().to_string();
+        assert!(error.contains("An agent's token opens only an Agent: use AgentToken"), "{error}");
         assert!(PAT.parse::<SessionToken>().is_err());
         assert!("two words".parse::<AgentToken>().is_err());
         assert!("sk_\u{1F980}".parse::<HookKey>().is_err());
