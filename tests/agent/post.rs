@@ -229,6 +229,11 @@ fn try_send_does_not_wait() {
     sandbox.stop();
     crate::common::eventually("the loss is noticed", || !agent.is_connected());
     let started = std::time::Instant::now();
-    assert_eq!(agent.try_send("now?").unwrap_err().kind(), ErrorKind::NotSent);
+    let error = agent.try_send("now?").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotSent);
+    assert!(
+        error.to_string().starts_with("the connection is down: nothing was sent; send it again"),
+        "{error}"
+    );
     assert!(started.elapsed() < Duration::from_secs(1));
 }

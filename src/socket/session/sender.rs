@@ -169,7 +169,7 @@ impl Session {
         let connection = connection.ok_or_else(|| {
             Error::new(
                 ErrorKind::NotSent,
-                "the connection that the question came over is gone: nobody waits for the answer",
+                "the connection that the question came over is gone, so nobody waits for the answer: do not send it again",
             )
         })?;
         self.shared.send_on(&connection, generation, &frame).map(drop)
@@ -178,11 +178,12 @@ impl Session {
 
 impl SessionCore {
     pub(crate) fn link_when_up(&self, until: Instant) -> Result<(Arc<Connection>, u64)> {
+        let limit = until.saturating_duration_since(deadline::now());
         let up = |state: &mut SessionState| match state.link_if_up() {
             Ok(None) => state.stopped.then(|| Err(state.closed_error())),
             link => link.transpose(),
         };
-        self.wait(Waiter::Other, Some(until), up).unwrap_or_else(|| Err(not_sent()))
+        self.wait(Waiter::Other, Some(until), up).unwrap_or_else(|| Err(not_sent(limit)))
     }
 
     /// Sends a frame. Waits for a connection until `until`. Returns the connection, its generation, and the event's
@@ -216,7 +217,10 @@ impl SessionCore {
         let (end, maybe) = match failure {
             SendFailure::Refused(error) => return error,
             SendFailure::Busy(end) => {
-                return Error::new(ErrorKind::NotSent, format!("the message was not sent: {}", end.detail));
+                return Error::new(
+                    ErrorKind::NotSent,
+                    format!("the message was not sent: {}; send it again", end.detail),
+                );
             }
             SendFailure::NotSent(end) => (end, false),
             SendFailure::MaybeSent(end) => (end, true),
@@ -232,11 +236,17 @@ impl SessionCore {
         match maybe {
             true => state.interrupted(&text),
             false if state.is_closed() => state.closed_error(),
-            false => not_sent(),
+            false => not_sent(Duration::ZERO),
         }
     }
 }
 
-fn not_sent() -> Error {
-    Error::new(ErrorKind::NotSent, "the connection is down: the message was not sent")
+/// `waited`: how long the caller has waited for the connection.
+fn not_sent(waited: Duration) -> Error {
+    let text = match waited {
+        Duration::ZERO => "the connection is down".to_owned(),
+        _ => format!("the connection did not come back within {waited:.0?}"),
+    };
+    let text = format!("{text}: nothing was sent; send it again when the agent is connected");
+    Error::new(ErrorKind::NotSent, text)
 }
