@@ -49,7 +49,7 @@ fn an_unknown_agency_is_not_found() {
     // An id is sent unchecked, and the server refuses it.
     let error = agent.join("00000000-0000-4000-8000-000000000000").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Rejected);
-    assert!(error.server_message().is_some(), "{error}");
+    assert!(error.server_message().is_some() && error.to_string().contains("(check the id; "), "{error}");
     assert!(agent.is_connected() && agent.rooms().is_empty());
 }
 
@@ -62,6 +62,10 @@ fn a_private_agency_lets_in_only_members() {
     let agent = sandbox.connect("larry");
     let error = agent.join(&agency.id).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Rejected), "{error}");
+    assert!(
+        error.to_string().contains("its owner adds the agent with client.agencies().add_agent(..)"),
+        "{error}"
+    );
     assert_eq!(agent.join("secret-club").unwrap_err().kind(), ErrorKind::NotFound, "it is in no list");
 
     client.agencies().add_agent(&agency.id, "larry").unwrap();

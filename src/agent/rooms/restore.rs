@@ -52,7 +52,10 @@ pub(crate) fn join_on(
     }
     Err(match server_error {
         Some(said) => {
-            let text = format!("the server does not let the agent into {id}: {said}");
+            let text = format!(
+                "the server does not let the agent into {id}: {said} (check the id; if the agency is private, its \
+                 owner adds the agent with client.agencies().add_agent(..))"
+            );
             Error::new(ErrorKind::Rejected, text).with_server_message(said)
         }
         None => Error::timeout(format!("the server did not confirm the join of {id} within {limit:?}")),
