@@ -38,18 +38,18 @@ fn every_status_is_the_right_error_for_reads_and_writes() {
     let api = Api::new();
     let client = api.builder().retries(0).max_retry_wait(Duration::ZERO);
     let client = client.build(PAT.parse::<PersonalAccessToken>().unwrap()).unwrap();
-    for (status, kind, retryable) in [
-        (400, ErrorKind::Server, false),
-        (401, ErrorKind::Unauthorized, false),
-        (403, ErrorKind::Forbidden, false),
-        (404, ErrorKind::NotFound, false),
-        (409, ErrorKind::Conflict, false),
-        (413, ErrorKind::Server, false),
-        (429, ErrorKind::RateLimited, true),
-        (500, ErrorKind::Server, false),
-        (502, ErrorKind::Server, true),
-        (503, ErrorKind::Server, true),
-        (504, ErrorKind::Server, true),
+    for (status, kind, retryable, advice) in [
+        (400, ErrorKind::Server, false, ""),
+        (401, ErrorKind::Unauthorized, false, "copied whole"),
+        (403, ErrorKind::Forbidden, false, "use the token of an account that may do it"),
+        (404, ErrorKind::NotFound, false, "check the "),
+        (409, ErrorKind::Conflict, false, "use another name or value"),
+        (413, ErrorKind::Server, false, "send less"),
+        (429, ErrorKind::RateLimited, true, "try again"),
+        (500, ErrorKind::Server, false, "try again later, or report it"),
+        (502, ErrorKind::Server, true, "try again later"),
+        (503, ErrorKind::Server, true, "try again later"),
+        (504, ErrorKind::Server, true, "try again later"),
     ] {
         for (name, response, message) in [
             ("JSON", json_error(status), Some("what the server says")),
@@ -72,7 +72,9 @@ fn every_status_is_the_right_error_for_reads_and_writes() {
                 let status = Some(status);
                 let expected = Expected { kind, status, retryable, retry_after, message };
                 let name = format!("{status:?} {name} {retry_after:?}");
-                check(&name, &client.account().me().unwrap_err(), &expected);
+                let error = client.account().me().unwrap_err();
+                check(&name, &error, &expected);
+                assert!(error.to_string().contains(advice), "{name}: {error}");
                 check(&name, &client.agencies().leave(&"ag-1".into()).unwrap_err(), &expected);
                 check(&name, &client.agents().create("mybot").send().unwrap_err(), &expected);
             }

@@ -145,14 +145,20 @@ fn request_id(head: &Head) -> Option<&str> {
 fn hint(status: u16, wait: Option<Duration>) -> Option<String> {
     let text = match (status, wait) {
         (401, _) => "the token is wrong, expired or revoked: check that it was copied whole",
-        (403, _) => "the token is good, but may not do this",
-        (404, _) => "it does not exist, or this token may not see it",
-        (409, _) => "it conflicts with something that exists",
-        (413, _) => "the request is too large",
+        (403, _) => {
+            "the token is valid, but does not permit this: use the token of an account that may do it"
+        }
+        (404, _) => "it does not exist, or this token may not see it: check the id or the name",
+        (409, _) => {
+            "it conflicts with something that exists: use another name or value, or change what exists first"
+        }
+        (413, _) => "the request is too large: send less",
         (429, Some(wait)) => return Some(format!("too many requests: try again in {} s", wait.as_secs())),
         (429, None) => "too many requests: try again later",
         (502..=504, _) => "the service is not available at the moment: try again later",
-        (500..=599, _) => "an error inside the server",
+        (500..=599, _) => {
+            "an error inside the server: try again later, or report it with the request id, if there is one"
+        }
         _ => return None,
     };
     Some(text.to_owned())

@@ -201,7 +201,11 @@ fn an_error_names_the_request_where_the_server_does() {
     let (http, _requests) = http(vec![id("req-1/a"), id("two words"), id(&"x".repeat(200)), id(TOKEN)]);
     let error = http.send(get("/x")).unwrap_err();
     assert_eq!(error.request_id(), Some("req-1/a"));
-    assert_eq!(error.to_string(), "GET /x: 500: Oops (an error inside the server) [request req-1/a]");
+    assert_eq!(
+        error.to_string(),
+        "GET /x: 500: Oops (an error inside the server: try again later, or report it with the request id, if there is \
+         one) [request req-1/a]"
+    );
     for _ in 0..3 {
         let error = http.send(get("/x")).unwrap_err();
         assert_eq!(error.request_id(), None, "{error}");
