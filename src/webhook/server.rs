@@ -49,9 +49,6 @@ impl Receiver {
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if the address is not valid or not free.
     pub fn serve(self, address: impl ToSocketAddrs) -> Result<Server> {
-        let unusable = |error: io::Error| {
-            Error::config(format!("webhooks cannot be received on this address: {error}")).with_source(error)
-        };
         let listener = TcpListener::bind(address).map_err(unusable)?;
         let address = listener.local_addr().map_err(unusable)?;
         let shared =
@@ -60,13 +57,31 @@ impl Receiver {
             let shared = Arc::clone(&shared);
             move || accept(&listener, &shared)
         });
-        let accept = accept.map_err(unusable)?;
+        let accept = accept.map_err(|error| {
+            let text =
+                format!("the thread that receives webhooks cannot be started: {error}; end other threads");
+            Error::config(text).with_source(error)
+        })?;
         let on_stop = shared.receiver.stop.as_ref().map(|stop| {
             let shared = Arc::clone(&shared);
             stop.on_stop(move || shared.stop())
         });
         Ok(Server { address, shared, accept: Mutex::new(Some(accept)), _on_stop: on_stop })
     }
+}
+
+/// The error for an address that cannot be listened on.
+fn unusable(error: io::Error) -> Error {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => "another program listens there: choose another port",
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have this address: use 127.0.0.1, or 0.0.0.0 for all its addresses"
+        }
+        io::ErrorKind::PermissionDenied => "this program may not use this port: choose one above 1023",
+        _ => "give a host and a port, such as \"127.0.0.1:8080\"",
+    };
+    let text = format!("webhooks cannot be received on this address ({error}): {advice}");
+    Error::config(text).with_source(error)
 }
 
 /// A running server. It receives webhooks until it is stopped or dropped. Returned by [`Receiver::serve`].
@@ -126,7 +141,12 @@ impl Server {
         let state = self.shared.changed.wait_timeout_while(state, GRACE, |state| state.connections > own);
         match state.connections.saturating_sub(own) {
             0 => Ok(()),
-            left => Err(Error::new(ErrorKind::Timeout, format!("{left} webhooks are still being handled"))),
+            left => Err(Error::new(
+                ErrorKind::Timeout,
+                format!(
+                    "{left} webhooks are still being handled: their answers are lost when the program ends"
+                ),
+            )),
         }
     }
 }

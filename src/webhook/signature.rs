@@ -31,7 +31,9 @@ impl WebhookSecret {
     /// [`Config`](crate::ErrorKind::Config) if the secret is empty, because anybody could sign with it.
     pub fn verify(&self, body: &[u8], signature: &str) -> Result<()> {
         if self.expose().trim().is_empty() {
-            return Err(Error::config("the secret of this webhook is empty: anybody could sign with it"));
+            return Err(Error::config(
+                "the secret of this webhook is empty, so anybody could sign with it: set a secret",
+            ));
         }
         let expected = hmac_sha256(self.expose().as_bytes(), body);
         let given = unhex(signature).ok_or_else(|| {
@@ -202,5 +204,6 @@ mod tests {
         let secret: WebhookSecret = serde_json::from_str("\"\"").unwrap();
         let error = secret.verify(b"x", &secret.sign(b"x")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().ends_with("set a secret"), "{error}");
     }
 }

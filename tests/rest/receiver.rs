@@ -336,8 +336,15 @@ fn too_many_connections_are_refused_and_a_stop_waits_for_running_handlers() {
 #[test]
 fn an_unusable_address_is_an_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let error = Receiver::new().serve(taken.local_addr().unwrap()).unwrap_err();
-    assert_eq!(error.kind(), crustocean::ErrorKind::Config);
+    let in_use = Receiver::new().serve(taken.local_addr().unwrap()).unwrap_err();
+    assert_eq!(in_use.kind(), crustocean::ErrorKind::Config);
+    assert!(in_use.to_string().ends_with("another program listens there: choose another port"), "{in_use}");
+    for incomplete in ["localhost", "", "127.0.0.1:http"] {
+        let error = Receiver::new().serve(incomplete).unwrap_err();
+        assert_eq!(error.kind(), crustocean::ErrorKind::Config);
+        let said = error.to_string();
+        assert!(said.ends_with("give a host and a port, such as \"127.0.0.1:8080\""), "{said}");
+    }
 }
 
 #[test]
