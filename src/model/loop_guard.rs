@@ -139,7 +139,7 @@ impl<'de> Deserialize<'de> for LoopGuard {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         serde_helpers::text_of(deserializer, |json| {
             let json: &RawValue = serde_json::from_str(json)?;
-            LoopGuard::read(json).ok_or_else(|| ReadError::new("expected an object (LoopGuard)"))
+            LoopGuard::read(json).ok_or_else(|| ReadError::new("expected an object"))
         })
     }
 }

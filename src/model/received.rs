@@ -90,6 +90,31 @@ lenient!(HookCaller, |sender| serde_helpers::fill(&mut sender.display_name, &sen
 /// The common fields of all events are struct fields. The platform documents further fields only for messages: see
 /// [`fields`](Self::fields) and [`message`](Self::message).
 ///
+/// ```
+/// use crustocean::webhook::{WebhookDelivery, WebhookEvent};
+///
+/// # fn main() -> crustocean::Result<()> {
+/// let body = br#"{
+///     "event": "message.created",
+///     "timestamp": "2026-03-05T10:00:00.000Z",
+///     "agencyId": "ag-1",
+///     "message": {
+///         "id": "msg-1",
+///         "content": "hello",
+///         "type": "chat",
+///         "sender_id": "usr-1",
+///         "sender_username": "alice",
+///         "sender_display_name": "Alice",
+///         "sender_type": "user"
+///     }
+/// }"#;
+/// let delivery = WebhookDelivery::from_json(body)?;
+/// assert_eq!(delivery.event, WebhookEvent::MessageCreated);
+/// let message = delivery.message();
+/// assert!(message.is_some_and(|message| message.sender_username == "alice" && message.content == "hello"));
+/// # Ok(()) }
+/// ```
+///
 /// Source: docs.crustocean.chat, page "Webhook events".
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -107,9 +132,11 @@ pub struct WebhookDelivery {
 }
 
 impl WebhookDelivery {
-    /// The message that the event is about, if there is one.
+    /// The message that the event is about. `None` if the body has no `message`, or if the message has no `id`.
     ///
-    /// The platform sends only some fields of a [`Message`]. The others are empty.
+    /// The platform sends only some fields of a [`Message`]. The others are empty. The sender is in the keys
+    /// `sender_id`, `sender_username`, `sender_display_name` and `sender_type` of the message; without
+    /// `sender_username`, the crate reads `username`.
     pub fn message(&self) -> Option<Message> {
         let json = self.message.as_deref()?;
         let mut members: BTreeMap<String, Box<RawValue>> = serde_json::from_str(json).ok()?;
@@ -305,6 +332,14 @@ mod tests {
             assert!(serde_json::from_str::<WebhookDelivery>(&json).unwrap().message().is_none(), "{json}");
         }
         assert!(serde_json::from_str::<WebhookDelivery>(r#"{"event":"member.left"}"#).is_err());
+        // Errors do not contain the names of private types.
+        for (json, said) in
+            [("7", "expected an object"), ("{", "the JSON is not valid, or it is nested too deeply")]
+        {
+            let error = WebhookDelivery::from_json(json.as_bytes()).unwrap_err().to_string();
+            let error = error.strip_prefix("this is not the delivery of an event: ").unwrap();
+            assert!(error.starts_with(said) && !error.contains("Envelope"), "{error}");
+        }
     }
 
     #[test]

@@ -95,7 +95,6 @@ impl<'t> Object<'t, '_> {
     /// Finds the text of each field's best value.
     fn find(
         &self,
-        name: &str,
         fields: &[&'static str],
         found: &mut [Option<FoundValue<'t>>; MOST_FIELDS],
     ) -> Result<(), ReadError> {
@@ -114,7 +113,7 @@ impl<'t> Object<'t, '_> {
         })
         .map_err(|error| match self.json.trim_start().starts_with('{') {
             true => error.into(),
-            false => ReadError::custom(format_args!("expected an object ({name})")),
+            false => ReadError::new("expected an object"),
         })
     }
 }
@@ -122,13 +121,13 @@ impl<'t> Object<'t, '_> {
 impl<'de> ReadStruct<'de> for Object<'de, '_> {
     fn read<V: Visitor<'de>>(
         self,
-        name: &'static str,
+        _: &'static str,
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ReadError> {
         debug_assert!(fields.len() <= MOST_FIELDS);
         let mut found = [None; MOST_FIELDS];
-        self.find(name, fields, &mut found)?;
+        self.find(fields, &mut found)?;
         visitor.visit_map(FoundFields { fields, found: &found, next: 0, odd: self.odd })
     }
 }

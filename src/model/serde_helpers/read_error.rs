@@ -65,12 +65,14 @@ impl Error for ReadError {
 impl From<serde_json::Error> for ReadError {
     #[cold]
     fn from(error: serde_json::Error) -> Self {
-        let what =
-            if error.is_data() { "a value that does not fit" } else { "broken or too deeply nested JSON" };
+        let what = match error.is_data() {
+            true => "a value does not fit",
+            false => "the JSON is not valid, or it is nested too deeply",
+        };
         // A tree has no lines.
         ReadError(Box::new(ReadErrorReason::Other(match error.line() {
             0 => what.to_owned(),
-            line => format!("{what} at line {line} column {}", error.column()),
+            line => format!("{what} (line {line}, column {})", error.column()),
         })))
     }
 }
