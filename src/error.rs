@@ -23,7 +23,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// An argument is not valid. The crate checks arguments before it sends anything.
+    /// An argument is not valid. The crate checks arguments before it sends anything. If only the server can check an
+    /// argument, the kind is [`Server`](ErrorKind::Server), with the status 400.
     Invalid,
     /// A setting is not usable: a bad URL, a missing environment variable, or a TLS feature that this build lacks.
     Config,
@@ -46,7 +47,7 @@ pub enum ErrorKind {
     Conflict,
     /// The client sent too many requests (HTTP 429). [`Error::retry_after`] returns the wait time, if known.
     RateLimited,
-    /// Any other HTTP response that is not a success.
+    /// Any other HTTP response that is not a success, such as 400 if the server refuses an argument.
     Server,
     /// The server sent an `error` event, or a command failed.
     Rejected,
@@ -135,12 +136,21 @@ impl Error {
 
     /// For an operation that was not started, or that sends nothing.
     pub(crate) fn closed() -> Self {
-        Self::new(ErrorKind::Closed, "the agent was closed here: nothing more is sent")
+        Self::new(
+            ErrorKind::Closed,
+            "this program has closed or stopped the agent or client: nothing more is sent",
+        )
+    }
+
+    /// For a connection that was stopped before it was open.
+    pub(crate) fn stopped_early() -> Self {
+        Self::new(ErrorKind::Closed, "the agent was stopped before it was connected: nothing was sent")
     }
 
     /// For an operation that was running when the agent was closed. The operation may have had an effect.
     pub(crate) fn cut_off_by_close() -> Self {
-        let text = "the agent was closed here while this was under way: it may or may not have arrived";
+        let text = "this program has closed or stopped the agent while this was under way: it may or may not have \
+                    arrived, so check before you repeat it";
         let mut error = Self::new(ErrorKind::Closed, text);
         error.0.cut_off = true;
         error

@@ -336,7 +336,7 @@ impl AgentBuilder {
         loop {
             let error = match Agent::open(&self.config, self.options.clone(), token.clone()) {
                 Ok(agent) => return Ok(agent),
-                Err(_) if stop.is_stopped() => return Err(Error::closed()),
+                Err(_) if stop.is_stopped() => return Err(Error::stopped_early()),
                 Err(error) => error,
             };
             if !may_pass(&error) || !self.options.first_connect.allows(tries) {
@@ -346,7 +346,7 @@ impl AgentBuilder {
             tries = tries.saturating_add(1);
             crate::logging::warn!("cannot connect yet: {error}; once more in {pause:.1?}");
             if stop.wait(pause) {
-                return Err(Error::closed());
+                return Err(Error::stopped_early());
             }
         }
     }

@@ -126,7 +126,7 @@ impl Agent {
         if let Some(stop) = stop {
             inner.closing.close_on(stop, &inner);
             if stop.is_stopped() {
-                return Err(Error::closed());
+                return Err(Error::stopped_early());
             }
         }
         Ok(Agent { inner, _handle: Some(handle) })

@@ -39,6 +39,7 @@ fn a_stop_ends_a_connect_and_prevents_later_ones() {
         });
         let took = stopped.elapsed();
         assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+        assert!(error.to_string().contains("was stopped before it was connected"), "{error}");
         took
     });
     promptly(AT_ONCE, "a connect after the stop", || {
