@@ -2,7 +2,7 @@
 //! progress, and finishes.
 //!
 //! `HOOK_KEY=… cargo run --example slow_hook [127.0.0.1:8080]`, with the key of the hook that has the command
-//! `/build`.
+//! `/build`. The Lobby cannot have custom commands: use an agency of your own.
 //! Needs crustocean.
 
 use std::time::Duration;
@@ -13,7 +13,12 @@ use crustocean::webhook::{HookCall, HookReply, Receiver};
 use crustocean::{AgencyId, HookKey, Result};
 
 fn main() -> Result<()> {
-    let key: HookKey = env::var("HOOK_KEY").unwrap_or_default().parse()?;
+    let key = env::var("HOOK_KEY").unwrap_or_default();
+    if key.trim().is_empty() {
+        eprintln!("set the environment variable HOOK_KEY to the key of the hook that has the command /build");
+        std::process::exit(2);
+    }
+    let key: HookKey = key.parse()?;
     let hook = HookClient::new(key)?;
     let receiver = Receiver::new().command("/hook", "build", move |call| start(&hook, &call));
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());

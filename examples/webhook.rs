@@ -3,7 +3,8 @@
 //! `WEBHOOK_SECRET=… AGENT_TOKEN=sk_… cargo run --example webhook [127.0.0.1:8080]`
 //!
 //! Then register its URL, which the platform must be able to reach:
-//! - commands: `client.commands(&agency).create("throw", "https://example.com/hook")`
+//! - commands: `client.commands(&agency).create("throw", "https://example.com/hook")`. The Lobby cannot have custom
+//!   commands: use an agency of your own.
 //! - events: `client.webhooks(&agency).create("https://example.com/events", events).secret(secret)`
 //! - prompts: `client.agents().update_config(&agent).response_webhook_url("https://example.com/prompts")` and
 //!   `.response_webhook_secret(secret)`
@@ -18,7 +19,14 @@ use crustocean::webhook::{
 use crustocean::{AgentToken, Result};
 
 fn main() -> Result<()> {
-    let secret: WebhookSecret = env::var("WEBHOOK_SECRET").unwrap_or_default().parse()?;
+    let secret = env::var("WEBHOOK_SECRET").unwrap_or_default();
+    if secret.trim().is_empty() {
+        eprintln!(
+            "set the environment variable WEBHOOK_SECRET to the secret that the events and prompts are signed with"
+        );
+        std::process::exit(2);
+    }
+    let secret: WebhookSecret = secret.parse()?;
     let receiver = Receiver::new()
         .command("/hook", "throw", throw)
         .command("/hook", "shout", |call| call.raw_args.to_uppercase())

@@ -24,15 +24,27 @@ struct Listening {
     address: String,
 }
 
+fn program(name: &str, settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(&PROGRAMS[name]);
+    for unset in ["AGENT_TOKEN", "CRUSTOCEAN_AGENT_TOKEN", "CRUSTOCEAN_API_URL", "WEBHOOK_SECRET", "HOOK_KEY"]
+    {
+        command.env_remove(unset);
+    }
+    command.env("NO_PROXY", "*").envs(settings.iter().copied()).arg("127.0.0.1:0");
+    command
+}
+
+/// Checks that the example ends with a text that names the variable that is not set.
+fn names_what_is_missing(name: &str, variable: &str) {
+    let output = program(name, &[(variable, " ")]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.starts_with(&format!("set the environment variable {variable} ")), "{said}");
+}
+
 impl Listening {
     fn start(name: &str, settings: &[(&str, &str)]) -> Listening {
-        let mut command = Command::new(&PROGRAMS[name]);
-        for unset in
-            ["AGENT_TOKEN", "CRUSTOCEAN_AGENT_TOKEN", "CRUSTOCEAN_API_URL", "WEBHOOK_SECRET", "HOOK_KEY"]
-        {
-            command.env_remove(unset);
-        }
-        command.env("NO_PROXY", "*").envs(settings.iter().copied()).arg("127.0.0.1:0");
+        let mut command = program(name, settings);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());
         let mut program = Listening { child, lines, address: String::new() };
@@ -88,6 +100,7 @@ fn webhook_receives_all_three_kinds() {
     let created = owner.agents().create("oracle").role("Oracle").send().unwrap();
     owner.agents().verify(&created.agent.id).unwrap();
     let settings = [("WEBHOOK_SECRET", "only we know\n"), ("AGENT_TOKEN", created.agent_token.expose())];
+    names_what_is_missing("webhook", "WEBHOOK_SECRET");
     let mut program = Listening::start("webhook", &settings);
     let (room, agent) = sandbox.shop("asker");
     let events = agent.events();
@@ -157,6 +170,7 @@ fn slow_hook_edits_its_message_until_it_is_done() {
     let url = format!("{}/hook", server.url());
     let key = sandbox.client().commands(&room).create("build", url).send().unwrap().hook_key.unwrap();
     let settings = [("HOOK_KEY", key.expose()), ("CRUSTOCEAN_API_URL", sandbox.url())];
+    names_what_is_missing("slow_hook", "HOOK_KEY");
     let program = Listening::start("slow_hook", &settings);
     let address = program.address.clone();
     server.on("POST", "/hook", move |request| {
