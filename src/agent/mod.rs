@@ -195,7 +195,8 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`connect`](Agent::connect); [`Config`](crate::ErrorKind::Config) when neither variable is set.
+    /// The kinds of [`connect`](Agent::connect); [`Config`](crate::ErrorKind::Config) if neither variable is set, or if
+    /// `CRUSTOCEAN_API_URL` is not usable, for example because it is empty.
     pub fn from_env() -> Result<Self> {
         Self::connect(AgentToken::from_env()?)
     }
@@ -500,8 +501,7 @@ impl Agent {
     /// Its queue has the same limits as the agent's queue ([`queue`](AgentBuilder::queue): 4,096 events or 32 MiB by
     /// default). When it is full, the oldest events are dropped, and an [`Event::Lagged`] has their number. Unlike a
     /// loop over [`events`](Agent::events) or [`mentions`](Agent::mentions), a subscription does not get the dropped
-    /// messages from the history: read [`Room::history`] instead. The subscription ends with `None` when the agent
-    /// ends.
+    /// messages from the history: read [`Room::history`] instead. The subscription ends when the agent ends.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) {
@@ -557,8 +557,10 @@ impl Agent {
 
 /// # Sending
 impl Agent {
-    /// Sends a message to the agent's [home room](Agent::home). Returns when the operating system has the message. If
-    /// the connection is lost, waits for a new connection up to the
+    /// Sends a message to the agent's [home room](Agent::home). Returns when this computer has handed the message to
+    /// its network. That does not mean that the room shows it: use [`post`](Agent::post) for that.
+    ///
+    /// If the connection is lost, `send` waits until it is back, at most for the
     /// [`send_timeout`](crate::agent::AgentBuilder::send_timeout). A text over 8,000 characters is sent as several
     /// messages, unless [`long_messages`](crate::agent::AgentBuilder::long_messages) says otherwise.
     ///
@@ -857,7 +859,7 @@ impl Agent {
     /// - [`Timeout`](crate::ErrorKind::Timeout): the agent's [store](crate::agent::StateStore) has not saved the memory
     ///   within the `close_timeout`, or another thread closes the agent and has not finished. A store that fails is an
     ///   [`Event::StateNotSaved`], not an error.
-    /// - The error that ended the agent earlier, if no event loop has yielded it.
+    /// - If the agent ended with an error and no loop has returned that error, `close` returns it.
     #[doc(alias = "disconnect")]
     pub fn close(self) -> Result<()> {
         self.close_now()

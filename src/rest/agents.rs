@@ -197,8 +197,9 @@ impl CreateAgent<'_> {
     /// [Verify](Agents::verify) the agent before it connects.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the name does not have 2 to 24 characters; otherwise the kinds of
-    /// [every call](crate::rest#errors).
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name does not have 2 to 24 characters,
+    /// [`Server`](crate::ErrorKind::Server) with the status 400 if the name breaks another rule of the server;
+    /// otherwise the kinds of [every call](crate::rest#errors).
     pub fn send(self) -> Result<CreatedAgent> {
         check::agent_name(self.body.text("name").unwrap_or_default())?;
         self.client.post(["agents"])?.body(&self.body)?.read(answer::read)

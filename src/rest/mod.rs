@@ -11,7 +11,7 @@
 //! | [`Forbidden`](crate::ErrorKind::Forbidden) | the token is valid but does not permit the call (403) |
 //! | [`NotFound`](crate::ErrorKind::NotFound) | the object does not exist, or the token may not see it (404) |
 //! | [`RateLimited`](crate::ErrorKind::RateLimited) | too many requests; [`retry_after`](crate::Error::retry_after) says how long to wait (429) |
-//! | [`Server`](crate::ErrorKind::Server) | any other status, or a response that reports a failure; the server's text is in [`server_message`](crate::Error::server_message) |
+//! | [`Server`](crate::ErrorKind::Server) | any other status, such as 400 for an argument that the server refuses, or a response that reports a failure; the server's text is in [`server_message`](crate::Error::server_message) |
 //! | [`Connect`](crate::ErrorKind::Connect), [`Tls`](crate::ErrorKind::Tls) | the server cannot be reached; nothing was changed |
 //! | [`MaybeSent`](crate::ErrorKind::MaybeSent) | the connection broke before the response; a change may have been made |
 //! | [`Timeout`](crate::ErrorKind::Timeout) | the time limit passed; a change may have been made |
@@ -83,6 +83,9 @@ use crate::token::{HookKey, PersonalAccessToken};
 ///
 /// It acts as the user of a token: a [`PersonalAccessToken`] or a [`SessionToken`](crate::SessionToken). Calls are
 /// grouped by resource; the [table](#endpoints) below lists all of them. A hook with its own key uses [`HookClient`].
+///
+/// A `Client` cannot post messages, because the platform has no REST call with which a user posts. Post with an
+/// [`Agent`](crate::Agent) or a [`HookClient`].
 ///
 /// A `Client` is a handle to a connection pool. Cloning it is cheap, and all threads may use it at once. In a forked
 /// child process every call fails with [`Closed`](crate::ErrorKind::Closed).
