@@ -37,7 +37,8 @@ pub struct Room {
 
 /// # Sending
 impl Room {
-    /// Sends a message to this room. Returns when the operating system has the message.
+    /// Sends a message to this room. Returns when this computer has handed the message to its network: that does not mean
+    /// that the room shows it. Use [`post`](Room::post) for that.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
