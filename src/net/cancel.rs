@@ -42,11 +42,6 @@ impl CancelToken {
         self.0.cancel();
     }
 
-    /// Whether both are the same token.
-    pub(crate) fn is_same_as(&self, other: &CancelToken) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
     pub(crate) fn is_cancelled(&self) -> bool {
         self.0.state.lock().cancelled
     }
@@ -69,6 +64,17 @@ impl CancelToken {
         }
         state.targets.retain(|target| target.strong_count() > 0);
         state.targets.push(target);
+    }
+
+    /// Forgets the connections, so that a later cancel does not end them. Returns `false` if the token is cancelled:
+    /// the connections have ended, or end at any moment.
+    ///
+    /// Dropping the token is not enough, because a cancel that runs at the same time keeps the token until its end.
+    #[must_use]
+    pub(crate) fn release(&self) -> bool {
+        let mut state = self.0.state.lock();
+        state.targets.clear();
+        !state.cancelled
     }
 
     /// Creates a child: a cancel of this token also cancels the child. The child exists as long as the caller holds it.
@@ -127,7 +133,7 @@ impl fmt::Debug for CancelToken {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
+    use std::io::{Read as _, Write as _};
     use std::thread;
 
     use super::*;
@@ -161,6 +167,20 @@ mod tests {
             token.cancel();
         });
         assert!(started.elapsed() < TIME_LIMIT);
+    }
+
+    #[test]
+    fn what_is_released_outlives_a_cancel() {
+        let token = CancelToken::default();
+        let child = token.child();
+        let (ours, mut peer) = pair();
+        let mut wire = Wire::new(ours);
+        child.register(&wire);
+        assert!(child.release());
+        token.cancel();
+        peer.write_all(b"x").unwrap();
+        assert_eq!(wire.read(&mut [0]).unwrap(), 1);
+        assert!(!child.release(), "too late");
     }
 
     #[test]

@@ -180,14 +180,14 @@ impl Http {
         if left.is_zero() {
             return Err(failure::too_slow(label, limit));
         }
-        let mut stream = self.connection(request.method, left).map_err(failure::of_dial)?;
+        // The connection may go back to the pool. A later cancel of this handle must not end it there.
+        let cancel = self.1.child();
+        let mut stream = self.connection(request.method, left, &cancel).map_err(failure::of_dial)?;
         let response::HttpResponse { head, body, keep_alive } = exchange::exchange(&mut stream, encoded)
             .map_err(|broken| failure::of_exchange(label, request.method, limit, broken))?;
-        if keep_alive {
+        if keep_alive && cancel.release() {
             self.0.pool.put(stream);
-            if self.0.cancel.is_cancelled() {
-                self.0.pool.clear();
-            }
+            self.clear_after_shutdown();
         }
         if !head.is_success() {
             let sent = sent_secrets(request);
@@ -200,23 +200,26 @@ impl Http {
         Ok(SuccessfulResponse { status: head.status, body })
     }
 
-    /// Returns a pooled connection or a new connection. The remaining time is its deadline.
-    fn connection(&self, method: Method, left: Duration) -> Result<MaybeTlsStream> {
-        let HttpShared { dialer, url, pool, cancel, .. } = &*self.0;
+    /// Closes what was put into the pool after a shutdown.
+    fn clear_after_shutdown(&self) {
+        if self.0.cancel.is_cancelled() {
+            self.0.pool.clear();
+        }
+    }
+
+    /// Returns a pooled connection or a new connection. The remaining time is its deadline, and `cancel` ends it.
+    fn connection(&self, method: Method, left: Duration, cancel: &CancelToken) -> Result<MaybeTlsStream> {
+        let HttpShared { dialer, url, pool, .. } = &*self.0;
         let mut stream = match pool.take(if method == Method::Get { MAX_IDLE } else { MAX_IDLE_ONCE }) {
             Some(stream) => {
-                if self.is_of_its_own() {
-                    self.1.register(stream.wire());
-                }
+                cancel.register(stream.wire());
                 stream
             }
             None => {
                 let deadline = deadline::after(left.min(self.0.connect_timeout));
-                let stream = dialer.dial_cancellable(url, deadline, &self.1)?;
-                if self.is_of_its_own() {
-                    // The token of all requests must also end the connection, because later requests may use it.
-                    cancel.register(stream.wire());
-                }
+                let stream = dialer.dial_cancellable(url, deadline, cancel)?;
+                // The token of all requests also ends the connection while it is idle.
+                self.0.cancel.register(stream.wire());
                 stream
             }
         };
@@ -230,24 +233,17 @@ impl Http {
         (Http(Arc::clone(&self.0), cancel.clone()), cancel)
     }
 
-    /// Whether this handle has its own token, which cancels only its requests.
-    fn is_of_its_own(&self) -> bool {
-        !self.1.is_same_as(&self.0.cancel)
-    }
-
     /// Opens a connection and puts it into the pool. `cancel` ends the attempt.
     pub(crate) fn connect_ahead(&self, cancel: &CancelToken) {
         let HttpShared { dialer, url, pool, connect_timeout, .. } = &*self.0;
-        // This token exists only during the dial. A connection in the pool is registered with the token of all
-        // requests.
         let dialling = cancel.child();
         let deadline = deadline::after(*connect_timeout);
         match dialer.dial_cancellable(url, deadline, &dialling) {
             Ok(stream) => {
                 self.0.cancel.register(stream.wire());
-                pool.put_new(stream);
-                if self.0.cancel.is_cancelled() {
-                    pool.clear();
+                if dialling.release() {
+                    pool.put_new(stream);
+                    self.clear_after_shutdown();
                 }
             }
             Err(error) => crate::logging::debug!("no connection ahead of its request: {error}"),

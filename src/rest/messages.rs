@@ -163,8 +163,7 @@ impl PageAhead {
 
 impl Drop for PageAhead {
     fn drop(&mut self) {
-        // Only a running request is cancelled: otherwise the cancel would close a pooled connection that other requests
-        // can use.
+        // After `finish` there is no request to cancel.
         if let Some(thread) = self.thread.take() {
             self.cancel.cancel();
             let _ = thread.join();

@@ -1,6 +1,6 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use std::borrow::Cow;
@@ -9,7 +9,7 @@ use super::request::MAX_URL;
 use super::response::MAX_BODY;
 use super::*;
 use crate::error::ErrorKind;
-use crate::net::testing::{Step, TIME_LIMIT, closed_port, config, ok, reply, scripted};
+use crate::net::testing::{Step, TIME_LIMIT, closed_port, config, ok, read_request, reply, scripted};
 
 const TOKEN: &str = "sk_do_not_print_me";
 const BEARER: &str = "Bearer sk_do_not_print_me";
@@ -303,7 +303,7 @@ fn an_early_answer_counts_although_nobody_reads_the_rest() {
     let mut config = config(format!("http://{}", listener.local_addr().unwrap()));
     config.http.request_timeout = Duration::from_secs(16);
     let http = config.http().unwrap();
-    let (done, until) = std::sync::mpsc::channel::<()>();
+    let (done, until) = mpsc::channel::<()>();
     let server = thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
         socket.read_exact(&mut [0; 100]).unwrap();
@@ -589,6 +589,50 @@ fn one_pool_serves_many_threads() {
             // The scripted server handles one connection at a time.
             scope.spawn(|| http.send(get("/x")).unwrap()).join().unwrap();
         }
+/// A handle with its own token may have opened a connection, may have used it, or may have opened it ahead.
+#[test]
+fn a_cancelled_handle_ends_no_request_of_another_handle() {
+    type Before = fn(&Http, &Http, &CancelToken);
+    let befores: [(usize, Before); 3] = [
+        (1, |_, cancellable, _| drop(cancellable.send(get("/x")).unwrap())),
+        (2, |shared, cancellable, _| {
+            shared.send(get("/x")).unwrap();
+            cancellable.send(get("/x")).unwrap();
+        }),
+        (0, |shared, _, cancel| shared.connect_ahead(cancel)),
+    ];
+    for (requests, before) in befores {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut config = config(format!("http://{}", listener.local_addr().unwrap()));
+        config.http.retries = 0;
+        let http = config.http().unwrap();
+        let (arrived, arrivals) = mpsc::channel();
+        let (cancelled, cancels) = mpsc::channel();
+        let server = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            for _ in 0..requests {
+                read_request(&mut socket).unwrap();
+                socket.write_all(&reply(200, &[], "")).unwrap();
+            }
+            read_request(&mut socket).unwrap();
+            arrived.send(()).unwrap();
+            cancels.recv_timeout(TIME_LIMIT).unwrap();
+            let _ = socket.write_all(&reply(200, &[], "done"));
+        });
+        let (cancellable, cancel) = http.cancellable();
+        before(&http, &cancellable, &cancel);
+        thread::scope(|scope| {
+            let other = scope.spawn(|| http.send(get("/x")));
+            arrivals.recv_timeout(TIME_LIMIT).unwrap();
+            cancel.cancel();
+            cancelled.send(()).unwrap();
+            assert_eq!(other.join().unwrap().unwrap().body, b"done", "after {requests} requests");
+        });
+        server.join().unwrap();
+        assert_eq!(cancellable.send(get("/x")).unwrap_err().kind(), ErrorKind::Closed);
+    }
+}
+
     });
     assert_eq!(count(&requests), 2);
 }
