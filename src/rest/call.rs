@@ -124,13 +124,14 @@ impl Client {
 
 /// The error text of a response that reports a failure although its HTTP status is a success.
 fn failure_in(body: &[u8]) -> Option<String> {
-    let body = std::str::from_utf8(body).ok()?;
+    // A call without a result does not read its response, so a failure must be found in any response.
+    let body = String::from_utf8_lossy(body);
+    let body = body.trim_start_matches('\u{feff}');
     // Most responses are lists, or have no such field.
-    if !body.trim_ascii_start().starts_with('{') || !body.contains("false") {
+    if !body.trim_ascii_start().starts_with('{') || !body.contains("false") || !error_text::is_failure(body) {
         return None;
     }
-    let value = serde_json::from_str(body).ok().filter(error_text::is_failure)?;
-    Some(error_text::in_value(&value).unwrap_or_else(|| "it gave no reason".to_owned()))
+    Some(error_text::in_json(body).unwrap_or_else(|| "it gave no reason".to_owned()))
 }
 
 /// The error for an agent when the server has refused a new session as well.

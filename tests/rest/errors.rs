@@ -113,6 +113,29 @@ fn unusual_responses_are_errors_too() {
     }
 }
 
+#[test]
+fn a_failure_with_a_successful_status_is_an_error_in_any_json() {
+    let api = Api::new();
+    let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
+    let deep = format!(r#"{{"ok":false,"error":"no","deep":{deep}}}"#);
+    let answers: [&[u8]; 6] = [
+        br#"{"ok":false,"error":"no"}"#,
+        br#"{"success":false,"error":"no","half":"\ud83d"}"#,
+        br#"{"ok":false,"error":"no","number":1e999}"#,
+        b"{\"ok\":false,\"error\":\"no\",\"half\":\"\xf0\x9f\"}",
+        b"\xef\xbb\xbf{\"ok\":false,\"error\":\"no\"}",
+        deep.as_bytes(),
+    ];
+    for json in answers {
+        api.answers(Response::text(200, json));
+        let error = api.client().agencies().delete(&"ag-1".into()).unwrap_err();
+        let name = String::from_utf8_lossy(json);
+        assert_eq!((error.kind(), error.server_message()), (ErrorKind::Server, Some("no")), "{name}");
+    }
+    api.answers(Response::text(200, r#"{"ok":true,"kept":{"ok":false}}"#));
+    api.client().agencies().delete(&"ag-1".into()).unwrap();
+}
+
 /// Following it would send the credential along.
 #[test]
 fn no_redirect_is_followed() {
