@@ -55,7 +55,7 @@ impl<'a> Agents<'a> {
     pub fn verify(self, id: &AgentId) -> Result<VerifiedAgent> {
         let call = self.client.post(["agents", id.as_str(), "verify"])?;
         // The agent is verified, even if the response cannot be read.
-        call.read(|json| Ok(answer::read(json).unwrap_or(VerifiedAgent { agent_token: None })))
+        call.read_credential(|json| Ok(answer::read(json).unwrap_or(VerifiedAgent { agent_token: None })))
     }
 
     /// Returns an agent's configuration. Its owner and the agent itself may read it.
@@ -202,7 +202,7 @@ impl CreateAgent<'_> {
     /// otherwise the kinds of [every call](crate::rest#errors).
     pub fn send(self) -> Result<CreatedAgent> {
         check::agent_name(self.body.text("name").unwrap_or_default())?;
-        self.client.post(["agents"])?.body(&self.body)?.read(answer::read)
+        self.client.post(["agents"])?.body(&self.body)?.read_credential(answer::read)
     }
 }
 

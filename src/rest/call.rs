@@ -12,8 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::error_text;
 use crate::model::serde_helpers::ReadError;
 use crate::model::{List, answer};
-use crate::net::http::{HttpRequest, Label, Method, SuccessfulResponse, one_line};
-use crate::net::secrets::Secrets;
+use crate::net::http::{HttpRequest, Label, Method, SuccessfulResponse, one_line, sent_secrets};
 
 /// Characters of a path segment that are not encoded (RFC 3986, unreserved).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -195,19 +194,29 @@ impl<'a> Call<'a> {
         read(json).map_err(|error| received.misread(json, &error))
     }
 
-    fn receive(self) -> Result<Received> {
-        let response = self.client.send(&HttpRequest {
+    /// Like [`read`](Call::read), for a response with a new credential. An error does not quote the response: the
+    /// client does not know the credential, so it cannot remove it from the text.
+    pub(crate) fn read_credential<T>(
+        self,
+        read: impl FnOnce(&str) -> std::result::Result<T, ReadError>,
+    ) -> Result<T> {
+        let received = self.receive()?;
+        read(received.json()?).map_err(|error| received.unreadable(&error.to_string()))
+    }
+
+    fn request(&self) -> HttpRequest<'_> {
+        HttpRequest {
             method: self.method,
             path: &self.path,
             query: &self.query,
             credential: None,
             body: self.body.as_ref().map(|body| body.as_slice()),
-        })?;
-        let received = Received {
-            label: Label::new(self.method, &self.path),
-            secrets: self.client.0.http.secrets().clone(),
-            body: Body(response.body),
-        };
+        }
+    }
+
+    fn receive(self) -> Result<Received<'a>> {
+        let response = self.client.send(&self.request())?;
+        let received = Received { call: self, body: Body(response.body) };
         match failure_in(&received.body.0) {
             Some(message) => Err(received.refused(&message)),
             None => Ok(received),
@@ -215,27 +224,32 @@ impl<'a> Call<'a> {
     }
 }
 
-/// A response with a successful status.
-struct Received {
-    label: Label,
-    secrets: Secrets,
+/// A response with a successful status, and its call.
+struct Received<'a> {
+    call: Call<'a>,
     body: Body,
 }
 
-impl Received {
+impl Received<'_> {
+    fn label(&self) -> Label {
+        Label::new(self.call.method, &self.call.path)
+    }
+
     fn json(&self) -> Result<&str> {
         std::str::from_utf8(&self.body.0).map_err(|_| self.unreadable("it is not UTF-8"))
     }
 
     #[cold]
     fn unreadable(&self, why: &str) -> Error {
-        Error::protocol(format!("cannot read the answer to {}: {why}", self.label))
+        Error::protocol(format!("cannot read the answer to {}: {why}", self.label()))
     }
 
     /// The error for a response that reports a failure.
     fn refused(&self, message: &str) -> Error {
-        let message = one_line(&self.secrets.remove_from(message), MAX_MESSAGE);
-        let text = format!("{}: the server says that it failed: {message}", self.label);
+        let sent = sent_secrets(&self.call.request());
+        let message = self.call.client.0.http.secrets().remove_with(message, &sent);
+        let message = one_line(&message, MAX_MESSAGE);
+        let text = format!("{}: the server says that it failed: {message}", self.label());
         Error::new(ErrorKind::Server, text).with_status(200).with_server_message(message)
     }
 

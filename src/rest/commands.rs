@@ -82,7 +82,7 @@ impl<'a> Commands<'a> {
     /// call](crate::rest#errors).
     pub fn hook_key(self, id: &CommandId) -> Result<HookKey> {
         let call = self.client.post(self.key_path(id))?;
-        Ok(call.read(answer::read::<KeyReply>)?.hook_key)
+        Ok(call.read_credential(answer::read::<KeyReply>)?.hook_key)
     }
 
     /// Revokes the key of a command's hook.
@@ -171,7 +171,7 @@ impl CreateCommand<'_> {
         check::command_name(self.body.text("name").unwrap_or_default())?;
         let Commands { client, agency } = self.commands;
         let call = client.post(["custom-commands", agency.as_str(), "commands"])?;
-        call.body(&self.body)?.read(|json| {
+        call.body(&self.body)?.read_credential(|json| {
             let MaybeKeyReply { hook_key } = answer::read(json)?;
             Ok(CreatedCommand { command: answer::one(json, "command")?, hook_key })
         })

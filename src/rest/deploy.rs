@@ -84,6 +84,6 @@ impl<'a> DeployHook<'a> {
             check::command_name(&command.name)?;
         }
         let body = self.body.with("commands", self.commands);
-        self.client.post(["hooks", "deploy"])?.body(&body)?.read(answer::read)
+        self.client.post(["hooks", "deploy"])?.body(&body)?.read_credential(answer::read)
     }
 }

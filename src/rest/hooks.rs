@@ -64,7 +64,7 @@ impl<'a> Hooks<'a> {
     #[doc(alias = "rotateHookKey")]
     pub fn rotate_key(self, id: &HookId) -> Result<HookKey> {
         let call = self.client.post(["hooks", "by-id", id.as_str(), "rotate-key"])?;
-        Ok(call.read(answer::read::<KeyReply>)?.hook_key)
+        Ok(call.read_credential(answer::read::<KeyReply>)?.hook_key)
     }
 
     /// Revokes a hook's key. This cannot be undone. The server may also delete the hook; its commands then have no

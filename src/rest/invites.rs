@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::fields::RequestFields;
 use super::{Agencies, Client};
 use crate::error::{Error, Result};
-use crate::model::{AgencyId, Invite, RedeemedInvite, Skills};
+use crate::model::{AgencyId, Invite, RedeemedInvite, Skills, answer};
 
 impl<'a> Agencies<'a> {
     /// Creates an invite to an agency, when [`send`](CreateInvite::send) is called.
@@ -79,7 +79,8 @@ impl CreateInvite<'_> {
             Some(time) => self.body.with("expires", spelled(time)?),
             None => self.body,
         };
-        self.client.post(["agencies", self.id.as_str(), "invites"])?.body(&body)?.one("invite")
+        let call = self.client.post(["agencies", self.id.as_str(), "invites"])?.body(&body)?;
+        call.read_credential(|json| answer::one(json, "invite"))
     }
 }
 

@@ -136,7 +136,7 @@ impl Bootstrap<'_> {
         check::password(self.body.text("password").unwrap_or_default())?;
         check::agent_name(self.body.text("agentName").unwrap_or_default())?;
         let call = self.client.post(["bootstrap"])?.body(&self.body)?;
-        let made = call.read(answer::read);
+        let made = call.read_credential(answer::read);
         made.map_err(|error| match error.status() {
             Some(401) => {
                 error.reworded(ErrorKind::Unauthorized, "this user exists, and the password is another one")
@@ -169,6 +169,6 @@ impl RegisterAgent<'_> {
     pub fn send(self) -> Result<RegisteredAgent> {
         check::agent_name(self.body.text("name").unwrap_or_default())?;
         let call = self.client.post(["agents", "register"])?.body(&self.body)?;
-        call.read(answer::read)
+        call.read_credential(answer::read)
     }
 }

@@ -71,7 +71,7 @@ impl CreateToken<'_> {
     /// call](crate::rest#errors).
     pub fn send(self) -> Result<CreatedToken> {
         check::token_name(self.body.text("name").unwrap_or_default())?;
-        self.client.post(["auth", "tokens"])?.body(&self.body)?.read(|json| {
+        self.client.post(["auth", "tokens"])?.body(&self.body)?.read_credential(|json| {
             let RawToken { token } = answer::read(json)?;
             Ok(CreatedToken { token, info: answer::read(json)? })
         })

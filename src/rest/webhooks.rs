@@ -3,7 +3,9 @@
 use super::Client;
 use super::fields::RequestFields;
 use crate::error::Result;
-use crate::model::{AgencyId, List, Subscription, SubscriptionId, WebhookEvent, WebhookEventType, webhook};
+use crate::model::{
+    AgencyId, List, Subscription, SubscriptionId, WebhookEvent, WebhookEventType, answer, webhook,
+};
 use crate::token::WebhookSecret;
 
 /// The webhook subscriptions of one agency. Returned by [`Client::webhooks`]. The owner and admins manage the
@@ -147,7 +149,8 @@ impl CreateSubscription<'_> {
     /// call](crate::rest#errors).
     pub fn send(self) -> Result<Subscription> {
         let Webhooks { client, agency } = self.webhooks;
-        client.post(["webhook-subscriptions", agency.as_str()])?.body(&self.body)?.one("subscription")
+        let call = client.post(["webhook-subscriptions", agency.as_str()])?.body(&self.body)?;
+        call.read_credential(|json| answer::one(json, "subscription"))
     }
 }
 
@@ -171,6 +174,6 @@ impl UpdateSubscription<'_> {
     pub fn send(self) -> Result<Subscription> {
         let Webhooks { client, agency } = self.webhooks;
         let call = client.patch(["webhook-subscriptions", agency.as_str(), self.id.as_str()])?;
-        call.body(&self.body)?.one("subscription")
+        call.body(&self.body)?.read_credential(|json| answer::one(json, "subscription"))
     }
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::common::Response;
 use crate::rest_support::{Api, PAT};
-use crustocean::{Client, Error, ErrorKind, PersonalAccessToken};
+use crustocean::webhook::WebhookEvent;
+use crustocean::{AgencyId, Agent, Client, Error, ErrorKind, PersonalAccessToken};
 
 fn json_error(status: u16) -> Response {
     Response::text(status, r#"{"error":"what the server says"}"#).header("Content-Type", "application/json")
@@ -134,6 +135,70 @@ fn a_failure_with_a_successful_status_is_an_error_in_any_json() {
     }
     api.answers(Response::text(200, r#"{"ok":true,"kept":{"ok":false}}"#));
     api.client().agencies().delete(&"ag-1".into()).unwrap();
+}
+
+/// The error, its causes and the server's text.
+fn everything(error: &Error) -> String {
+    let mut text = format!("{error} {error:?} {error:#?} {:?}", error.server_message());
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text += &format!(" {inner} {inner:?}");
+        cause = inner.source();
+    }
+    text
+}
+
+#[test]
+fn an_answer_with_a_successful_status_does_not_show_what_was_sent() {
+    let api = Api::new();
+    let secret = "cru_claim_do_not_print_me";
+    for answer in [
+        format!(r#"{{"ok":false,"error":"not for {secret}"}}"#),
+        format!(r#"{{"error":"not for {secret}"}}"#),
+    ] {
+        api.answers(Response::text(200, answer));
+        let client = api.client();
+        for error in [
+            api.builder().login("alice", secret).unwrap_err(),
+            api.builder().register("alice", secret).unwrap_err(),
+            client.onboarding().claim_lookup(&secret.parse().unwrap()).unwrap_err(),
+            client.agencies().create("name").password(secret).send().unwrap_err(),
+        ] {
+            let text = everything(&error);
+            assert!(!text.contains("do_not_print"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn an_unreadable_answer_does_not_show_a_new_credential() {
+    let api = Api::new();
+    api.answers(Response::text(200, r#"{"message":"Keep this: do_not_print_me"}"#));
+    let client = api.client();
+    let agency = AgencyId::from("ag-1");
+    let (commands, webhooks) = (client.commands(&agency), client.webhooks(&agency));
+    for error in [
+        api.builder().login("alice", "correct horse").unwrap_err(),
+        api.builder().register("alice", "correct horse").unwrap_err(),
+        Agent::builder().api_url(api.client_url()).connect("sk_1234".parse().unwrap()).unwrap_err(),
+        client.tokens().create("ci").send().unwrap_err(),
+        client.agents().create("mybot").send().unwrap_err(),
+        client.onboarding().bootstrap("alice", "correct horse", "mybot").send().unwrap_err(),
+        client.onboarding().register_agent("mybot").send().unwrap_err(),
+        client.hooks().rotate_key(&"h-1".into()).unwrap_err(),
+        client.hooks().deploy("dice", "code").command("roll", "Rolls").send().unwrap_err(),
+        commands.create("dice", "https://w").send().unwrap_err(),
+        commands.hook_key(&"c-1".into()).unwrap_err(),
+        webhooks.create("https://w", [WebhookEvent::MessageCreated]).send().unwrap_err(),
+        webhooks.update(&"s-1".into()).enabled(true).send().unwrap_err(),
+        client.agencies().invite(&agency).send().unwrap_err(),
+    ] {
+        let text = everything(&error);
+        assert!(error.kind() == ErrorKind::Protocol && !text.contains("do_not_print"), "{text}");
+    }
+    // Other calls show the server's text.
+    let error = client.agencies().create("name").send().unwrap_err();
+    assert_eq!(error.server_message(), Some("Keep this: do_not_print_me"), "{error}");
 }
 
 /// Following it would send the credential along.

@@ -102,7 +102,7 @@ pub(super) fn target(request: &HttpRequest<'_>) -> Result<String> {
 }
 
 /// All secrets in a request: the credential, passwords and keys in the body, codes in the path.
-pub(super) fn sent_secrets(request: &HttpRequest<'_>) -> Vec<Zeroizing<String>> {
+pub(crate) fn sent_secrets(request: &HttpRequest<'_>) -> Vec<Zeroizing<String>> {
     let mut secrets = Vec::new();
     if let Some((_, value)) = request.credential {
         // The value without its scheme (`Bearer`).
