@@ -21,6 +21,12 @@ const LAYERS: usize = 3;
 /// The shortest base64 form that is removed. A shorter form would match too many texts.
 const LEAST_BASE64: usize = 8;
 
+/// The most bytes of an error text that are kept. Errors show far less, and the search needs much memory per byte.
+const MAX_KEPT: usize = 32 << 10;
+/// The most bytes of an error text that are searched. The text, or the response that it is from, may be cut here. So the
+/// last part is searched but not kept: a secret at the cut would be half visible.
+const MAX_SEARCHED: usize = 64 << 10;
+
 /// The secrets of one client: its tokens, its session, and secrets sent in requests. Clones share the list.
 #[derive(Clone, Default)]
 pub(crate) struct Secrets(Arc<Mutex<Vec<Zeroizing<String>>>>);
@@ -39,13 +45,22 @@ impl Secrets {
         known.push(Zeroizing::new(secret.to_owned()));
     }
 
-    /// The text without the stored secrets.
+    /// The error text without the stored secrets. A long text is cut.
     pub(crate) fn remove_from(&self, text: &str) -> String {
         self.remove_with(text, &[])
     }
 
-    /// The text without the stored secrets and without the secrets in `more`.
+    /// The error text without the stored secrets and without the secrets in `more`. A long text is cut.
     pub(crate) fn remove_with(&self, text: &str, more: &[Zeroizing<String>]) -> String {
+        self.clean(start_of(text, MAX_SEARCHED), more, MAX_KEPT)
+    }
+
+    /// The data without the stored secrets. Data is not cut, because a part of it has another meaning, or none.
+    pub(crate) fn remove_from_data(&self, data: &str) -> String {
+        self.clean(data, &[], data.len())
+    }
+
+    fn clean(&self, text: &str, more: &[Zeroizing<String>], kept: usize) -> String {
         let known = self.0.lock();
         let layers = layers(text);
         let mut hidden = vec![false; text.len()];
@@ -54,8 +69,12 @@ impl Secrets {
                 layers.iter().for_each(|layer| hide(&form, layer, &mut hidden));
             }
         }
-        let (mut clean, mut was_hidden) = (String::with_capacity(text.len()), false);
+        let (mut clean, mut was_hidden) = (String::with_capacity(text.len().min(kept)), false);
         for (at, c) in text.char_indices() {
+            if at >= kept {
+                clean.push(GONE);
+                break;
+            }
             let is_hidden = hidden.get(at) == Some(&true);
             if !is_hidden {
                 clean.push(c);
@@ -72,6 +91,12 @@ impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Secrets").finish_non_exhaustive()
     }
+}
+
+/// The first bytes of the text, at most `limit`.
+fn start_of(text: &str, limit: usize) -> &str {
+    let ends = (0..=limit.min(text.len())).rev();
+    ends.filter_map(|end| text.get(..end)).next().unwrap_or_default()
 }
 
 /// The notations of a secret in which it is searched for: as it is, without the escapes that it may contain, and in
@@ -287,6 +312,31 @@ mod tests {
     fn what_is_short_is_removed_where_it_stands_alone() {
         assert_eq!(clean("at the end: at", "at"), "… the end: …");
         assert_eq!(clean("what a hat", "at"), "what a hat");
+    }
+
+    /// The form in which a server quotes the secret is 3 times as long as the secret.
+    #[test]
+    fn a_long_text_is_cut_without_a_half_secret() {
+        let secret = "sk_do_not_print_me";
+        let quote: String = secret.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        for start in [MAX_KEPT, MAX_SEARCHED] {
+            for before in [quote.len() - 1, quote.len() / 2, 1, 0] {
+                let spaces = " ".repeat(start - before);
+                for end in ["", &"ü%41".repeat(1 << 20)] {
+                    let left = clean(&format!("{spaces}{quote}{end}"), secret);
+                    assert!(left.len() <= MAX_KEPT + 2 * GONE.len_utf8(), "{} bytes", left.len());
+                    assert!(left.trim_start().chars().all(|c| c == GONE), "{}", left.trim_start());
+                }
+            }
+        }
+        // What the transport has cut looks like a whole text.
+        let cut = format!("{}{}", " ".repeat(MAX_SEARCHED - 10), secret.get(..10).unwrap());
+        assert_eq!(clean(&cut, secret).trim_start(), "…");
+        let long = "ü".repeat(MAX_SEARCHED);
+        assert_eq!(clean(&long, secret), format!("{}…", "ü".repeat(MAX_KEPT / 2)));
+        let secrets = Secrets::default();
+        secrets.remember(secret);
+        assert_eq!(secrets.remove_from_data(&format!("{long}{secret}")), format!("{long}…"));
     }
 
     #[test]

@@ -98,7 +98,7 @@ pub(super) fn of_status(label: &Label, head: &Head, body: &[u8], clean: &dyn Fn(
     let error = if (300..400).contains(&status) {
         Error::new(
             ErrorKind::Server,
-            format!("{label}: {status}: the server redirects to {}", clean(&redirect(head))),
+            format!("{label}: {status}: the server redirects to {}", redirect(head, clean)),
         )
     } else {
         let kind = match status {
@@ -164,12 +164,13 @@ fn hint(status: u16, wait: Option<Duration>) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// The target of a redirect, and advice. Only the host is shown, because the rest of the URL may contain anything.
-pub(crate) fn redirect(head: &Head) -> String {
+/// The target of a redirect, and advice. Only the host is shown, because the rest of the URL may contain anything. `clean`
+/// removes secrets from the host.
+pub(crate) fn redirect(head: &Head, clean: &dyn Fn(&str) -> String) -> String {
     let target = match head.get(LOCATION) {
         None => "nowhere".to_owned(),
         Some(target) => match url::host(target) {
-            Some(host) => one_line(host, MAX_SNIPPET),
+            Some(host) => one_line(&clean(host), MAX_SNIPPET),
             None if target.starts_with('/') => "another path of itself".to_owned(),
             None => "somewhere unreadable".to_owned(),
         },

@@ -193,7 +193,7 @@ impl SessionCore {
 
     /// Removes secrets from the server's error texts, because a server may quote what the client sent.
     pub(crate) fn mask_errors(&self, batch: &mut [Inbound]) {
-        let masked = |text: &str| self.target.secrets.remove_from(text);
+        let masked = |text: &str| self.target.secrets.remove_from_data(text);
         for inbound in batch {
             match inbound {
                 Inbound::Event(event) if event.name() == "error" => {

@@ -20,7 +20,8 @@ pub(crate) fn refused(what: &str, head: &Head, body: &[u8], secrets: &Secrets) -
     };
     let mut server_message = None;
     if (300..400).contains(&status) {
-        text.push_str(&format!(", a redirect to {}", secrets.remove_from(&redirect(head))));
+        let target = redirect(head, &|text| secrets.remove_from(text));
+        text.push_str(&format!(", a redirect to {target}"));
     } else if is_web_page(body) && status == 200 {
         text.push_str(" and a web page: something between here and the API answers in its place");
     } else {
