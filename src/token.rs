@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::json::read_text;
 
 const PAT_PREFIX: &str = "cru_";
-const CLAIM_PREFIX: &str = "cru_claim_";
+pub(crate) const CLAIM_PREFIX: &str = "cru_claim_";
 const PAT_HEX_DIGITS: usize = 48;
 /// The number of characters that the platform shows in its own lists of tokens.
 const SHOWN_PREFIX: usize = 8;

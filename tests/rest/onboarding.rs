@@ -109,6 +109,12 @@ fn claiming() {
         assert_eq!(error.kind(), kind);
         assert!(!format!("{error} {error:?}").contains(CODE), "{error:?}");
     }
+    // The server decides how long a code is.
+    let short = "cru_claim_00112233";
+    api.answers(Response::text(404, format!(r#"{{"error":"no agent for {short}"}}"#)));
+    let error = api.client().onboarding().claim_lookup(&short.parse().unwrap()).unwrap_err();
+    let text = format!("{error} {error:?} {:?}", error.server_message());
+    assert!(text.contains("no agent for …") && !text.contains("00112233"), "{text}");
     // The code is in the path, so errors about the response must not contain it either.
     api.answers(Response::text(200, "[]"));
     let error = api.client().onboarding().claim_lookup(&code()).unwrap_err();

@@ -8,10 +8,11 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::token::CLAIM_PREFIX;
 
 /// The longest path with its query. Most servers refuse longer URLs.
 pub(super) const MAX_URL: usize = 8 * 1024;
-/// A path segment longer than a UUID may be a secret, as in the link that claims an agent. Such a segment is not shown.
+/// A path segment longer than a UUID may be a secret. Such a segment is not shown.
 const MAX_SEGMENT: usize = 36;
 /// Characters that are not encoded in a query: the unreserved characters of RFC 3986.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -65,9 +66,9 @@ impl Label {
     }
 }
 
-/// Whether a segment of a path may be a secret.
+/// Whether a segment of a path may be a secret. A claim code is one, however short it is.
 fn is_secret(segment: &str) -> bool {
-    segment.len() > MAX_SEGMENT
+    segment.len() > MAX_SEGMENT || segment.starts_with(CLAIM_PREFIX)
 }
 
 impl fmt::Display for Label {
@@ -144,9 +145,10 @@ mod tests {
 
     #[test]
     fn a_label_hides_secrets_in_the_path() {
-        let code = "cru_claim_00112233445566778899aabbccddeeff0011223344556677";
-        let label = Label::new(Method::Get, &format!("/api/agents/claim/{code}?x=1")).to_string();
-        assert_eq!(label, "GET /api/agents/claim/…");
+        for code in ["cru_claim_00112233445566778899aabbccddeeff0011223344556677", "cru_claim_0011"] {
+            let label = Label::new(Method::Get, &format!("/api/agents/claim/{code}?x=1")).to_string();
+            assert_eq!(label, "GET /api/agents/claim/…");
+        }
         let id = "123e4567-e89b-12d3-a456-426614174000";
         assert_eq!(Label::new(Method::Get, &format!("/api/a/{id}")).to_string(), format!("GET /api/a/{id}"));
     }

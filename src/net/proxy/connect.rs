@@ -62,19 +62,19 @@ fn answered(head: &[u8], target: Endpoint<'_>, credentials: Option<&ProxyCredent
             .with_source(error)
     })?;
     let httparse::Status::Complete(length) = parsed else { return Ok(false) };
+    let secrets = Secrets::default();
+    if let Some(credentials) = credentials {
+        secrets.remember(&credentials.password);
+        secrets.remember(&credentials.user);
+    }
     match response.code.unwrap_or_default() {
         // In all protocols that use the tunnel, the client sends first.
         200..=299 if length < head.len() => {
             Err(Error::protocol("it sent unexpected bytes after its answer to CONNECT"))
         }
         200..=299 => Ok(true),
-        407 => Err(wants_credentials(response.headers, credentials.is_some())),
+        407 => Err(wants_credentials(response.headers, credentials.is_some(), &secrets)),
         status => {
-            let secrets = Secrets::default();
-            if let Some(credentials) = credentials {
-                secrets.remember(&credentials.password);
-                secrets.remember(&credentials.user);
-            }
             let reason = shown(&secrets.remove_from(response.reason.unwrap_or_default()));
             let text = format!("it refuses to connect to {target}: {status} {reason}");
             Err(Error::new(ErrorKind::Connect, text.trim_end().to_owned()))
@@ -83,11 +83,12 @@ fn answered(head: &[u8], target: Endpoint<'_>, credentials: Option<&ProxyCredent
 }
 
 /// Returns a `Config` error without a status, because a status and the kinds about tokens are only for the API.
-fn wants_credentials(headers: &[httparse::Header<'_>], had_credentials: bool) -> Error {
+fn wants_credentials(headers: &[httparse::Header<'_>], had_credentials: bool, secrets: &Secrets) -> Error {
     let mut offers = String::new();
     let mut takes_basic = true;
     for header in headers.iter().filter(|header| header.name.eq_ignore_ascii_case("proxy-authenticate")) {
-        let value = String::from_utf8_lossy(header.value);
+        // A secret may contain a space, so it is removed before the value is split.
+        let value = secrets.remove_from(&String::from_utf8_lossy(header.value));
         let Some(offer) = value.split_whitespace().next() else { continue };
         if offer.eq_ignore_ascii_case("basic") {
             takes_basic = true;
@@ -113,4 +114,27 @@ fn wants_credentials(headers: &[httparse::Header<'_>], had_credentials: bool) ->
 
 fn shown(text: &str) -> String {
     text.chars().take(MAX_SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_that_quotes_the_credentials_is_not_repeated() {
+        let credentials = ProxyCredentials::parse("bob:do%20not%20print").unwrap();
+        let target = Endpoint { host: "example.com", port: 443 };
+        for answer in [
+            "407 No\r\nProxy-Authenticate: do not print realm=x\r\nProxy-Authenticate: NTLM",
+            "407 No\r\nProxy-Authenticate: do%20not%20print, NTLM",
+            "407 No\r\nProxy-Authenticate: Ym9iOmRvIG5vdCBwcmludA== NTLM",
+            "403 No, do not print",
+        ] {
+            let head = format!("HTTP/1.1 {answer}\r\n\r\n");
+            let error = answered(head.as_bytes(), target, Some(&credentials)).unwrap_err();
+            let text = format!("{error} {error:?}");
+            assert!(text.contains('…'), "{text}");
+            assert!(!["print", "not%", "RvIG5"].iter().any(|part| text.contains(part)), "{text}");
+        }
+    }
 }
