@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use std::vec;
 
 use super::{Client, Walk};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{List, Message, Timestamp};
 use crate::net::CancelToken;
 use crate::stack;
@@ -122,7 +122,8 @@ struct Fetched {
 /// even if many messages have the same time.
 ///
 /// The iterator ends after an error. A message that cannot be decoded is skipped and counted in
-/// [`skipped`](History::skipped).
+/// [`skipped`](History::skipped). If a whole page cannot be decoded, older messages cannot be requested, and the
+/// iterator ends with a [`Protocol`](crate::ErrorKind::Protocol) error.
 #[derive(Debug)]
 pub struct History<'a> {
     query: Messages<'a>,
@@ -201,10 +202,24 @@ impl History<'_> {
             let Fetched { page, took } = ahead.unwrap_or_else(|| self.query.fetch_timed());
             // The first request may have to connect first, so it says nothing about the next ones.
             self.is_nearby = self.pages > 0 && took < NEARBY;
-            let page = self.walk.empty_if_id_refused(page)?;
+            let mut page = self.walk.empty_if_id_refused(page)?;
+            // A page without a readable message does not tell where the next page starts. A larger page may.
+            let is_widened = is_unreadable(&page) && self.query.limit != Some(MAX_LIMIT);
+            if is_widened {
+                page = self.walk.empty_if_id_refused(self.query.clone().limit(MAX_LIMIT).fetch())?;
+            }
             let count = page.len() + page.skipped();
-            let Some(new) = self.walk.take(page) else { break };
-            if let Some(asked) = self.query.limit {
+            let Some(new) = self.walk.take(page) else {
+                if self.walk.is_cut_off() {
+                    let text =
+                        format!("{count} messages in a row cannot be read: older messages may be missing");
+                    return Err(Error::protocol(text));
+                }
+                break;
+            };
+            if is_widened {
+                self.walk.resized();
+            } else if let Some(asked) = self.query.limit {
                 self.walk.note_size(count, asked);
             }
             self.query.before = self.walk.before().map(|time| time.as_str().to_owned());
@@ -214,6 +229,10 @@ impl History<'_> {
         }
         Ok(Vec::new())
     }
+}
+
+fn is_unreadable(page: &List<Message>) -> bool {
+    page.is_empty() && page.skipped() > 0
 }
 
 impl Iterator for History<'_> {

@@ -7,7 +7,9 @@ use crate::error::Result;
 use crate::model::{List, Message, MessageId, Timestamp};
 
 /// The page size without a limit (docs.crustocean.chat, page "Agency messages").
-const DEFAULT_LIMIT: u32 = 50;
+const DEFAULT_LIMIT: usize = 50;
+/// No server limits pages to fewer messages than this.
+const SMALLEST_PAGE: usize = 10;
 
 /// Finds the next page of a history, backwards in time.
 ///
@@ -35,6 +37,8 @@ pub(crate) struct Walk {
     no_ids: bool,
     /// The last page was not full, so no older messages exist.
     ended: bool,
+    /// The last page was full, but none of its messages could be decoded.
+    unreadable: bool,
 }
 
 /// How many messages are remembered if a history is out of order.
@@ -89,10 +93,11 @@ impl Walk {
     }
 
     /// Notes that a page of at most `asked` messages had `count` messages. A short page is the last page, so no further
-    /// request is necessary. A page counts as short only if it is also shorter than the server's default page size,
-    /// because a server may limit pages to this size.
+    /// request is necessary. A server may limit pages to fewer messages than asked, so a page counts as short only if
+    /// no server has such small pages, or if an earlier page was longer.
     pub(crate) fn note_size(&mut self, count: usize, asked: u32) {
-        self.ended |= count < asked.min(DEFAULT_LIMIT) as usize;
+        let full = self.longest.clamp(SMALLEST_PAGE, DEFAULT_LIMIT).min(asked as usize);
+        self.ended |= count < full;
     }
 
     /// Whether the start of the history was reached.
@@ -100,10 +105,18 @@ impl Walk {
         self.ended
     }
 
-    /// The messages of a page that were not on earlier pages. `None` at the start of the history.
+    /// Whether the walk ended at a page of which no message could be decoded. Older messages may exist, but nothing
+    /// tells how to request them.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.unreadable
+    }
+
+    /// The messages of a page that were not on earlier pages. `None` at the start of the history, or if the walk is
+    /// [cut off](Self::is_cut_off).
     pub(crate) fn take(&mut self, page: List<Message>) -> Option<Vec<Message>> {
         let count = page.len() + page.skipped();
         self.skipped += page.skipped();
+        self.unreadable = page.is_empty() && count >= self.longest.max(SMALLEST_PAGE);
         let again =
             self.first.as_ref().and_then(|first| page.iter().position(|message| message.id == *first));
         self.first = self.first.take().or_else(|| page.first().map(|message| message.id.clone()));

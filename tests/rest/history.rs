@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{Request, Response, ScriptedServer, eventually, watchdog};
-use crustocean::Client;
+use crustocean::{Client, ErrorKind};
 use serde_json::{Value, json};
 
 /// How the server interprets `before`.
@@ -191,4 +191,107 @@ fn dropping_the_iterator_ends_its_request() {
     drop(history);
     drop(release);
     assert_eq!(client.agencies().messages(&agency).send().unwrap().len(), 10, "the client goes on");
+}
+
+/// The history of a room with a second between two messages, newest first. A number in `odd` stands for a message without
+/// an id. The server accepts ids, and sends at most `most` messages at once.
+fn with_odd_messages(count: usize, odd: std::ops::Range<usize>, most: usize) -> ScriptedServer {
+    let message = |n: usize| {
+        let time = format!("2026-03-05T10:{:02}:{:02}.000Z", 59 - n / 60, 59 - n % 60);
+        let id = if odd.contains(&n) { json!({}) } else { json!(format!("m{n}")) };
+        json!({"id": id, "agency_id": "ag-1", "content": "", "created_at": time})
+    };
+    let all: Vec<Value> = (0..count).map(message).collect();
+    let server = ScriptedServer::start(|_| {});
+    server.on("GET", "/api/agencies/ag-1/messages", move |request| {
+        let query = |name: &str| request.query.split('&').find_map(|part| part.strip_prefix(name));
+        let before = query("before=").map(|text| text.replace("%3A", ":"));
+        let limit = query("limit=").map_or(50, |limit| limit.parse().unwrap()).min(most);
+        let position = before.as_ref().and_then(|before| all.iter().position(|it| it["id"] == **before));
+        let is_older = |it: &&Value| match (&before, position) {
+            (Some(before), None) => it["created_at"].as_str().unwrap() < before.as_str(),
+            _ => true,
+        };
+        let start = position.map_or(0, |position| position + 1);
+        Response::json(200, all[start..].iter().filter(is_older).take(limit).cloned().collect())
+    });
+    server
+}
+
+/// How many messages the history yields, its errors, how many it skips, and the number of requests.
+fn read(server: &ScriptedServer, limit: Option<u32>) -> (usize, Vec<ErrorKind>, usize, usize) {
+    let client = Client::builder().api_url(server.url()).anonymous().unwrap();
+    let agency = "ag-1".into();
+    let messages = client.agencies().messages(&agency);
+    let before = server.requests().len();
+    let mut history = limit.map_or(messages.clone(), |limit| messages.limit(limit)).iter();
+    let (mut count, mut errors) = (0, Vec::new());
+    for message in history.by_ref() {
+        match message {
+            Ok(_) => count += 1,
+            Err(error) => errors.push(error.kind()),
+        }
+    }
+    (count, errors, history.skipped(), server.requests().len() - before)
+}
+
+#[test]
+fn a_page_that_cannot_be_read_hides_no_older_messages() {
+    let _watchdog = watchdog(Duration::from_secs(180));
+    for (odd, limit) in [(3..4, 1), (0..1, 1), (3..8, 2), (0..12, 12), (5..80, 20)] {
+        let server = with_odd_messages(150, odd.clone(), 100);
+        let (count, errors, skipped, _) = read(&server, Some(limit));
+        assert_eq!((count, errors), (150 - odd.len(), Vec::new()), "{odd:?}, {limit} a page");
+        assert!(skipped >= odd.len(), "{skipped} of {odd:?}");
+    }
+}
+
+#[test]
+fn a_history_that_is_cut_off_says_so() {
+    let _watchdog = watchdog(Duration::from_secs(180));
+    for odd in [0..100, 30..130] {
+        for limit in [None, Some(1), Some(30), Some(100)] {
+            let server = with_odd_messages(150, odd.clone(), 100);
+            let (count, errors, skipped, _) = read(&server, limit);
+            // With a limit that leaves a readable message on each page, everything is read.
+            if errors.is_empty() {
+                assert_eq!(count, 50, "{odd:?}, {limit:?}");
+            } else {
+                assert_eq!((count, errors), (odd.start, vec![ErrorKind::Protocol]), "{odd:?}, {limit:?}");
+            }
+            assert!(skipped >= 100, "{skipped}");
+        }
+    }
+    // The last messages of a history are no page of their own.
+    for (count, odd, limit) in [(1, 0..1, None), (60, 52..60, Some(50)), (60, 59..60, Some(1))] {
+        let server = with_odd_messages(count, odd.clone(), 100);
+        let (count, errors, ..) = read(&server, limit);
+        assert_eq!((count, errors), (odd.start, Vec::new()), "{odd:?}, {limit:?}");
+    }
+}
+
+#[test]
+fn a_server_with_small_pages_has_a_whole_history() {
+    let _watchdog = watchdog(Duration::from_secs(180));
+    for most in [10, 20, 49] {
+        let server = with_odd_messages(120, 0..0, most);
+        for limit in [None, Some(5), Some(30), Some(100)] {
+            assert_eq!(read(&server, limit).0, 120, "{limit:?} of {most}");
+        }
+    }
+}
+
+#[test]
+fn a_short_history_takes_one_request() {
+    let _watchdog = watchdog(Duration::from_secs(180));
+    for count in [0, 1, 9] {
+        let server = with_odd_messages(count, 0..0, 100);
+        assert_eq!(read(&server, Some(100)), (count, Vec::new(), 0, 1));
+    }
+    // The server's pages may be that small.
+    let server = with_odd_messages(20, 0..0, 100);
+    assert_eq!(read(&server, Some(100)), (20, Vec::new(), 0, 2));
+    // An earlier page was longer.
+    let server = with_odd_messages(120, 0..0, 100);
+    assert_eq!(read(&server, Some(100)), (120, Vec::new(), 0, 2));
 }

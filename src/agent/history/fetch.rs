@@ -105,7 +105,12 @@ pub(crate) fn walk_back(
     let mut found = Vec::new();
     loop {
         let page = walk.empty_if_id_refused(page(client, room, dm, walk.before(), PAGE))?;
-        let Some(new) = walk.take(page) else { break };
+        let Some(new) = walk.take(page) else {
+            if walk.is_cut_off() {
+                return Err(Error::protocol("a whole page of the room's history cannot be read"));
+            }
+            break;
+        };
         let reached = new.iter().any(&enough);
         found.extend(new);
         if found.len() > MOST {
