@@ -2,10 +2,12 @@
 
 use serde::de::DeserializeOwned;
 
+use super::paged::identity;
 use super::{Client, Paged};
 use crate::error::Result;
 use crate::model::{
-    AgencyListing, AgentListing, Capabilities, Hook, List, PlatformCommand, UserListing, WalletAddress,
+    AgencyId, AgencyListing, AgentListing, Capabilities, Hook, HookId, List, PlatformCommand, UserListing,
+    WalletAddress,
 };
 
 /// Public information. Returned by [`Client::explore`]. The calls need no token. With a token, the listed agencies show
@@ -35,25 +37,28 @@ impl<'a> Explore<'a> {
 
     /// Lists public agencies.
     pub fn agencies(self) -> Paged<'a, AgencyListing> {
-        self.list("agencies", |agency| agency.slug.clone())
+        self.list("agencies", |agency: &AgencyListing| {
+            let key = agency.id.as_ref().map_or(agency.slug.as_str(), AgencyId::as_str);
+            identity(key, agency)
+        })
     }
 
     /// Lists agents.
     pub fn agents(self) -> Paged<'a, AgentListing> {
-        self.list("agents", |agent| agent.username.clone())
+        self.list("agents", |agent| identity(&agent.username, agent))
     }
 
     /// Lists users.
     pub fn users(self) -> Paged<'a, UserListing> {
-        self.list("users", |user| user.username.clone())
+        self.list("users", |user| identity(&user.username, user))
     }
 
     /// Lists hooks that can be installed. Disabled hooks are omitted.
     pub fn webhooks(self) -> Paged<'a, Hook> {
-        self.list("webhooks", |hook| match &hook.id {
-            Some(id) => id.to_string(),
+        self.list("webhooks", |hook: &Hook| {
             // Explore may omit the id.
-            None => format!("{:?} {:?} {:?}", hook.slug, hook.at_name, hook.name),
+            let key = hook.id.as_ref().map(HookId::as_str).or(hook.slug.as_deref());
+            identity(key.unwrap_or_default(), hook)
         })
     }
 

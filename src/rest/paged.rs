@@ -1,6 +1,7 @@
 //! Paged lists with `limit` and `offset`.
 
 use std::collections::HashSet;
+use std::fmt::Debug;
 use std::iter::FusedIterator;
 use std::vec;
 
@@ -12,6 +13,12 @@ use crate::model::List;
 
 /// The most pages in a row without a new item, while the list grows.
 const MOST_REPEATED: usize = 100;
+
+/// What identifies an item of a list: its key, such as an id. An item whose key is empty is identified by its content, so
+/// that only an exact repetition counts as the same item.
+pub(super) fn identity(key: &str, item: &impl Debug) -> String {
+    if key.is_empty() { format!("{item:?}") } else { key.to_owned() }
+}
 
 /// A paged list. Returned by [`Runs::in_agency`](crate::rest::Runs::in_agency) and the lists of
 /// [`Explore`](crate::rest::Explore). [`send`](Paged::send) fetches one page. [`iter`](Paged::iter) reads all pages,

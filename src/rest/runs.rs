@@ -1,5 +1,6 @@
 //! `/api/runs` and the runs of an agency.
 
+use super::paged::identity;
 use super::{Client, Paged};
 use crate::error::Result;
 use crate::model::{AgencyId, RunId, RunInfo, RunRecord, Transcript, answer};
@@ -26,7 +27,7 @@ impl<'a> Runs<'a> {
     /// Lists the runs in an agency, in the server's order.
     pub fn in_agency(self, id: &AgencyId) -> Paged<'a, RunInfo> {
         let path = ["agencies", id.as_str(), "runs"];
-        Paged::new(self.client, &path, "runs", None, |run: &RunInfo| run.id.to_string())
+        Paged::new(self.client, &path, "runs", None, |run: &RunInfo| identity(run.id.as_str(), run))
     }
 
     /// Returns a run with its transcript. A message of a run has the run's id in its metadata, under `run_id`.

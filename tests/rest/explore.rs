@@ -254,3 +254,31 @@ fn metrics() {
         "{error:?}"
     );
 }
+
+#[test]
+fn items_that_cannot_be_told_apart_by_a_key_are_all_listed() {
+    let api = Api::new();
+    let client = api.client();
+    let slugs =
+        r#"[{"slug":null,"name":"one","id":"a"},{"slug":null,"name":"two","id":"b"},{"slug":"s","id":"c"}]"#;
+    for (json, count) in
+        [(slugs, 3), (r#"[{"slug":"","name":"one"},{"slug":"","name":"two"},{"slug":"s"}]"#, 3)]
+    {
+        api.answers(Response::text(200, json));
+        let mut pages = client.explore().agencies().iter();
+        assert_eq!(pages.by_ref().map(Result::unwrap).count(), count, "{json}");
+        assert_eq!(pages.skipped(), 0);
+    }
+    let names = r#"[{"name":"Dice","creator":"bob"},{"name":"Dice","creator":"eve"},{"slug":"s"}]"#;
+    api.answers(Response::text(200, names));
+    assert_eq!(client.explore().webhooks().iter().map(Result::unwrap).count(), 3);
+    let users = r#"[{"username":"","displayName":"Bob"},{"username":"","displayName":"Eve"}]"#;
+    api.answers(Response::text(200, users));
+    assert_eq!(client.explore().users().iter().map(Result::unwrap).count(), 2);
+    let agents = r#"[{"username":"","name":"Bob"},{"username":"","name":"Eve"}]"#;
+    api.answers(Response::text(200, agents));
+    assert_eq!(client.explore().agents().iter().map(Result::unwrap).count(), 2);
+    let runs = r#"[{"id":"","agent":"bob"},{"id":"","agent":"eve"}]"#;
+    api.answers(Response::text(200, runs));
+    assert_eq!(client.runs().in_agency(&"ag-1".into()).iter().map(Result::unwrap).count(), 2);
+}
