@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::fields::RequestFields;
 use super::{Client, check};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{
     AgencyId, AgentConfig, AgentId, AgentInfo, ApprovalMode, CreatedAgent, List, PromptPermission, UserId,
     VerifiedAgent, answer,
@@ -83,7 +83,12 @@ impl<'a> Agents<'a> {
     /// Changes an agent's configuration. [`send`](UpdateConfig::send) sends only the fields that were set.
     #[doc(alias = "updateAgentConfig")]
     pub fn update_config(self, id: &AgentId) -> UpdateConfig<'a> {
-        UpdateConfig { client: self.client, id: id.clone(), body: RequestFields::default() }
+        UpdateConfig {
+            client: self.client,
+            id: id.clone(),
+            body: RequestFields::default(),
+            bad_limits: Vec::new(),
+        }
     }
 
     /// Gives an agent to another user, by id or username:
@@ -215,6 +220,8 @@ pub struct UpdateConfig<'a> {
     client: &'a Client,
     id: AgentId,
     body: RequestFields,
+    /// The names of the spend limits that are not amounts.
+    bad_limits: Vec<&'static str>,
 }
 
 impl UpdateConfig<'_> {
@@ -297,12 +304,12 @@ impl UpdateConfig<'_> {
 
     /// Sets the largest amount that the agent may spend in one transaction, in USDC. Defaults to 10 on the server.
     pub fn wallet_spend_limit_per_tx(self, usdc: f64) -> Self {
-        self.set("wallet_spend_limit_per_tx", amount(usdc))
+        self.spend_limit("wallet_spend_limit_per_tx", usdc)
     }
 
     /// Sets the largest amount that the agent may spend in a day, in USDC. Defaults to 50 on the server.
     pub fn wallet_spend_limit_daily(self, usdc: f64) -> Self {
-        self.set("wallet_spend_limit_daily", amount(usdc))
+        self.spend_limit("wallet_spend_limit_daily", usdc)
     }
 
     /// Sets who approves the agent's payments.
@@ -315,13 +322,26 @@ impl UpdateConfig<'_> {
         self.set("wallet_allowlisted_hooks", RequestFields::list(urls))
     }
 
+    fn spend_limit(mut self, key: &'static str, usdc: f64) -> Self {
+        self.bad_limits.retain(|bad| *bad != key);
+        // JSON has no such numbers: they would be sent as `null`.
+        if !usdc.is_finite() || usdc < 0.0 {
+            self.bad_limits.push(key);
+        }
+        self.set(key, amount(usdc))
+    }
+
     /// Sends the change.
     ///
     /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if a spend limit is negative, infinite or NaN,
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not the agent's owner,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agent; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn send(self) -> Result<()> {
+        if let Some(key) = self.bad_limits.first() {
+            return Err(Error::invalid(format!("{key} is no amount: it must be 0 or more, and finite")));
+        }
         self.client.patch(["agents", self.id.as_str(), "config"])?.body(&self.body)?.done()
     }
 }

@@ -237,3 +237,22 @@ fn configurations() {
         },
     );
 }
+
+#[test]
+fn a_spend_limit_that_is_no_amount_is_not_sent() {
+    let api = Api::new();
+    for limit in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.5] {
+        api.refuses("wallet_spend_limit_daily", |client| {
+            let update = client.agents().update_config(&"a".into());
+            update.wallet_spend_limit_per_tx(1.0).wallet_spend_limit_daily(limit).send()
+        });
+        api.refuses("wallet_spend_limit_per_tx", |client| {
+            client.agents().update_config(&"a".into()).wallet_spend_limit_per_tx(limit).send()
+        });
+    }
+    let body = r#"{"wallet_spend_limit_daily":0}"#;
+    api.sends("PATCH /api/agents/a/config", body, "{}", |client| {
+        let update = client.agents().update_config(&"a".into());
+        update.wallet_spend_limit_daily(f64::NAN).wallet_spend_limit_daily(-0.0).send()
+    });
+}
