@@ -262,6 +262,31 @@ fn a_logger_may_use_the_client_while_a_session_is_exchanged() {
     agent.close().unwrap();
 }
 
+/// The clients that the crate makes for a single call do not wait for the log, as those of the program do.
+#[test]
+fn a_logger_that_blocks_delays_no_call() {
+    let (_logger, _watchdog) = (logger(BLOCKS), watchdog(LIMIT));
+    let server = ScriptedServer::start(|_| {});
+    server.on("POST", "/api/auth/login", |_| {
+        common::Response::json(200, json!({"token": "5e5510n", "user": {"id": "usr-1", "username": "alice"}}))
+    });
+    server.on("POST", "/api/auth/agent", |_| common::Response::json(401, json!({"error": "unknown"})));
+    // Longer than `SOON` if each call waits for a second.
+    const CALLS: u32 = 40;
+    let started = std::time::Instant::now();
+    for _ in 0..CALLS {
+        let builder = crustocean::Client::builder().api_url(server.url());
+        std::mem::forget(builder.login("alice", "correct horse").unwrap());
+    }
+    assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
+    let started = std::time::Instant::now();
+    for _ in 0..CALLS {
+        let builder = Agent::builder().api_url(server.url());
+        builder.connect("sk_x".parse().unwrap()).unwrap_err();
+    }
+    assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
+}
+
 /// Only `logging` catches what a logger panics with.
 #[test]
 fn no_other_file_calls_the_logger() {

@@ -140,7 +140,7 @@ impl ClientBuilder {
 
     fn open(&self, how: &str, body: &NameAndPassword<'_>) -> Result<Login> {
         let http = self.config.http()?;
-        let nobody = Client::with(http.clone(), Credentials::Anonymous);
+        let nobody = Client::internal(http.clone(), Credentials::Anonymous);
         let reply: SessionReply = nobody.post(["auth", how])?.body(body)?.read_credential(answer::read)?;
         let client = Client::with(http, Credentials::User(reply.token.clone().into()));
         Ok(Login { client, token: reply.token, user: reply.user })

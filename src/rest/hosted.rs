@@ -46,7 +46,7 @@ impl ClientBuilder {
             query.split('&').filter(|pair| !pair.is_empty()).map(pair).collect();
         let query: Vec<(&str, Cow<'_, str>)> =
             query.iter().map(|(name, value)| (&**name, Cow::from(&**value))).collect();
-        Client::with(http, super::Credentials::Anonymous).hosted(path, &query, token)
+        Client::internal(http, super::Credentials::Anonymous).hosted(path, &query, token)
     }
 }
 

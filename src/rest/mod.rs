@@ -110,13 +110,14 @@ pub struct Client(Arc<ClientInner>);
 struct ClientInner {
     http: Http,
     credentials: Credentials,
+    flushes_log: bool,
 }
 
 impl Drop for ClientInner {
     fn drop(&mut self) {
-        // A script that ends does not wait for the thread that writes the log. An agent's client does not do this: it
-        // may be dropped anywhere.
-        if !matches!(self.credentials, Credentials::Agent(_)) && !std::thread::panicking() {
+        // A script that ends does not wait for the thread that writes the log. The client of an agent or of a single
+        // call does not do this: it may be dropped anywhere, and the logger may block.
+        if self.flushes_log && !std::thread::panicking() {
             crate::logging::flush();
         }
     }
@@ -238,7 +239,7 @@ impl Client {
 
     /// A client that acts as an agent. It renews the agent's session.
     pub(crate) fn for_agent(http: Http, session: Arc<AgentSession>) -> Self {
-        Self::with(http, Credentials::Agent(session))
+        Self::internal(http, Credentials::Agent(session))
     }
 
     /// Ends all running calls on all threads, and refuses new ones.
@@ -255,7 +256,7 @@ impl Client {
     /// Returns a clone of this client, and a token that cancels only the requests of the clone.
     pub(crate) fn cancellable(&self) -> (Client, CancelToken) {
         let (http, cancel) = self.0.http.cancellable();
-        (Client(Arc::new(ClientInner { http, credentials: self.0.credentials.clone() })), cancel)
+        (Self::internal(http, self.0.credentials.clone()), cancel)
     }
 
     /// Opens a connection and puts it into the pool for the next request. `cancel` ends the attempt. A failure is only
@@ -264,14 +265,24 @@ impl Client {
         self.0.http.connect_ahead(cancel);
     }
 
+    /// A client for the program.
     fn with(http: Http, credentials: Credentials) -> Self {
+        Self::make(http, credentials, true)
+    }
+
+    /// A client of this crate's own. Dropping it does not wait for the logger.
+    fn internal(http: Http, credentials: Credentials) -> Self {
+        Self::make(http, credentials, false)
+    }
+
+    fn make(http: Http, credentials: Credentials, flushes_log: bool) -> Self {
         match &credentials {
             Credentials::User(token) => http.secrets().remember(token.expose()),
             Credentials::Hook(key) => http.secrets().remember(key.expose()),
             // `AgentSession` remembers its tokens itself.
             Credentials::Agent(_) | Credentials::Anonymous => {}
         }
-        Client(Arc::new(ClientInner { http, credentials }))
+        Client(Arc::new(ClientInner { http, credentials, flushes_log }))
     }
 
     /// Your own account.

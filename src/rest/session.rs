@@ -135,7 +135,7 @@ impl AgentSession {
 }
 
 fn exchange(http: &Http, agent_token: &AgentToken, after_refusal: bool) -> Result<Current> {
-    let nobody = Client::with(http.clone(), Credentials::Anonymous);
+    let nobody = Client::internal(http.clone(), Credentials::Anonymous);
     let call = nobody.post(["auth", "agent"])?.body(&Exchange { agent_token: agent_token.expose() })?;
     let reply = call.read_credential(answer::read::<SessionReply>);
     let reply = reply.map_err(|error| match error.status() {
