@@ -113,6 +113,11 @@ impl Http {
         &self.0.secrets
     }
 
+    /// The limit of a request with all its attempts.
+    pub(crate) fn request_timeout(&self) -> Duration {
+        self.0.request_timeout
+    }
+
     /// Checks that this process has created the connections. A forked child must not use them, because parent and
     /// child would get each other's responses. Locks that were held at the time of the fork stay locked in the child,
     /// so call this before taking a lock.

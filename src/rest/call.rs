@@ -95,7 +95,7 @@ impl Client {
         let endpoint = Label::new(request.method, request.path).to_string();
         let new = match session.refuses_all(&endpoint) {
             true => None,
-            false => session.renew(&token)?,
+            false => session.renew_for_call(&token)?,
         };
         let Some(token) = new else { return Err(refused_whatever_the_session(refused)) };
         match self.send_with(request, Some(token.expose())) {

@@ -3,13 +3,15 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{self, Arc};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use super::{Client, Credentials};
-use crate::error::{ErrorKind, Result};
+use crate::deadline;
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{SessionReply, User, answer};
 use crate::net::http::Http;
 use crate::sync::lock::Mutex;
@@ -25,11 +27,20 @@ pub(crate) struct AgentSession {
     http: Http,
     agent_token: AgentToken,
     current: Mutex<Current>,
-    /// The times of the exchanges in the last minute. The lock is held during an exchange, so that only one exchange
-    /// runs at a time. Lock order: `renewing` before `current`.
-    renewing: Mutex<VecDeque<Instant>>,
+    /// The lock is held during an exchange, so that only one exchange runs at a time. Lock order: `renewing` before
+    /// `current`.
+    renewing: sync::Mutex<Exchanges>,
+    /// How many exchanges have failed. A thread that waited for `renewing` sees whether one failed meanwhile.
+    failures: AtomicU64,
     /// Endpoints that refused a new session, with the time of the refusal.
     refusing_endpoints: Mutex<Vec<(String, Instant)>>,
+}
+
+struct Exchanges {
+    /// The times of the exchanges in the last minute.
+    times: VecDeque<Instant>,
+    /// Why the last exchange that failed has failed.
+    failure: Option<Error>,
 }
 
 struct Current {
@@ -65,9 +76,10 @@ impl AgentSession {
     pub(crate) fn exchange(http: Http, agent_token: AgentToken) -> Result<Arc<Self>> {
         http.secrets().remember(agent_token.expose());
         let current = Mutex::new(exchange(&http, &agent_token, false)?);
-        let renewing = Mutex::new(VecDeque::from([Instant::now()]));
+        let exchanges = Exchanges { times: VecDeque::from([Instant::now()]), failure: None };
+        let (renewing, failures) = (sync::Mutex::new(exchanges), AtomicU64::new(0));
         let refusing_endpoints = Mutex::default();
-        Ok(Arc::new(AgentSession { http, agent_token, current, renewing, refusing_endpoints }))
+        Ok(Arc::new(AgentSession { http, agent_token, current, renewing, failures, refusing_endpoints }))
     }
 
     /// The agent's own account, as of the last exchange.
@@ -88,12 +100,17 @@ impl AgentSession {
     }
 
     /// Returns the token to use after the server has refused `stale`: a new token, or the token that another thread has
-    /// fetched meanwhile. Returns `None` if another exchange would most likely not help.
+    /// fetched meanwhile. Returns `None` if another exchange would most likely not help. Waits for an exchange of
+    /// another thread, at most for the request timeout, and shares its failure.
     ///
     /// # Errors
-    /// The kinds of [`exchange`](Self::exchange).
+    /// The kinds of [`exchange`](Self::exchange); `Timeout`.
     pub(crate) fn renew(&self, stale: &SessionToken) -> Result<Option<SessionToken>> {
-        let mut exchanges = self.renewing.lock();
+        let failures = self.failures.load(Ordering::SeqCst);
+        let limit = self.http.request_timeout();
+        let Some(mut exchanges) = deadline::lock(&self.renewing, deadline::after(limit)) else {
+            return Err(Error::timeout(format!("another call has not renewed the session within {limit:?}")));
+        };
         {
             let current = self.current.lock();
             if current.token.expose() != stale.expose() {
@@ -103,18 +120,56 @@ impl AgentSession {
                 return Ok(None);
             }
         }
-        while exchanges.front().is_some_and(|at| at.elapsed() >= MINUTE) {
-            exchanges.pop_front();
+        if self.failures.load(Ordering::SeqCst) != failures
+            && let Some(error) = &exchanges.failure
+        {
+            return Err(copy(error));
         }
-        if exchanges.len() >= MOST_EXCHANGES {
+        let times = &mut exchanges.times;
+        while times.front().is_some_and(|at| at.elapsed() >= MINUTE) {
+            times.pop_front();
+        }
+        if times.len() >= MOST_EXCHANGES {
             return Ok(None);
         }
-        exchanges.push_back(Instant::now());
+        times.push_back(Instant::now());
         // `current` is not locked during the exchange, so that other threads can read the user.
-        let new = exchange(&self.http, &self.agent_token, true)?;
-        let token = new.token.clone();
-        *self.current.lock() = new;
-        Ok(Some(token))
+        match exchange(&self.http, &self.agent_token, true) {
+            Ok(new) => {
+                let token = new.token.clone();
+                *self.current.lock() = new;
+                Ok(Some(token))
+            }
+            Err(error) => {
+                exchanges.failure = Some(copy(&error));
+                self.failures.fetch_add(1, Ordering::SeqCst);
+                Err(error)
+            }
+        }
+    }
+
+    /// As [`renew`](Self::renew), for a call. The caller would take most kinds and statuses of the exchange for the
+    /// server's answer to the call. But the call was refused before the exchange, so it has changed nothing.
+    ///
+    /// # Errors
+    /// `Unauthorized` and `NotVerified`, because the text says what to do; `Closed`; and the kinds that mean that a
+    /// retry may work. Any other failure is `Connect` or `Server`.
+    pub(super) fn renew_for_call(&self, stale: &SessionToken) -> Result<Option<SessionToken>> {
+        self.renew(stale).map_err(|error| {
+            let text = format!("the agent's session has ended and could not be renewed: {error}");
+            let kind = match error.kind() {
+                ErrorKind::Unauthorized | ErrorKind::NotVerified | ErrorKind::Closed => return error,
+                kind
+                @ (ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Timeout | ErrorKind::RateLimited) => {
+                    return error.reworded(kind, text);
+                }
+                ErrorKind::MaybeSent => ErrorKind::Connect,
+                _ => ErrorKind::Server,
+            };
+            let failed = Error::new(kind, text).with_retry_after(error.retry_after());
+            let failed = if error.is_retryable() { failed.with_retryable() } else { failed };
+            failed.with_source(error)
+        })
     }
 
     /// Remembers that this endpoint refused a new session.
@@ -153,6 +208,18 @@ fn exchange(http: &Http, agent_token: &AgentToken, after_refusal: bool) -> Resul
     http.secrets().remember(reply.token.expose());
     let (token, user) = (reply.token, Arc::new(reply.user));
     Ok(Current { token, user, issued: Instant::now(), after_refusal, accepted: false })
+}
+
+/// A copy for another caller, without the cause.
+fn copy(error: &Error) -> Error {
+    let mut copy = Error::new(error.kind(), error.to_string()).with_retry_after(error.retry_after());
+    if let Some(status) = error.status() {
+        copy = copy.with_status(status);
+    }
+    if let Some(message) = error.server_message() {
+        copy = copy.with_server_message(message);
+    }
+    if error.is_retryable() { copy.with_retryable() } else { copy }
 }
 
 impl fmt::Debug for AgentSession {

@@ -54,6 +54,7 @@ mod run;
 mod run_gate;
 mod run_handles;
 mod run_stream;
+mod session_renewal;
 mod slash_texts;
 mod slow_handler;
 mod slow_listener;
