@@ -9,7 +9,7 @@ use crate::model::{List, Message, MessageId, Timestamp};
 /// The page size without a limit (docs.crustocean.chat, page "Agency messages").
 const DEFAULT_LIMIT: usize = 50;
 /// No server limits pages to fewer messages than this.
-const SMALLEST_PAGE: usize = 10;
+pub(crate) const SMALLEST_PAGE: usize = 10;
 
 /// Finds the next page of a history, backwards in time.
 ///

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    Conn, SOON, ScriptedServer, TestSandbox, eventually, scripted, wait_for, wait_for_message, watchdog,
+    Conn, Request, SOON, ScriptedServer, TestSandbox, eventually, scripted, wait_for, wait_for_message,
+    watchdog,
 };
 use crustocean::agent::RecvError;
 use crustocean::{Event, Events};
@@ -18,16 +19,24 @@ fn message(id: &str, time: &str) -> Value {
 /// What a loop gets after it has received `live` and lost the connection. `history` is the room's history afterwards (newest
 /// first), `before` the one before the join. Returns the texts, and whether the gap was reported as not filled.
 fn missed(before: Value, live: Vec<Value>, history: Value) -> (Vec<String>, bool) {
-    let end = |conn: &mut Conn| {
-        conn.send_event("message", message("end", "2026-01-01T12:30:00.000Z"));
-        conn.recv(SOON);
-    };
-    let server = ScriptedServer::losing_a_connection(live, end, move |request, lost| match lost {
+    missed_of(live, move |request, lost| match lost {
         false => before.clone(),
         // Everything is on one page.
         true if request.query.contains("before=") => json!([]),
         true => history.clone(),
-    });
+    })
+}
+
+/// The same with a history that answers each request.
+fn missed_of(
+    live: Vec<Value>,
+    history: impl Fn(&Request, bool) -> Value + Send + Sync + 'static,
+) -> (Vec<String>, bool) {
+    let end = |conn: &mut Conn| {
+        conn.send_event("message", message("end", "2026-01-01T12:30:00.000Z"));
+        conn.recv(SOON);
+    };
+    let server = ScriptedServer::losing_a_connection(live, end, history);
     let agent = scripted(&server);
     let room = agent.join("lobby").unwrap();
     let events = agent.events();
@@ -96,6 +105,25 @@ fn a_message_received_twice_is_delivered_once() {
     let live = vec![one.clone(), two.clone(), one.clone(), two.clone(), one.clone()];
     let (texts, _) = missed(json!([]), live, json!([two, one]));
     assert_eq!(texts, ["m1", "m2"]);
+}
+
+/// A short page is not the whole history if the server limits its pages to that size.
+#[test]
+fn on_a_server_with_small_pages_messages_from_before_the_join_are_no_news() {
+    let _watchdog = watchdog(LIMIT);
+    let at = |second: usize| format!("2026-01-01T12:{:02}:{:02}.000Z", second / 60, second % 60);
+    let all: Vec<Value> = (0..62).map(|n| message(&format!("m{n}"), &at(n))).collect();
+    let heard = all[60].clone();
+    let (texts, _) = missed_of(vec![heard], move |request, lost| {
+        let before = request.query.split('&').find_map(|part| part.strip_prefix("before="));
+        let before = before.map(|time| time.replace("%3A", ":"));
+        let known = if lost { &all[..] } else { &all[..60] };
+        let is_older = |message: &&Value| {
+            before.as_deref().is_none_or(|time| message["created_at"].as_str() < Some(time))
+        };
+        known.iter().rev().filter(is_older).take(20).cloned().collect()
+    });
+    assert_eq!(texts, ["m60", "m61"]);
 }
 
 /// Posts a message of alice to a room.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, List, Message, MessageId, Timestamp};
-use crate::rest::{Client, Messages, Walk};
+use crate::rest::{Client, Messages, SMALLEST_PAGE, Walk};
 
 pub(crate) const PAGE: u32 = 100;
 /// The largest number of missed messages. A larger gap would take too much time and memory.
@@ -13,11 +13,11 @@ pub(super) const MOST: usize = 10_000;
 /// The last page of a room's history, newest first.
 pub(super) struct FirstPage {
     pub(super) messages: List<Message>,
-    /// The page is the whole history.
+    /// The page is certainly the whole history.
     pub(super) is_whole: bool,
 }
 
-/// The server's default page size. A page with fewer elements is the whole history.
+/// The server's default page size.
 pub(super) const FIRST_PAGE: u32 = 50;
 
 /// # Errors
@@ -26,7 +26,8 @@ pub(super) fn first_page(client: &Client, room: &AgencyId, dm: &mut bool) -> Res
     let mut limit = FIRST_PAGE;
     let messages = smaller_page(client, room, dm, None, &mut limit)?;
     let count = messages.len() + messages.skipped();
-    Ok(FirstPage { is_whole: count < limit as usize, messages })
+    // A longer page may be all that the server sends at once.
+    Ok(FirstPage { is_whole: count < SMALLEST_PAGE.min(limit as usize), messages })
 }
 
 /// Reads a page of at most `limit` messages. If the response is too large or cannot be decoded, requests a smaller
