@@ -8,7 +8,7 @@ use crate::model::{List, Message, MessageId, Timestamp};
 
 /// The page size without a limit (docs.crustocean.chat, page "Agency messages").
 const DEFAULT_LIMIT: usize = 50;
-/// No server limits pages to fewer messages than this.
+/// The smallest page limit that a server is assumed to have. A shorter page is the last one.
 pub(crate) const SMALLEST_PAGE: usize = 10;
 
 /// Finds the next page of a history, backwards in time.
@@ -94,7 +94,7 @@ impl Walk {
 
     /// Notes that a page of at most `asked` messages had `count` messages. A short page is the last page, so no further
     /// request is necessary. A server may limit pages to fewer messages than asked, so a page counts as short only if
-    /// no server has such small pages, or if an earlier page was longer.
+    /// it is shorter than `SMALLEST_PAGE` or an earlier page.
     pub(crate) fn note_size(&mut self, count: usize, asked: u32) {
         let full = self.longest.clamp(SMALLEST_PAGE, DEFAULT_LIMIT).min(asked as usize);
         self.ended |= count < full;
