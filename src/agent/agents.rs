@@ -104,8 +104,8 @@ impl Agents {
         Self::start(None)
     }
 
-    /// Creates an empty set whose loops end when `stop` is stopped. Give the same [`Stop`] to the agents' builders, so
-    /// that the agents close, too.
+    /// Creates an empty set whose loops end when `stop` is stopped. From then on, no agents can be added. Give the same
+    /// [`Stop`] to the agents' builders, so that the agents close, too.
     ///
     /// ```no_run
     /// # fn main() -> crustocean::Result<()> {
@@ -148,7 +148,7 @@ impl Agents {
     ///
     /// # Errors
     /// - [`Invalid`](crate::ErrorKind::Invalid): the agent is in a set already.
-    /// - [`Closed`](crate::ErrorKind::Closed): the agent has ended, or the set is closed.
+    /// - [`Closed`](crate::ErrorKind::Closed): the agent has ended, or the set is closed or stopped.
     pub fn add(&self, agent: Agent) -> Result<()> {
         let (id, events) = (agent.session().id(), agent.events());
         let member =

@@ -88,6 +88,27 @@ fn a_stop_ends_the_loops_and_all_agents() {
 }
 
 #[test]
+fn a_set_that_has_ended_takes_no_agent() {
+    let _watchdog = watchdog(LIMIT);
+    let sandbox = TestSandbox::new();
+    let larry = sandbox.in_lobby("larry");
+    let stop = Stop::new();
+    let (closed, stopped) = (Agents::new().unwrap(), Agents::with_stop(&stop).unwrap());
+    closed.clone().close().unwrap();
+    stop.stop();
+    for agents in [closed, stopped] {
+        assert_eq!(agents.add(larry.clone()).map_err(|error| error.kind()), Err(ErrorKind::Closed));
+        assert!(agents.is_empty());
+    }
+    // The agent goes on, and another set takes it.
+    let agents = Agents::new().unwrap();
+    agents.add(larry).unwrap();
+    sandbox.alice_says("hello");
+    assert_eq!(next_message(&agents.events()).1.content, "hello");
+    agents.close().unwrap();
+}
+
+#[test]
 fn an_empty_set_waits_for_its_first_agent() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {

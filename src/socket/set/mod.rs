@@ -110,10 +110,14 @@ impl SessionSet {
     /// Keeps this session from now on. The session is ready at once, because it may already have items.
     ///
     /// # Errors
-    /// `Invalid` if the session is already in a set, `Closed` if the session or the set is closed.
+    /// `Invalid` if the session is already in a set, `Closed` if the session or the set is closed, or if the waits of the
+    /// set's consumers have ended.
     pub(crate) fn add(&self, session: &Session) -> Result<()> {
         let set = &self.shared;
         set.check_process()?;
+        if set.ready.lock().closed {
+            return Err(closed());
+        }
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         session.give_to(Arc::new(SetMembership { number, session: session.id(), set: Arc::clone(set) }))?;
@@ -123,7 +127,8 @@ impl SessionSet {
             }
             inbox.closed
         });
-        if refused {
+        // The waits may have ended since the first check: then no consumer takes the session's items.
+        if refused || set.ready.lock().closed {
             session.keep_itself()?;
             return Err(closed());
         }
