@@ -91,7 +91,7 @@ impl Wallet {
             ));
         }
         let info = client.wallet().info().map_err(failed("asking what may be spent"))?;
-        let limit = info.spending_config.as_ref().and_then(limit_per_payment);
+        let limit = info.spending_config.as_ref().map_or(Ok(None), limit_per_payment)?;
         if let Some(limit) = limit.filter(|limit| amount > *limit) {
             return Err(Error::new(
                 ErrorKind::Limit,
@@ -116,15 +116,37 @@ fn report(
     report.token("USDC").send()
 }
 
-/// `None` if it is not in a known form.
-fn limit_per_payment(config: &Value) -> Option<Usdc> {
-    let limit = config.get("wallet_spend_limit_per_tx")?;
+/// The limit for one payment. `None` if the platform reports none.
+///
+/// # Errors
+/// `Limit` if it cannot be read. A payment above the limit could not be reported.
+fn limit_per_payment(config: &Value) -> Result<Option<Usdc>> {
+    let limit = match config.get("wallet_spend_limit_per_tx") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(limit) => limit,
+    };
     let text = limit.as_str().map_or_else(|| limit.to_string(), str::to_owned);
-    match text.parse() {
-        Ok(limit) => Some(limit),
-        Err(_) if text.trim_matches(['0', '.']).is_empty() => Some(Usdc::ZERO),
-        Err(_) => None,
+    let limit = text.parse().ok().or_else(|| rounded_down(&text));
+    limit.map(Some).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Limit,
+            "the platform's limit for one payment of this agent is no amount of USDC",
+        )
+    })
+}
+
+/// Reads a number in any form, without the decimals that USDC does not have.
+fn rounded_down(text: &str) -> Option<Usdc> {
+    let number: f64 = text.parse().ok()?;
+    if !number.is_finite() || number.is_sign_negative() {
+        return None;
     }
+    // Written without an exponent.
+    let text = number.to_string();
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let units: String = whole.chars().chain(fraction.chars().chain("000000".chars()).take(6)).collect();
+    // Only too many digits cannot be parsed: such a limit is above all amounts.
+    Some(Usdc::from_units(units.parse().unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]
@@ -134,14 +156,34 @@ mod tests {
 
     #[test]
     fn limits_are_read_as_numbers_and_as_text() {
-        let limit = |value: Value| limit_per_payment(&json!({ "wallet_spend_limit_per_tx": value }));
-        assert_eq!(limit(json!(10)), Some(Usdc::from_units(10_000_000)));
-        assert_eq!(limit(json!("0.5")), Some(Usdc::from_units(500_000)));
-        assert_eq!(limit(json!(2.5)), Some(Usdc::from_units(2_500_000)));
-        assert_eq!(limit(json!(0)), Some(Usdc::ZERO));
-        assert_eq!(
-            (limit(json!(null)), limit(json!("much")), limit_per_payment(&json!(7))),
-            (None, None, None)
-        );
+        let limit = |value: Value| {
+            limit_per_payment(&json!({ "wallet_spend_limit_per_tx": value }))
+                .map(|limit| limit.map(Usdc::units))
+                .map_err(|error| error.kind())
+        };
+        for (value, units) in [
+            (json!(10), 10_000_000),
+            (json!("0.5"), 500_000),
+            (json!(2.5), 2_500_000),
+            (json!(0), 0),
+            (json!("0.00"), 0),
+            // More decimals than USDC has, and exponents. A limit is never rounded up.
+            (json!(0.1 + 0.2), 300_000),
+            (json!("5.0000000"), 5_000_000),
+            (json!("0.2999999999"), 299_999),
+            (json!(1e-7), 0),
+            (json!("1e1"), 10_000_000),
+            (json!(1e30), u64::MAX),
+            (json!("99999999999999999999"), u64::MAX),
+        ] {
+            assert_eq!(limit(value.clone()), Ok(Some(units)), "{value}");
+        }
+        assert_eq!(limit(json!(null)), Ok(None));
+        assert_eq!(limit_per_payment(&json!({})).unwrap(), None);
+        for unreadable in
+            [json!("much"), json!(""), json!(-1), json!("NaN"), json!("inf"), json!(true), json!([1])]
+        {
+            assert_eq!(limit(unreadable.clone()), Err(ErrorKind::Limit), "{unreadable}");
+        }
     }
 }
