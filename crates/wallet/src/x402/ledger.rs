@@ -15,7 +15,9 @@ use crate::usdc::Usdc;
 
 const DAY: u64 = 24 * 60 * 60;
 const MINUTE: u64 = 60;
-/// A day of minutes has about 60 kB.
+/// How many entries that are older than a day stay in the file: as many as a day has.
+const OLD_ENTRIES: usize = 24 * 60;
+/// Two days of minutes have about 120 kB.
 const MAX_FILE: u64 = 1024 * 1024;
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
@@ -53,9 +55,8 @@ impl Ledger {
         let now = now();
         self.try_change(|mut spent| {
             forget_old(&mut spent, now);
-            let sum = spent.iter().try_fold(0_u64, |sum, (_, units)| sum.checked_add(*units));
-            let sum = sum.map(Usdc::from_units);
-            match sum.and_then(|sum| sum.checked_add(amount)).filter(|sum| *sum <= self.per_day) {
+            let sum = spent_within_a_day(&spent, now);
+            match sum.checked_add(amount).filter(|sum| *sum <= self.per_day) {
                 Some(_) => {
                     add(&mut spent, now, amount.units());
                     Ok(spent)
@@ -63,8 +64,7 @@ impl Ledger {
                 None => Err(Error::new(
                     ErrorKind::Limit,
                     format!(
-                        "the price is {amount} USDC, and {} of the {} USDC for 24 hours are spent",
-                        sum.unwrap_or(self.per_day),
+                        "the price is {amount} USDC, and {sum} of the {} USDC for 24 hours are spent",
                         self.per_day
                     ),
                 )),
@@ -91,13 +91,13 @@ impl Ledger {
     /// The amount spent in the last 24 hours.
     pub(crate) fn sum(&self) -> Result<Usdc> {
         let now = now();
-        let mut sum = 0_u64;
+        let mut sum = Usdc::ZERO;
         self.change(|mut spent| {
             forget_old(&mut spent, now);
-            sum = spent.iter().fold(0, |sum, (_, units)| sum.saturating_add(*units));
+            sum = spent_within_a_day(&spent, now);
             spent
         })?;
-        Ok(Usdc::from_units(sum))
+        Ok(sum)
     }
 
     fn change(&self, change: impl FnOnce(Vec<Entry>) -> Vec<Entry>) -> Result<()> {
@@ -182,9 +182,27 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
+/// Entries in the future count: a clock that is behind must not free the limit.
+fn is_within_a_day(until: u64, now: u64) -> bool {
+    until.saturating_add(DAY) > now
+}
+
+fn spent_within_a_day(spent: &[Entry], now: u64) -> Usdc {
+    let counting = spent.iter().filter(|(until, _)| is_within_a_day(*until, now));
+    Usdc::from_units(counting.fold(0, |sum, (_, units)| sum.saturating_add(*units)))
+}
+
+/// Forgets the first of many old entries. The others stay, because they count again when a clock that was ahead is set
+/// right.
 fn forget_old(spent: &mut Vec<Entry>, now: u64) {
-    // Entries in the future stay: a wrong clock must not free the limit.
-    spent.retain(|(until, units)| until.saturating_add(DAY) > now && *units > 0);
+    spent.retain(|(_, units)| *units > 0);
+    let old = spent.iter().filter(|(until, _)| !is_within_a_day(*until, now)).count();
+    let mut surplus = old.saturating_sub(OLD_ENTRIES);
+    spent.retain(|(until, _)| {
+        let forget = surplus > 0 && !is_within_a_day(*until, now);
+        surplus -= usize::from(forget);
+        !forget
+    });
 }
 
 fn add(spent: &mut Vec<Entry>, now: u64, units: u64) {
@@ -305,15 +323,33 @@ mod tests {
     }
 
     #[test]
-    fn a_day_later_it_is_forgotten_and_a_wrong_clock_makes_no_room() {
+    fn a_day_later_it_counts_no_more_and_a_wrong_clock_makes_no_room() {
         let mut spent = Vec::new();
         add(&mut spent, 1_000_000, 5);
         add(&mut spent, 1_000_001, 6);
         assert_eq!(spent, [(1_000_020, 11)]);
-        for (now, kept) in [(1_000_000, 1), (1_000_019 + DAY, 1), (1_000_020 + DAY, 0), (0, 1)] {
-            let mut spent = spent.clone();
+        // The last two: a clock that was ahead is set right, and one that is behind.
+        for (now, sum) in [
+            (1_000_000, 11),
+            (1_000_019 + DAY, 11),
+            (1_000_020 + DAY, 0),
+            (1_000_020 + 9 * DAY, 0),
+            (1_000_060, 11),
+            (0, 11),
+        ] {
             forget_old(&mut spent, now);
-            assert_eq!(spent.len(), kept, "{now}");
+            assert_eq!(spent_within_a_day(&spent, now), units(sum), "{now}");
         }
+    }
+
+    #[test]
+    fn old_entries_are_bounded_and_the_oldest_go_first() {
+        let mut spent = Vec::new();
+        for minute in 0..10_000 {
+            add(&mut spent, minute * MINUTE, 1);
+            forget_old(&mut spent, minute * MINUTE);
+        }
+        assert!(spent.len() <= 2 * OLD_ENTRIES + 1, "{}", spent.len());
+        assert_eq!(spent_within_a_day(&spent, 9_999 * MINUTE), units(OLD_ENTRIES as u64 + 1));
     }
 }
