@@ -1,10 +1,11 @@
 //! Posts answers, each once where the room's history shows what was posted.
 
 use std::collections::HashSet;
+use std::error::Error as _;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crustocean::agent::Room;
+use crustocean::agent::{Room, Unsent};
 use crustocean::{Agent, ErrorKind, Message, Outgoing};
 
 use crate::answer::IN_REPLY_TO;
@@ -144,8 +145,14 @@ impl AnswerSender {
         answer: &Outgoing,
     ) -> Result<(), NotSent> {
         let (mut backoff, mut rejoined) = (backoff(), false);
+        // What the last attempt may have left to send.
+        let mut unsent: Option<Unsent> = None;
         loop {
             let room = self.room(term, question)?;
+            if unsent.as_ref().is_some_and(Unsent::may_have_been_sent) {
+                self.wait_for_late_answer(term, &room, question)?;
+            }
+            let agent = self.agent(term)?;
             // Checked as late as possible: the process may have been suspended for longer than its term.
             if matches!(term.verify(redis), Ok(false)) {
                 term.lose();
@@ -153,14 +160,14 @@ impl AnswerSender {
             if !term.is_held() {
                 return Err(NotSent::TermEnded);
             }
-            let error = match room.post(answer.clone()) {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
+            let posted = match &unsent {
+                // Looks for the answer in the room first.
+                Some(unsent) => agent.repost(unsent),
+                None => room.post(answer.clone()),
             };
+            let Err(error) = posted else { return Ok(()) };
+            unsent = error.unsent().filter(|_| !is_history_closed(&error)).cloned();
             match error.kind() {
-                ErrorKind::MaybeSent | ErrorKind::Timeout if self.is_answered(term, &room, question)? => {
-                    return Ok(());
-                }
                 // The server gives no reason. One possible reason is that the agent is no longer in the room.
                 ErrorKind::Rejected if !rejoined => {
                     rejoined = true;
@@ -169,6 +176,19 @@ impl AnswerSender {
                 _ => self.wait_before_retry(&error, "the room refuses the answer", term, &mut backoff)?,
             }
         }
+    }
+
+    /// Waits until the room shows an answer that may still be on its way, or until it is certainly lost.
+    fn wait_for_late_answer(&self, term: &Term, room: &Room, question: &Message) -> Result<(), NotSent> {
+        let (started, mut backoff) = (Instant::now(), backoff());
+        while started.elapsed() < LATEST && !self.is_answered(term, room, question)? {
+            // Waits here and not in `repost`, which does not know the term.
+            term.wait_for_end(backoff.next());
+            if !term.should_continue() {
+                return Err(NotSent::TermEnded);
+            }
+        }
+        Ok(())
     }
 
     /// Waits before the next attempt, or returns an error if another attempt is useless.
@@ -193,6 +213,16 @@ impl AnswerSender {
 
 fn backoff() -> Backoff {
     Backoff::new(Duration::from_millis(50), Duration::from_secs(5))
+}
+
+/// How long the server may take what was sent over a connection that broke: `pingInterval` plus `pingTimeout`, which
+/// usually are 45 s.
+const LATEST: Duration = Duration::from_secs(45);
+
+/// Whether the room cannot be searched for an answer that may be in it.
+fn is_history_closed(error: &crustocean::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<crustocean::Error>());
+    cause.is_some_and(|cause| matches!(cause.kind(), ErrorKind::Forbidden | ErrorKind::NotFound))
 }
 
 /// By how much the clocks of the platform's servers may differ.

@@ -13,6 +13,7 @@
 mod support;
 
 mod intake;
+mod late_echo;
 mod lease;
 mod placement;
 mod rig;
