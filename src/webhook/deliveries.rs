@@ -30,7 +30,10 @@ pub enum Arrival {
 /// [`Stale`](Arrival::Stale). So only deliveries within the window are stored, at most 65,536 by default. Each stored
 /// delivery is a hash and uses about 100 bytes of memory. If more deliveries arrive within the window, the oldest are
 /// forgotten, and deliveries as old as the forgotten ones are `Stale`. So memory is bounded, and a repeated delivery is
-/// never `New`. A delivery without a `timestamp` gets the time of its arrival.
+/// never `New`, even if this machine's clock is set back.
+///
+/// A delivery without a `timestamp` is stored beyond the window, until it is the oldest of too many. A repeat after that
+/// is `New`.
 ///
 /// All threads may use a `Deliveries` at once. A [`Receiver`](crate::webhook::Receiver) contains a `Deliveries`.
 ///
@@ -58,6 +61,8 @@ type Digest = [u8; 32];
 #[derive(Debug)]
 struct Known {
     time: SystemTime,
+    /// The time is the delivery's own, and not that of its arrival.
+    is_dated: bool,
     /// The handler is still running and may fail.
     pending: bool,
 }
@@ -75,9 +80,14 @@ pub(super) enum Begun {
 #[derive(Debug, Default)]
 struct Seen {
     known: HashMap<Digest, Known>,
-    /// The same deliveries, the oldest first.
-    order: BTreeSet<(SystemTime, Digest)>,
-    /// The time of the newest delivery that was forgotten early.
+    /// Those with a time of their own that were handled, the oldest first. A pending delivery is in neither order, so it
+    /// stays until its handler returns.
+    dated: BTreeSet<(SystemTime, Digest)>,
+    /// Those without a time of their own that were handled, in the order of their arrival.
+    undated: BTreeSet<(SystemTime, Digest)>,
+    /// Those whose handler failed: they are new again, whatever was forgotten.
+    failed: BTreeSet<(SystemTime, Digest)>,
+    /// The time of the newest delivery with a time that was forgotten.
     floor: Option<SystemTime>,
 }
 
@@ -129,57 +139,86 @@ impl Deliveries {
     /// afterwards.
     pub(super) fn begin(&self, parts: &[&[u8]], sent: Option<&Timestamp>, now: SystemTime) -> Begun {
         let sent = sent.filter(|sent| !sent.as_str().is_empty());
+        let is_dated = sent.is_some();
         // A timestamp that cannot be read counts as too far away.
         let Some(time) = sent.map_or(Some(now), Timestamp::to_system_time) else { return Begun::Stale };
         let distance = now.duration_since(time).unwrap_or_else(|ahead| ahead.duration());
         let digest = digest(parts);
         let mut seen = self.seen.lock();
-        // A delivery without a timestamp is stored with the time of its arrival.
         if let Some(known) = seen.known.get(&digest) {
             return if known.pending { Begun::Pending } else { Begun::Again };
         }
-        if distance > self.window || seen.floor.is_some_and(|floor| time <= floor) {
+        let is_forgotten = is_dated
+            && seen.floor.is_some_and(|floor| time <= floor)
+            && !seen.failed.contains(&(time, digest));
+        if distance > self.window || is_forgotten {
             return Begun::Stale;
         }
         seen.drop_before(now, self.window);
-        seen.known.insert(digest, Known { time, pending: true });
-        seen.order.insert((time, digest));
-        while seen.known.len() > self.capacity {
-            seen.drop_oldest();
-        }
+        seen.failed.remove(&(time, digest));
+        seen.known.insert(digest, Known { time, is_dated, pending: true });
         Begun::New
     }
 
     pub(super) fn finish(&self, parts: &[&[u8]]) {
-        if let Some(known) = self.seen.lock().known.get_mut(&digest(parts)) {
-            known.pending = false;
+        let digest = digest(parts);
+        let mut seen = self.seen.lock();
+        let Some(known) = seen.known.get_mut(&digest) else { return };
+        known.pending = false;
+        let (time, is_dated) = (known.time, known.is_dated);
+        let order = if is_dated { &mut seen.dated } else { &mut seen.undated };
+        order.insert((time, digest));
+        while seen.dated.len() + seen.undated.len() > self.capacity {
+            seen.drop_oldest();
         }
     }
 
     pub(super) fn forget_parts(&self, parts: &[&[u8]]) {
         let digest = digest(parts);
         let mut seen = self.seen.lock();
-        if let Some(known) = seen.known.remove(&digest) {
-            seen.order.remove(&(known.time, digest));
+        let Some(Known { time, is_dated, .. }) = seen.known.remove(&digest) else { return };
+        let entry = (time, digest);
+        seen.dated.remove(&entry);
+        seen.undated.remove(&entry);
+        // Nothing that was forgotten affects one without a time of its own.
+        if is_dated {
+            seen.failed.insert(entry);
+        }
+        if seen.failed.len() > self.capacity {
+            seen.failed.pop_first();
         }
     }
 }
 
 impl Seen {
-    /// Drops deliveries that are older than the window. `begin` refuses such deliveries because of their time.
+    /// Drops deliveries whose time is before the window.
     fn drop_before(&mut self, now: SystemTime, window: Duration) {
-        while let Some((time, digest)) = self.order.first().copied() {
-            if now.duration_since(time).is_ok_and(|age| age > window) {
-                self.order.remove(&(time, digest));
-                self.known.remove(&digest);
-            } else {
-                break;
-            }
+        let is_old =
+            |(time, _): &(SystemTime, Digest)| now.duration_since(*time).is_ok_and(|age| age > window);
+        while self.dated.first().is_some_and(is_old) {
+            self.drop_dated();
+        }
+        while self.failed.first().is_some_and(is_old) {
+            self.failed.pop_first();
         }
     }
 
     fn drop_oldest(&mut self) {
-        if let Some((time, digest)) = self.order.pop_first() {
+        let is_undated = match (self.undated.first(), self.dated.first()) {
+            (Some((undated, _)), Some((dated, _))) => undated <= dated,
+            (undated, _) => undated.is_some(),
+        };
+        if !is_undated {
+            self.drop_dated();
+        } else if let Some((_, digest)) = self.undated.pop_first() {
+            self.known.remove(&digest);
+        }
+    }
+
+    /// Drops the oldest delivery with a time of its own. If the clock is set back, that time is within the window again,
+    /// so it is refused from now on.
+    fn drop_dated(&mut self) {
+        if let Some((time, digest)) = self.dated.pop_first() {
             self.known.remove(&digest);
             self.floor = self.floor.max(Some(time));
         }
@@ -244,7 +283,7 @@ mod tests {
             assert_eq!(check(n), Begun::New);
         }
         assert_eq!(seen.seen.lock().known.len(), 10);
-        assert_eq!(seen.seen.lock().order.len(), 10);
+        assert_eq!(seen.seen.lock().dated.len(), 10);
         for n in 0..30 {
             assert_ne!(check(n), Begun::New, "{n}");
         }
@@ -260,5 +299,45 @@ mod tests {
         // The boundary between two parts matters.
         assert_eq!(check(&seen, &[b"/x", b"y"], None, 0), Begun::New);
         assert_eq!(check(&seen, &[b"/xy", b""], None, 0), Begun::New);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_nothing_new() {
+        let seen = Deliveries::new();
+        let check = |body: &[u8], sent: u64, now: u64| check(&seen, &[body], Some(&time(sent)), now);
+        assert_eq!(check(b"a", 0, 1), Begun::New);
+        // The clock goes ahead, and is set right again.
+        assert_eq!(check(b"b", 900, 900), Begun::New);
+        assert_eq!(check(b"a", 0, 2), Begun::Stale);
+        assert_eq!(check(b"c", 2, 2), Begun::New);
+    }
+
+    #[test]
+    fn without_a_time_a_delivery_is_known_until_the_capacity_is_used() {
+        let seen = Deliveries::new().capacity(2);
+        assert_eq!(check(&seen, &[b"a"], None, 0), Begun::New);
+        assert_eq!(check(&seen, &[b"b"], Some(&time(400)), 400), Begun::New);
+        assert_eq!(check(&seen, &[b"a"], None, 401), Begun::Again);
+        // Only the oldest is forgotten, and a delivery that arrives with a wrong clock is not refused.
+        assert_eq!(check(&seen, &[b"c"], None, 402), Begun::New);
+        assert_eq!(check(&seen, &[b"b"], Some(&time(400)), 402), Begun::Again);
+        assert_eq!(check(&seen, &[b"d"], None, 0), Begun::New);
+        assert_eq!(seen.seen.lock().known.len(), 2);
+    }
+
+    #[test]
+    fn failed_deliveries_are_new_again_and_bounded() {
+        let seen = Deliveries::new().capacity(2);
+        let begin = |n: u64| seen.begin(&[&n.to_le_bytes()], Some(&time(n)), at(30));
+        for n in 0..30 {
+            assert_eq!(begin(n), Begun::New);
+        }
+        for n in 0..30 {
+            assert_eq!(begin(n), Begun::Pending);
+        }
+        (10..30).for_each(|n| seen.finish(&[&u64::to_le_bytes(n)]));
+        (0..10).for_each(|n| seen.forget_parts(&[&u64::to_le_bytes(n)]));
+        let again: Vec<u64> = (0..30).filter(|n| begin(*n) == Begun::New).collect();
+        assert_eq!(again, [8, 9], "as many as the capacity");
     }
 }

@@ -288,12 +288,8 @@ impl Receiver {
         body: &[u8],
     ) -> Answer {
         let path = path.split(['?', '#']).next().unwrap_or_default();
-        let at_path: Vec<&RouteKind> = self
-            .routes
-            .iter()
-            .filter(|route| is_same_path(&route.path, path))
-            .map(|route| &route.kind)
-            .collect();
+        let at_path: Vec<&Route> =
+            self.routes.iter().filter(|route| is_same_path(&route.path, path)).collect();
         if at_path.is_empty() {
             return Answer::error(404, "there is no webhook at this path");
         }
@@ -315,12 +311,13 @@ impl Receiver {
         })
     }
 
-    fn answer(&self, path: &str, at_path: &[&RouteKind], signature: &str, body: &[u8]) -> Answer {
+    fn answer(&self, path: &str, at_path: &[&Route], signature: &str, body: &[u8]) -> Answer {
         // A path for deliveries or prompts has only one handler: the first handler that was registered.
-        for kind in at_path {
-            match kind {
+        for route in at_path {
+            match &route.kind {
                 RouteKind::Deliveries { secret, handler } => {
-                    return self.deliver(path, secret.as_ref(), signature, body, handler);
+                    // The route's own path: a request may spell it with more slashes, and repeats a delivery nevertheless.
+                    return self.deliver(&route.path, secret.as_ref(), signature, body, handler);
                 }
                 RouteKind::Prompts { secret, token, handler } => {
                     if let Err(error) = verify(secret.as_ref(), body, signature) {
@@ -342,7 +339,7 @@ impl Receiver {
             Err(error) => return refused(path, &error),
         };
         let find = |wanted: Option<&str>| {
-            at_path.iter().find_map(|kind| match kind {
+            at_path.iter().find_map(|route| match &route.kind {
                 RouteKind::Command { name, handler } if name.as_deref() == wanted => Some(handler),
                 _ => None,
             })
