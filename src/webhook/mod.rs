@@ -12,6 +12,8 @@ mod request;
 #[cfg(feature = "receiver")]
 mod server;
 mod signature;
+#[cfg(feature = "receiver")]
+mod write;
 
 pub use deliveries::{Arrival, Deliveries};
 pub use receiver::{Answer, IntoOutcome, Receiver};

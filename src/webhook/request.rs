@@ -1,9 +1,10 @@
 //! Reads one HTTP/1.1 request. httparse parses the headers.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::TcpStream;
 use std::time::Instant;
 
+use super::write;
 use crate::error::Result;
 
 /// The largest size of the request line and the headers.
@@ -20,7 +21,7 @@ pub(super) struct ReceivedRequest {
 
 impl ReceivedRequest {
     pub(super) fn read(stream: &TcpStream, deadline: Instant, max_body: usize) -> Result<Self, Refused> {
-        RequestReader { stream, deadline, read: Vec::new() }.request(max_body)
+        RequestReader { stream, deadline, read: Vec::new(), used: 0 }.request(max_body)
     }
 }
 
@@ -50,28 +51,32 @@ impl From<io::Error> for Refused {
 }
 
 const MALFORMED: Refused = Refused::Answer(400, "this is no HTTP request");
+const LONG_HEADERS: Refused = Refused::Answer(431, "the headers are too large");
 const TOO_LARGE: Refused = Refused::Answer(413, "the body is too large");
 
-/// A connection, and the bytes that were received and not used yet.
+/// A connection, and the bytes that were received.
 struct RequestReader<'a> {
     stream: &'a TcpStream,
     deadline: Instant,
     read: Vec<u8>,
+    /// How many of the bytes were used. They are removed together, so that many small chunks cost no more than a large
+    /// one.
+    used: usize,
 }
 
 impl RequestReader<'_> {
     fn request(&mut self, max_body: usize) -> Result<ReceivedRequest, Refused> {
         let (mut request, length, expects) = loop {
-            if let Some((parsed, length)) = parse(&self.read)? {
-                self.read.drain(..length);
+            if let Some((parsed, length)) = parse(self.unused())? {
+                self.used += length;
                 let body = body_length(&parsed.headers)?;
                 let expects = parsed.headers.iter().any(|(name, value)| {
                     name.eq_ignore_ascii_case("expect") && value.eq_ignore_ascii_case(b"100-continue")
                 });
                 break (parsed, body, expects);
             }
-            if self.read.len() >= MAX_HEAD {
-                return Err(Refused::Answer(431, "the headers are too large"));
+            if self.unused().len() >= MAX_HEAD {
+                return Err(LONG_HEADERS);
             }
             self.more()?;
         };
@@ -79,11 +84,10 @@ impl RequestReader<'_> {
             return Err(TOO_LARGE);
         }
         if expects {
-            let mut stream = self.stream;
-            stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            write::all_until(self.stream, b"HTTP/1.1 100 Continue\r\n\r\n", self.deadline)?;
         }
         match length {
-            Length::Known(length) => request.body = self.take(length)?,
+            Length::Known(length) => self.take(length, &mut request.body)?,
             Length::Chunks => self.chunks(&mut request.body, max_body)?,
         }
         Ok(request)
@@ -92,31 +96,58 @@ impl RequestReader<'_> {
     fn chunks(&mut self, body: &mut Vec<u8>, max_body: usize) -> Result<(), Refused> {
         loop {
             let (line, size) = loop {
-                match httparse::parse_chunk_size(&self.read) {
+                match httparse::parse_chunk_size(self.unused()) {
                     Ok(httparse::Status::Complete(found)) => break found,
-                    Ok(httparse::Status::Partial) if self.read.len() < MAX_HEAD => self.more()?,
+                    Ok(httparse::Status::Partial) if self.unused().len() < MAX_HEAD => self.more()?,
                     _ => return Err(MALFORMED),
                 }
             };
-            self.read.drain(..line);
-            // The bytes after the last chunk do not matter, because the connection ends here.
+            self.used += line;
             if size == 0 {
-                return Ok(());
+                return self.trailers();
             }
             let size = usize::try_from(size).ok().filter(|size| *size <= max_body.saturating_sub(body.len()));
-            body.extend(self.take(size.ok_or(TOO_LARGE)?)?);
-            if self.take(2)? != b"\r\n" {
+            self.take(size.ok_or(TOO_LARGE)?, body)?;
+            while self.unused().len() < 2 {
+                self.more()?;
+            }
+            if !self.unused().starts_with(b"\r\n") {
                 return Err(MALFORMED);
+            }
+            self.used += 2;
+        }
+    }
+
+    /// Reads up to the end of the request: closing a socket with unread bytes resets the connection, and the answer is
+    /// lost.
+    fn trailers(&mut self) -> Result<(), Refused> {
+        loop {
+            let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+            match httparse::parse_headers(self.unused(), &mut headers) {
+                Ok(httparse::Status::Complete(_)) => return Ok(()),
+                Ok(httparse::Status::Partial) if self.unused().len() < MAX_HEAD => self.more()?,
+                Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(LONG_HEADERS),
+                Err(_) => return Err(MALFORMED),
             }
         }
     }
 
-    fn take(&mut self, count: usize) -> Result<Vec<u8>, Refused> {
-        while self.read.len() < count {
+    fn unused(&self) -> &[u8] {
+        self.read.get(self.used..).unwrap_or_default()
+    }
+
+    /// Moves this many bytes to `target`.
+    fn take(&mut self, mut count: usize, target: &mut Vec<u8>) -> Result<(), Refused> {
+        loop {
+            let part = self.unused().len().min(count);
+            target.extend(self.unused().iter().take(part));
+            self.used += part;
+            count -= part;
+            if count == 0 {
+                return Ok(());
+            }
             self.more()?;
         }
-        let rest = self.read.split_off(count);
-        Ok(std::mem::replace(&mut self.read, rest))
     }
 
     fn more(&mut self) -> Result<(), Refused> {
@@ -136,6 +167,8 @@ impl RequestReader<'_> {
         if count == 0 {
             return Err(Refused::Broken(io::ErrorKind::UnexpectedEof.into()));
         }
+        self.read.drain(..self.used);
+        self.used = 0;
         self.read.extend(buffer.iter().take(count));
         Ok(())
     }
@@ -159,9 +192,7 @@ fn parse(bytes: &[u8]) -> Result<Option<(ReceivedRequest, usize)>, Refused> {
             Ok(Some((request, length)))
         }
         Ok(httparse::Status::Partial) => Ok(None),
-        Ok(_) | Err(httparse::Error::TooManyHeaders) => {
-            Err(Refused::Answer(431, "the headers are too large"))
-        }
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => Err(LONG_HEADERS),
         Err(_) => Err(MALFORMED),
     }
 }

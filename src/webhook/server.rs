@@ -5,14 +5,14 @@
 //! limits (`tests/servers` shows this behaviour). So this crate has its own server. httparse parses the headers.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::request::{ReceivedRequest, Refused};
-use super::{Answer, Receiver};
+use super::{Answer, Receiver, write};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::stop::OnStop;
@@ -244,7 +244,7 @@ fn refuse(stream: TcpStream, shared: &Arc<ServerShared>) {
     let guard = RefusedGuard::new(shared);
     let busy = Answer::error(503, "too many requests at once");
     // The answer fits into the send buffer of a new connection, so the write does not block.
-    let sent = stream.set_nonblocking(true).and_then(|()| send(&stream, &busy));
+    let sent = stream.set_nonblocking(true).and_then(|()| send(&stream, &busy, Duration::ZERO));
     if let (Ok(()), Some(guard)) = (sent, guard) {
         start("crustocean-refused", move || {
             let _guard = guard;
@@ -315,7 +315,6 @@ impl ConnectionGuard {
             state.reading.insert(self.number, copy);
         }
         let time = self.shared.receiver.time_limit;
-        stream.set_write_timeout(Some(time.max(Duration::from_millis(1))))?;
         let request = ReceivedRequest::read(&stream, deadline::after(time), self.shared.receiver.max_body);
         let stopped = {
             let mut state = self.shared.state.lock();
@@ -330,11 +329,11 @@ impl ConnectionGuard {
             }
             Err(Refused::Answer(status, reason)) => {
                 let answer = Answer::error(status, reason);
-                return send(&stream, &answer).and_then(|()| drain(&stream));
+                return send(&stream, &answer, time).and_then(|()| drain(&stream));
             }
             Err(Refused::Broken(error)) => return Err(error),
         };
-        send(&stream, &answer)?;
+        send(&stream, &answer, time)?;
         stream.shutdown(Shutdown::Write)
     }
 }
@@ -351,8 +350,8 @@ fn drain(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-fn send(mut stream: &TcpStream, answer: &Answer) -> io::Result<()> {
-    stream.write_all(&encode(answer))
+fn send(stream: &TcpStream, answer: &Answer, limit: Duration) -> io::Result<()> {
+    write::all_until(stream, &encode(answer), deadline::after(limit))
 }
 
 fn encode(answer: &Answer) -> Vec<u8> {

@@ -129,6 +129,16 @@ fn a_repeated_delivery_is_handled_once() {
 }
 
 #[test]
+fn a_repeat_is_found_however_its_path_is_written() {
+    let (receiver, heard) = counting();
+    let body = delivery("m1", 0);
+    for path in ["/events", "/events/", "/events//", "/events///?x"] {
+        assert_eq!(post(&receiver, path, &body, &secret().sign(&body)).status, 204, "{path}");
+    }
+    assert_eq!(*heard.lock().unwrap(), ["m1"]);
+}
+
+#[test]
 fn a_delivery_whose_handler_failed_is_handled_again() {
     let tries = AtomicUsize::new(0);
     let receiver = Receiver::new().deliveries("/events", secret(), move |_| {
@@ -166,6 +176,37 @@ fn a_delivery_that_is_being_handled_is_not_acknowledged() {
         assert_eq!(first.join().unwrap(), 204);
     });
     assert_eq!(post(&receiver, "/events", &body, &signature).status, 204);
+}
+
+#[test]
+fn a_failed_delivery_is_handled_again_after_newer_ones_were_stored() {
+    let _watchdog = watchdog(SOON * 3);
+    let (go, wait) = mpsc::channel::<()>();
+    let (started, has_started) = mpsc::channel();
+    let (wait, started) = (Mutex::new(wait), Mutex::new(started));
+    let tries = AtomicUsize::new(0);
+    let receiver = Receiver::new().remember(Deliveries::new().capacity(1));
+    let receiver = receiver.deliveries("/events", secret(), move |delivery| {
+        if delivery.message().unwrap().id != "m1" || tries.fetch_add(1, Ordering::SeqCst) > 0 {
+            return Ok(());
+        }
+        started.lock().unwrap().send(()).unwrap();
+        wait.lock().unwrap().recv().unwrap();
+        Err("the database is down")
+    });
+    let status = |body: &[u8]| post(&receiver, "/events", body, &secret().sign(body)).status;
+    let first = delivery("m1", 9);
+    let newer = [("m2", 8), ("m3", 7), ("m4", 6)].map(|(id, age)| delivery(id, age));
+    std::thread::scope(|scope| {
+        let go = go;
+        let failing = scope.spawn(|| status(&first));
+        has_started.recv_timeout(SOON).unwrap();
+        assert!(newer.iter().all(|body| status(body) == 204));
+        assert_eq!(status(&first), 503, "it is still being handled");
+        go.send(()).unwrap();
+        assert_eq!(failing.join().unwrap(), 500);
+    });
+    assert_eq!(status(&first), 204);
 }
 
 #[test]
@@ -214,6 +255,8 @@ fn the_server_answers_within_its_limits() {
     let (first, second) = body.split_at(10);
     let chunks = format!("{:x}\r\n{first}\r\n{:x};x=y\r\n{second}\r\n0\r\n\r\n", first.len(), second.len());
     assert_eq!(status(&request("Transfer-Encoding: chunked\r\n", &chunks)), "200");
+    let bytes: String = body.chars().map(|byte| format!("1\r\n{byte}\r\n")).collect();
+    assert_eq!(status(&request("Transfer-Encoding: chunked\r\n", &(bytes + "0\r\n\r\n"))), "200");
     let expect = exchange(server.address(), &request(&format!("Expect: 100-continue\r\n{length}"), body));
     assert!(expect.starts_with("HTTP/1.1 100") && expect.contains("HTTP/1.1 200"), "{expect}");
     for (head, body, expected) in [
@@ -228,6 +271,8 @@ fn the_server_answers_within_its_limits() {
         ("Transfer-Encoding: chunked\r\n", "ffffffffffffffff\r\n", "413"),
         ("Transfer-Encoding: chunked\r\n", "x\r\n", "400"),
         ("Transfer-Encoding: chunked\r\n", "1\r\nxyz", "400"),
+        ("Transfer-Encoding: chunked\r\n", "0\r\nno trailer\r\n\r\n", "400"),
+        ("Transfer-Encoding: chunked\r\n", "0\r\nX: y\r\n", "408"),
         ("Content-Length: 9\r\n", "less", "408"),
         ("", "", "400"),
         ("no header\r\n", "", "400"),
@@ -236,6 +281,8 @@ fn the_server_answers_within_its_limits() {
     }
     assert_eq!(status(&request(&format!("X: {}\r\n", "x".repeat(20_000)), "")), "431");
     assert_eq!(status(&request(&"X: y\r\n".repeat(100), "")), "431");
+    let trailers = format!("0\r\n{}\r\n", format!("X: {}\r\n", "x".repeat(1000)).repeat(30));
+    assert_eq!(status(&request("Transfer-Encoding: chunked\r\n", &trailers)), "431");
     assert_eq!(status(&[b'x'; 100_000]), "431", "a line without an end");
     assert_eq!(status(b"\x16\x03\x01"), "400", "TLS");
     assert_eq!(status(b"POST /ho"), "408");
@@ -284,6 +331,65 @@ fn slow_bytes_do_not_keep_a_connection_open() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert!(began.elapsed() < SOON);
+}
+
+/// Bytes that are left unread when the server closes the connection would make the system discard the answer.
+#[test]
+fn the_answer_to_chunks_whose_end_comes_late_arrives_whole() {
+    let _watchdog = watchdog(SOON * 3);
+    const LARGE: usize = 8 << 20;
+    let (called, is_called) = mpsc::channel();
+    let called = Mutex::new(called);
+    let receiver = Receiver::new().commands("/hook", move |_| {
+        called.lock().unwrap().send(()).unwrap();
+        "x".repeat(LARGE)
+    });
+    let server = receiver.time_limit(SOON * 2).serve("127.0.0.1:0").unwrap();
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    let body = r#"{"agencyId":"a","command":"roll","sender":{"username":"bob"}}"#;
+    let chunks = format!("{:x}\r\n{body}\r\n0\r\n", body.len());
+    stream.write_all(&request("Transfer-Encoding: chunked\r\n", &chunks)).unwrap();
+    for part in ["X-Sum: 1", "\r\n", "\r\n"] {
+        assert!(is_called.recv_timeout(Duration::from_millis(50)).is_err(), "the request is not complete");
+        stream.write_all(part.as_bytes()).unwrap();
+    }
+    is_called.recv_timeout(SOON).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert!(answer.len() > LARGE, "{}", answer.len());
+}
+
+#[test]
+fn a_slow_reader_does_not_keep_its_place() {
+    let _watchdog = watchdog(SOON * 3);
+    let receiver = Receiver::new()
+        .command("/hook", "large", |_| "x".repeat(24 << 20))
+        .command("/hook", "small", |_| "x")
+        .max_connections(1)
+        .time_limit(Duration::from_secs(1));
+    let server = receiver.serve("127.0.0.1:0").unwrap();
+    let call = |command: &str| {
+        let body = format!(r#"{{"agencyId":"a","command":"{command}","sender":{{"username":"bob"}}}}"#);
+        request(&format!("Content-Length: {}\r\n", body.len()), &body)
+    };
+    let mut slow = TcpStream::connect(server.address()).unwrap();
+    slow.write_all(&call("large")).unwrap();
+    slow.read_exact(&mut [0]).unwrap();
+    let (done, is_done) = mpsc::channel::<()>();
+    let reading = std::thread::spawn(move || {
+        // Reads too slowly to get the whole answer within this test, and never pauses for as long as the time limit.
+        let mut part = vec![0; 64 << 10];
+        while is_done.recv_timeout(Duration::from_millis(150)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let _ = slow.read(&mut part);
+        }
+    });
+    eventually("another request is answered", || {
+        exchange(server.address(), &call("small")).starts_with("HTTP/1.1 200")
+    });
+    drop(done);
+    reading.join().unwrap();
 }
 
 #[test]
