@@ -104,7 +104,9 @@ impl StateStore for FileStore {
 
     fn save(&self, state: &str) -> Result<(), StoreError> {
         let mut known = self.known.lock();
-        if stamp(&self.path)? != *known {
+        // A removed file has no text of another program that a save could overwrite.
+        let found = stamp(&self.path)?;
+        if found.is_some() && found != *known {
             return Err("another program has written to the file: it was not changed".into());
         }
         let temporary = beside(&self.path, ".new");
@@ -203,6 +205,20 @@ mod tests {
         fs::write(&path, "somebody else's").unwrap();
         assert!(store.save("four").is_err());
         assert_eq!(store.load().unwrap().as_deref(), Some("somebody else's"));
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_was_removed_is_written_again() {
+        let folder = folder("removed");
+        let path = folder.join("larry.state");
+        let store = FileStore::open(&path).unwrap();
+        store.save("one").unwrap();
+        fs::remove_file(&path).unwrap();
+        store.save("two").unwrap();
+        assert_eq!(store.load().unwrap().as_deref(), Some("two"));
+        fs::write(&path, "somebody else's").unwrap();
+        assert!(store.save("three").is_err());
         fs::remove_dir_all(folder).unwrap();
     }
 }
