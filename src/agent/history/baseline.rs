@@ -6,7 +6,7 @@ use crate::agent::history::fetch;
 use crate::agent::history::room::RoomHistory;
 use crate::agent::history::state::{DeliveryState, cannot_be_read};
 use crate::agent::history::unreadable::Reported;
-use crate::model::{AgencyId, UserId};
+use crate::model::{AgencyId, User};
 use crate::rest::Client;
 use crate::socket::Session;
 
@@ -87,7 +87,7 @@ impl Delivery {
 
     /// Hands out the messages of a new conversation that were sent before the join: those on the last page that are
     /// newer than the agent's own last message.
-    pub(crate) fn hand_out_first_page(&self, client: &Client, room: &AgencyId, me: &UserId) {
+    pub(crate) fn hand_out_first_page(&self, client: &Client, room: &AgencyId, me: &User) {
         let gap = |state: &DeliveryState| {
             let room = state.rooms.get(room).filter(|room| !room.cursor.is_resumed())?;
             room.gap.as_ref().map(|gap| gap.id)
@@ -95,7 +95,8 @@ impl Delivery {
         let Some(gap) = gap(&self.lock()) else { return };
         let mut dm = true;
         let outcome = fetch::first_page(client, room, &mut dm).map(|page| {
-            let unheard = page.messages.iter().take_while(|message| message.sender_id != *me).count();
+            let unheard =
+                page.messages.iter().take_while(|message| !message.is_by(&me.id, &me.username)).count();
             let unreadable = {
                 let mut state = self.lock();
                 let Some(room) = state.rooms.get_mut(room) else { return false };

@@ -124,10 +124,7 @@ pub(crate) enum Address<'a> {
 }
 
 fn said_by(message: &Message, user: &User) -> bool {
-    // The id identifies the user. The name is the fallback for histories that omit the id.
-    message.sender_id == user.id
-        || message.sender_id.as_str().is_empty()
-            && message.sender_username.eq_ignore_ascii_case(&user.username)
+    message.is_by(&user.id, &user.username)
 }
 
 /// Applies the rules of the JavaScript SDK's `shouldRespondWithGuard`, and three more: never answer the agent's own

@@ -151,7 +151,12 @@ impl Exchanges {
     pub(crate) fn admit(&mut self, message: Message, now: Instant) -> Admitted {
         let spacing = self.limit.spacing;
         let room = if spacing.is_zero() { message.agency_id.clone() } else { AgencyId::default() };
-        let key = (room, message.sender_id.clone());
+        // Servers that omit the ids of senders have the names.
+        let sender = match message.sender_id.as_str() {
+            "" => message.sender_username.to_ascii_lowercase().into(),
+            _ => message.sender_id.clone(),
+        };
+        let key = (room, sender);
         if self.pairs.len() >= MOST_PAIRS && !self.pairs.contains_key(&key) {
             self.make_room(now);
         }

@@ -350,7 +350,7 @@ impl Agent {
             let about = RoomInfo::dm(Some(&dm.participant.username));
             match self.enter(id, about.clone()) {
                 Ok(_) => {
-                    delivery.hand_out_first_page(client, id, &me.id);
+                    delivery.hand_out_first_page(client, id, me);
                     self.inner.session.nudge_reader();
                 }
                 Err(error) if error.kind() == ErrorKind::Rejected => {
