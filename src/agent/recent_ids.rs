@@ -1,19 +1,20 @@
 //! A bounded set of the most recent ids.
 
 use std::collections::{HashSet, VecDeque};
+use std::hash::Hash;
 
 use crate::model::MessageId;
 
 /// A set of ids that forgets the oldest id when it has more than `MOST`.
 #[derive(Debug, Default)]
-pub(crate) struct RecentIds<const MOST: usize> {
-    ids: HashSet<MessageId>,
-    order: VecDeque<MessageId>,
+pub(crate) struct RecentIds<const MOST: usize, Id = MessageId> {
+    ids: HashSet<Id>,
+    order: VecDeque<Id>,
 }
 
-impl<const MOST: usize> RecentIds<MOST> {
+impl<const MOST: usize, Id: Clone + Eq + Hash> RecentIds<MOST, Id> {
     /// Adds an id. Returns whether the id is new.
-    pub(crate) fn add(&mut self, id: &MessageId) -> bool {
+    pub(crate) fn add(&mut self, id: &Id) -> bool {
         if !self.ids.insert(id.clone()) {
             return false;
         }
@@ -26,7 +27,13 @@ impl<const MOST: usize> RecentIds<MOST> {
         true
     }
 
-    pub(crate) fn contains(&self, id: &MessageId) -> bool {
+    pub(crate) fn contains(&self, id: &Id) -> bool {
         self.ids.contains(id)
+    }
+
+    pub(crate) fn remove(&mut self, id: &Id) {
+        if self.ids.remove(id) {
+            self.order.retain(|other| other != id);
+        }
     }
 }

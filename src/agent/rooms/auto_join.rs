@@ -3,10 +3,11 @@
 //! A thread that takes events checks whether work is due, and starts a short-lived thread for the work. So a thread
 //! that waits for events never waits for a join.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::agent::recent_ids::RecentIds;
 use crate::agent::rooms::RoomInfo;
 use crate::agent::{Agent, AgentInner, Event};
 use crate::deadline;
@@ -24,6 +25,9 @@ const RETRY_DELAY: Duration = Duration::from_secs(15);
 /// The largest number of invitations that wait to be accepted. The agent finds further invitations in the list of
 /// agencies.
 const MOST_INVITATIONS: usize = 64;
+/// The largest number of invited agencies that are known. The agent may try to join an agency that it has forgotten once
+/// more.
+const MOST_INVITED: usize = 4096;
 
 /// The state of automatic joins. The agent can follow invitations, direct conversations, both or neither.
 #[derive(Debug, Default)]
@@ -50,9 +54,10 @@ struct FollowingState {
 
 #[derive(Debug)]
 struct Invites {
-    /// The agencies of which the agent was a member at the start, and the agencies to which the agent was invited
-    /// since.
-    known: Vec<AgencyId>,
+    /// The agencies of which the agent was a member at the start.
+    members: HashSet<AgencyId>,
+    /// The agencies to which the agent was invited since. Bounded, because a server could invent any number of them.
+    invited: RecentIds<MOST_INVITED, AgencyId>,
     /// The time to compare the list of agencies, because an invitation may have been missed.
     due: Option<Instant>,
 }
@@ -161,11 +166,12 @@ impl Following {
 impl Invites {
     /// Notes an agency. Returns `false` if the agency was known.
     fn note(&mut self, id: &AgencyId) -> bool {
-        let is_new = !self.known.contains(id);
-        if is_new {
-            self.known.push(id.clone());
-        }
-        is_new
+        !self.members.contains(id) && self.invited.add(id)
+    }
+
+    fn forget(&mut self, id: &AgencyId) {
+        self.members.remove(id);
+        self.invited.remove(id);
     }
 }
 
@@ -186,8 +192,9 @@ impl Agent {
         }
         let agencies = self.inner.client.agencies().list()?;
         let members = agencies.into_iter().filter(|agency| agency.is_member == Some(true));
-        let known = members.map(|agency| agency.id).collect();
-        following.state.lock().invites.get_or_insert(Invites { known, due: None });
+        let members = members.map(|agency| agency.id).collect();
+        let invites = Invites { members, invited: RecentIds::default(), due: None };
+        following.state.lock().invites.get_or_insert(invites);
         following.begin(Agent::do_tasks);
         Ok(())
     }
@@ -313,7 +320,7 @@ impl Agent {
                 if error.kind() != ErrorKind::Rejected {
                     // The server did not reject the join, so a later check of the list accepts this agency again.
                     if let Some(invites) = &mut self.inner.following.state.lock().invites {
-                        invites.known.retain(|known| known != id);
+                        invites.forget(id);
                         invites.due.get_or_insert(deadline::after(RETRY_DELAY));
                     }
                 }
@@ -360,5 +367,23 @@ impl Agent {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_known_invitations_are_bounded_and_the_memberships_stay() {
+        let id = |n: usize| AgencyId::from(format!("a{n}"));
+        let mut invites = Invites { members: [id(0)].into(), invited: RecentIds::default(), due: None };
+        for n in 1..=MOST_INVITED + 1 {
+            assert!(invites.note(&id(n)) && !invites.note(&id(n)));
+        }
+        assert!(!invites.note(&id(0)) && !invites.note(&id(2)));
+        assert!(invites.note(&id(1)), "the oldest is forgotten");
+        invites.forget(&id(0));
+        assert!(invites.note(&id(0)));
     }
 }
