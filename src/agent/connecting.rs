@@ -9,6 +9,7 @@ use crate::agent::closing::Closing;
 use crate::agent::history::Delivery;
 use crate::agent::listeners::Listeners;
 use crate::agent::memory::Remember;
+use crate::agent::respond::asks::Asks;
 use crate::agent::rooms::{Following, Rooms, RoomsHost};
 use crate::agent::run::OpenRuns;
 use crate::agent::send::confirm::MetadataSupport;
@@ -115,6 +116,7 @@ impl Agent {
             runs: OpenRuns::default(),
             thinking_indicators,
             own_results: Mutex::default(),
+            asks: Asks::default(),
             taken: Mutex::default(),
             closing: Closing::default(),
             listeners: Arc::new(Listeners::new(options.max_queued_events, options.max_queued_bytes)),

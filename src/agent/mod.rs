@@ -72,6 +72,7 @@ use history::{Delivery, HistoryPosition};
 use listeners::Listeners;
 use memory::Memory;
 use recent_ids::RecentIds;
+use respond::asks::Asks;
 use rooms::{Following, Rooms};
 use run::OpenRuns;
 use send::confirm::MetadataSupport;
@@ -141,8 +142,9 @@ struct AgentInner {
     runs: OpenRuns,
     thinking_indicators: Arc<ThinkingIndicators>,
     own_results: Mutex<RecentIds<64>>,
-    /// Answers that `ask` has returned.
-    taken: Mutex<RecentIds<64>>,
+    asks: Asks,
+    /// Answers that `ask` returns.
+    taken: Mutex<RecentIds<1024>>,
     closing: Closing,
     home: OnceLock<AgencyId>,
     /// The memory that survives a restart. `None` if the agent remembers nothing.

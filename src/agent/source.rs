@@ -11,7 +11,7 @@ use crate::model::AgencyId;
 
 impl ListenerSource for Agent {
     fn pull(&self) -> Option<Event> {
-        let AgentInner { session, client, delivery, memory, .. } = &*self.inner;
+        let AgentInner { session, client, delivery, memory, asks, taken, me, .. } = &*self.inner;
         let source = history::DeliverySource { session, client };
         loop {
             let event = delivery.take(&source);
@@ -22,10 +22,15 @@ impl ListenerSource for Agent {
             if event.room().is_some_and(|room| self.has_left(room)) {
                 continue;
             }
-            if let (Event::Message(message), Some(memory)) = (&event, memory) {
-                memory.note_answer(message);
-                if self.is_question(message) {
-                    memory.hear(message, true);
+            if let Event::Message(message) = &event {
+                if asks.take(message, me) {
+                    taken.lock().add(&message.id);
+                }
+                if let Some(memory) = memory {
+                    memory.note_answer(message);
+                    if self.is_question(message) {
+                        memory.hear(message, true);
+                    }
                 }
             }
             if !self.holds_invitation(&event) {

@@ -1,8 +1,9 @@
 //! The loop over the messages to answer, and the limit between agents.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{SOON, TestSandbox, eventually, watchdog};
+use crate::common::{SOON, TestSandbox, eventually, wait_for_message, watchdog};
 use crustocean::{
     Agent, Mentions, Message,
     agent::{Decision, ExchangeLimit, RecvError},
@@ -218,4 +219,57 @@ fn two_agents_that_always_reply_stop() {
     ben.close().unwrap();
     assert_eq!((of_larry.join().unwrap(), of_ben.join().unwrap()), (7, 7));
     assert_eq!(said(), 15);
+}
+
+#[test]
+fn of_two_questions_to_one_person_the_first_gets_the_first_answer() {
+    let _watchdog = watchdog(LIMIT);
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
+    let mentions = agent.mentions();
+    let ben = sandbox.in_lobby("ben").events();
+    sandbox.alice_says("@larry one");
+    sandbox.alice_says("@larry two");
+    let (one, two) = (mentions.recv_timeout(SOON).unwrap(), mentions.recv_timeout(SOON).unwrap());
+    thread::scope(|scope| {
+        let first = scope.spawn(|| one.ask("first?", SOON).unwrap().content.clone());
+        wait_for_message(&ben, "first?");
+        let second = scope.spawn(|| two.ask("second?", SOON).unwrap().content.clone());
+        wait_for_message(&ben, "second?");
+        sandbox.alice_says("@larry a");
+        sandbox.alice_says("@larry b");
+        assert_eq!(first.join().unwrap(), "@larry a");
+        assert_eq!(second.join().unwrap(), "@larry b");
+    });
+    // Nobody waits for an answer any more.
+    let error = one.ask("third?", Duration::ZERO).unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    sandbox.alice_says("@larry too late");
+    assert_eq!(until(&mentions, "too late"), ["@larry too late"]);
+}
+
+#[test]
+fn only_the_person_who_was_asked_answers_if_the_server_omits_ids() {
+    let _watchdog = watchdog(LIMIT);
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
+    let lobby = sandbox.lobby_id();
+    let mentions = agent.mentions();
+    let ben = sandbox.in_lobby("ben").events();
+    let say = |id: &str, who: &str, text: &str, time: &str| {
+        let message = json!({"id": id, "agency_id": lobby, "content": text, "sender_username": who,
+            "sender_type": "user", "type": "chat", "created_at": time});
+        sandbox.emit_to_agency(&lobby, "message", message);
+    };
+    say("m-1", "alice", "@larry delete everything", "2030-01-01T00:00:00.000Z");
+    let question = mentions.recv_timeout(SOON).unwrap();
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| question.ask("Are you sure?", SOON));
+        wait_for_message(&ben, "Are you sure?");
+        say("m-2", "mallory", "yes", "2030-01-01T00:00:01.000Z");
+        say("m-3", "", "yes", "2030-01-01T00:00:02.000Z");
+        say("m-4", "Alice", "no", "2030-01-01T00:00:03.000Z");
+        let answer = asking.join().unwrap().unwrap();
+        assert_eq!((&*answer.sender_username, &*answer.content), ("Alice", "no"));
+    });
 }

@@ -6,7 +6,7 @@ use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::common::{SOON, TestSandbox, eventually, watchdog};
+use crate::common::{SOON, TestSandbox, eventually, wait_for_message, watchdog};
 use crustocean::agent::{MemoryStore, Reconnect};
 use crustocean::{AgencyId, ErrorKind, Stop};
 use serde_json::Value;
@@ -54,6 +54,41 @@ fn rooms_are_handled_in_parallel_and_each_in_order() {
     });
     let expected: Vec<String> = (0..25).map(|n| format!("@larry {n}")).collect();
     assert!(heard.into_inner().unwrap().into_values().all(|heard| heard == expected));
+}
+
+#[test]
+fn the_answer_to_a_question_of_a_handler_is_no_question() {
+    let _watchdog = watchdog(LIMIT);
+    let sandbox = TestSandbox::new();
+    let agent = sandbox.in_lobby("larry");
+    let (answers, questions) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        let working = scope.spawn(|| {
+            agent.mentions().in_parallel(2, |question| -> crustocean::Result<()> {
+                if question.content.contains("delete") {
+                    let answer = question.ask("Are you sure?", SOON)?;
+                    answers.lock().unwrap().push(answer.content.clone());
+                } else {
+                    questions.lock().unwrap().push(question.content.clone());
+                }
+                Ok(())
+            })
+        });
+        let ben = sandbox.in_lobby("ben").events();
+        for n in 0..5 {
+            sandbox.alice_says(&format!("@larry delete {n}"));
+            wait_for_message(&ben, "Are you sure?");
+            sandbox.alice_says(&format!("@larry yes {n}"));
+            eventually("the answer", || answers.lock().unwrap().len() == n + 1);
+        }
+        sandbox.alice_says("@larry the last");
+        eventually("the last question", || !questions.lock().unwrap().is_empty());
+        agent.clone().close().unwrap();
+        working.join().unwrap().unwrap();
+    });
+    let expected: Vec<String> = (0..5).map(|n| format!("@larry yes {n}")).collect();
+    assert_eq!(*answers.lock().unwrap(), expected);
+    assert_eq!(*questions.lock().unwrap(), ["@larry the last"]);
 }
 
 #[test]

@@ -202,7 +202,8 @@ impl Mention {
     }
 
     /// Asks a question and returns the same sender's next message in this room. That message needs no mention of the
-    /// agent, and [`mentions`](Agent::mentions) does not yield that message. Other events are not affected.
+    /// agent, and [`mentions`](Agent::mentions) does not yield that message. If several threads ask the same person in
+    /// the same room, the first question gets the first answer. Other events are not affected.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -218,29 +219,39 @@ impl Mention {
     /// [`Timeout`](crate::ErrorKind::Timeout) if no message comes within `limit` after the question is in the room,
     /// [`Closed`](crate::ErrorKind::Closed) if the agent ends; otherwise the kinds of [`Room::post`].
     pub fn ask(&self, question: impl Into<Outgoing>, limit: Duration) -> Result<Mention> {
+        let AgentInner { asks, taken, .. } = &*self.agent.inner;
         let events = self.agent.subscribe();
-        let asked = self.room().in_reply_to(&self.message).post(question)?;
-        let until = deadline::after(limit);
-        let mut heard = false;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let event = match events.recv_timeout(left) {
-                Err(RecvError::Timeout) => {
-                    let who = &self.message.sender_username;
-                    return Err(Error::timeout(format!("@{who} has not answered within {limit:?}")));
-                }
-                other => other?,
-            };
-            let Event::Message(message) = event else { continue };
-            heard |= message.id == asked.first.id;
-            let later = heard || message.created_at > asked.first.created_at;
-            let same =
-                message.agency_id == self.message.agency_id && message.sender_id == self.message.sender_id;
-            if later && same {
-                self.agent.inner.taken.lock().add(&message.id);
-                return Ok(Mention::new(&self.agent, message));
-            }
+        let question = question.into();
+        let ask = asks.begin(&self.message, question.text());
+        match self.room().in_reply_to(&self.message).post(question) {
+            Ok(posted) => ask.note_posted(&posted.first),
+            // An answer shows that the question is in the room.
+            Err(error) => return ask.end().map(|answer| Mention::new(&self.agent, answer)).ok_or(error),
         }
+        let until = deadline::after(limit);
+        let answer = loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let event = events.recv_timeout(left);
+            if let Some(answer) = ask.take_answer() {
+                break answer;
+            }
+            match event {
+                // A message that another question has taken is no answer to this one.
+                Ok(Event::Message(message))
+                    if ask.is_answered_by(&message) && taken.lock().add(&message.id) =>
+                {
+                    break message;
+                }
+                Err(RecvError::Timeout) => {
+                    break ask.end().ok_or_else(|| {
+                        let who = &self.message.sender_username;
+                        Error::timeout(format!("@{who} has not answered within {limit:?}"))
+                    })?;
+                }
+                other => drop(other?),
+            }
+        };
+        Ok(Mention::new(&self.agent, answer))
     }
 
     /// Marks the question as done before this thread asks for the next question. The agent does not yield the
