@@ -28,7 +28,7 @@ impl ListenerSource for Agent {
                 }
                 if let Some(memory) = memory {
                     memory.note_answer(message);
-                    if self.is_question(message) {
+                    if self.is_question(message) && delivery.has_room(&message.agency_id) {
                         memory.hear(message, true);
                     }
                 }
@@ -47,6 +47,8 @@ impl ListenerSource for Agent {
     fn acknowledge(&self, event: &Event) {
         if let (Event::Message(message), Some(memory)) = (event, &self.inner.memory)
             && !self.is_question(message)
+            // The memory has no entry for any other room, because a server could invent any number of rooms.
+            && self.inner.delivery.has_room(&message.agency_id)
         {
             memory.hear(message, false);
         }

@@ -61,6 +61,11 @@ impl Delivery {
         self.shared.memory.is_some()
     }
 
+    /// Whether the agent has joined the room, or is joining it.
+    pub(crate) fn has_room(&self, room: &AgencyId) -> bool {
+        self.lock().rooms.contains_key(room)
+    }
+
     /// Forgets the room's position.
     pub(crate) fn forget(&self, room: &AgencyId) {
         self.lock().close_room(room);

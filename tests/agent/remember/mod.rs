@@ -7,9 +7,10 @@ mod user_stores;
 
 use std::time::Duration;
 
-use crate::common::{SOON, TestSandbox, wait_for, watchdog};
+use crate::common::{SOON, TestSandbox, wait_for, wait_for_message, watchdog};
 use crustocean::agent::{AgentBuilder, MemoryStore};
 use crustocean::{Agent, AgentToken, Event, Mention, Mentions, Outgoing};
+use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(180);
 
@@ -178,4 +179,51 @@ fn a_question_that_is_left_open_comes_again() {
     let mentions = agent.mentions();
     assert_eq!(asked(&mentions, 1), [("@larry not now".to_owned(), true)]);
     assert!(mentions.try_recv().is_err());
+}
+
+#[test]
+fn an_answer_to_a_question_of_the_agent_does_not_come_again() {
+    let _watchdog = watchdog(LIMIT);
+    let larry = Larry::new();
+    {
+        let agent = larry.start();
+        let mentions = agent.mentions();
+        let ben = larry.sandbox.in_lobby("ben").events();
+        larry.sandbox.alice_says("@larry delete");
+        let question = mentions.recv_timeout(SOON).unwrap();
+        std::thread::scope(|scope| {
+            let asking = scope.spawn(|| question.ask("Are you sure?", SOON).unwrap().content.clone());
+            wait_for_message(&ben, "Are you sure?");
+            larry.sandbox.alice_says("@larry yes");
+            assert_eq!(asking.join().unwrap(), "@larry yes");
+        });
+        drop(question);
+        assert!(mentions.try_recv().is_err());
+        agent.close().unwrap();
+    }
+    larry.sandbox.alice_says("@larry next");
+    assert_eq!(texts(&larry.start().mentions(), 1), ["@larry next"]);
+}
+
+#[test]
+fn rooms_that_the_agent_has_not_joined_are_not_remembered() {
+    let _watchdog = watchdog(LIMIT);
+    let larry = Larry::new();
+    let agent = larry.start();
+    let events = agent.events();
+    let lobby = larry.sandbox.lobby_id();
+    let emit = |n: usize, room: &str, text: &str| {
+        let message = json!({"id": format!("m-{n}"), "agency_id": room, "content": text, "sender_id": "u-1",
+            "sender_username": "x", "sender_type": "user", "type": "chat", "created_at": "2026-03-05T10:00:00.000Z"});
+        larry.sandbox.emit_to_agency(&lobby, "message", message);
+    };
+    for n in 0..100 {
+        emit(n, &format!("room-{n}"), if n % 2 == 0 { "hello" } else { "@larry hello" });
+    }
+    emit(100, &lobby, "the last one");
+    wait_for_message(&events, "the last one");
+    agent.close().unwrap();
+    let saved: serde_json::Value = serde_json::from_str(&larry.store.saved().unwrap()).unwrap();
+    let rooms: Vec<_> = saved["rooms"].as_object().unwrap().keys().collect();
+    assert_eq!(rooms, [&lobby]);
 }
