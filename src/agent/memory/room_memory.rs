@@ -52,22 +52,32 @@ impl RoomMemory {
     }
 
     /// Acknowledges a message. `time` is the time of the message, if known. `open` is the time of the earliest
-    /// question that is not done. Returns `false` if the message was already acknowledged.
-    pub(super) fn acknowledge(&mut self, id: &MessageId, time: Option<u64>, open: Option<u64>) -> bool {
+    /// question that is not done. `now` is the time of this machine's clock: the watermark stays before it, because a
+    /// server's clock may be ahead for a while, and later messages have earlier times then. Returns `false` if the
+    /// message was already acknowledged.
+    pub(super) fn acknowledge(
+        &mut self,
+        id: &MessageId,
+        time: Option<u64>,
+        open: Option<u64>,
+        now: u64,
+    ) -> bool {
         if !self.ids.insert(id.clone()) {
             return false;
         }
         let last = self.acknowledged.back().map(|(_, time)| *time);
         self.acknowledged.push_back((id.clone(), time.or(last).unwrap_or_default()));
-        self.trim(open);
+        self.trim(open, now);
         true
     }
 
-    fn trim(&mut self, open: Option<u64>) {
+    fn trim(&mut self, open: Option<u64>, now: u64) {
         let horizon =
             self.acknowledged.iter().rev().take(RECENT).map(|(_, time)| *time).min().unwrap_or_default();
-        let limit =
-            horizon.saturating_sub(CLOCK_MARGIN).min(open.map_or(u64::MAX, |open| open.saturating_sub(1)));
+        let limit = horizon
+            .min(now)
+            .saturating_sub(CLOCK_MARGIN)
+            .min(open.map_or(u64::MAX, |open| open.saturating_sub(1)));
         while self.acknowledged.len() > MIN_IDS
             && let Some((_, time)) = self.acknowledged.front()
         {
@@ -100,19 +110,19 @@ mod tests {
         let mut room_memory = RoomMemory::default();
         // One message per second.
         for n in 0..1000 {
-            assert!(room_memory.acknowledge(&id(n), Some(n * 1000), None));
-            assert!(!room_memory.acknowledge(&id(n), Some(n * 1000), None));
+            assert!(room_memory.acknowledge(&id(n), Some(n * 1000), None, u64::MAX));
+            assert!(!room_memory.acknowledge(&id(n), Some(n * 1000), None, u64::MAX));
         }
         let watermark = room_memory.watermark.unwrap();
         assert!((600_000..700_000).contains(&watermark), "{watermark}");
         assert!(room_memory.is_acknowledged(&id(999)) && !room_memory.is_acknowledged(&id(1)));
         // A question at 900 s is never done.
         for n in 1000..3000 {
-            room_memory.acknowledge(&id(n), Some(n * 1000), Some(900_000));
+            room_memory.acknowledge(&id(n), Some(n * 1000), Some(900_000), u64::MAX);
         }
         assert_eq!(room_memory.watermark.unwrap(), 899_000);
         for n in 3000..20_000 {
-            room_memory.acknowledge(&id(n), Some(n * 1000), Some(900_000));
+            room_memory.acknowledge(&id(n), Some(n * 1000), Some(900_000), u64::MAX);
         }
         assert_eq!((room_memory.acknowledged.len(), room_memory.watermark.unwrap()), (MAX_IDS, 899_000));
         assert_eq!(room_memory.ids.len(), MAX_IDS);
@@ -121,15 +131,32 @@ mod tests {
     #[test]
     fn a_fast_clock_hides_no_message_and_a_held_watermark_stays() {
         let mut room_memory = RoomMemory { watermark: Some(5), ..RoomMemory::default() };
-        room_memory.acknowledge(&id(0), Some(u64::MAX), None);
+        room_memory.acknowledge(&id(0), Some(u64::MAX), None, u64::MAX);
         for n in 1..200 {
-            room_memory.acknowledge(&id(n), Some(n * 1000), None);
+            room_memory.acknowledge(&id(n), Some(n * 1000), None, u64::MAX);
         }
         assert_eq!(room_memory.watermark, Some(5), "the first message is kept, and so are all after it");
         let mut room_memory = RoomMemory { watermark_held: true, ..RoomMemory::default() };
         for n in 0..1000 {
-            room_memory.acknowledge(&id(n), Some(n * 1000), None);
+            room_memory.acknowledge(&id(n), Some(n * 1000), None, u64::MAX);
         }
         assert_eq!((room_memory.watermark, room_memory.acknowledged.len()), (None, 1000));
+    }
+
+    #[test]
+    fn a_server_whose_clock_is_ahead_for_a_while_hides_no_later_message() {
+        let mut room_memory = RoomMemory::default();
+        let (now, ahead) = (100_000_000, 200_000_000);
+        for n in 0..1000 {
+            room_memory.acknowledge(&id(n), Some(ahead + n), None, now);
+        }
+        assert_eq!(room_memory.watermark, None);
+        for n in 1000..10_000 {
+            let now = now + n * 1000;
+            room_memory.acknowledge(&id(n), Some(now), None, now);
+            assert!(room_memory.watermark < Some(now));
+        }
+        // The ids of that while were forgotten, and the watermark moves again.
+        assert!(room_memory.watermark.is_some() && room_memory.acknowledged.len() < MAX_IDS);
     }
 }

@@ -24,6 +24,8 @@ const MAX_ANSWERED: usize = 16_384;
 /// The most open questions that the memory tracks. Anybody in a room can ask questions, and a program may take none of
 /// them.
 const MAX_OPEN: usize = 16_384;
+/// How exactly the store knows the difference between two clocks, in milliseconds.
+const CLOCK_TOLERANCE: u64 = 60 * 1000;
 /// The value of `Saved::format`, which shows that this crate has written the text.
 const FORMAT: &str = "crustocean agent state";
 
@@ -44,6 +46,13 @@ impl std::fmt::Debug for StoredMemory {
 #[derive(Default)]
 struct StoredMemoryState {
     me: UserId,
+    username: String,
+    /// The greatest age of messages that are read after a start.
+    max_age: Option<Duration>,
+    /// How far this machine's clock is ahead of the server's, in milliseconds, as the last run saw it.
+    clock_was_ahead: u64,
+    /// The same for this run. `None`: no live message has come yet.
+    clock_ahead: Option<u64>,
     rooms: HashMap<AgencyId, RoomMemory>,
     /// Questions that the agent has heard and that are not done.
     open: HashMap<MessageId, Open>,
@@ -85,10 +94,13 @@ struct Saved<R> {
     version: u32,
     /// The agent that owns this memory.
     agent: UserId,
+    /// How far this machine's clock is ahead of the server's, in milliseconds.
+    #[serde(default)]
+    clock_ahead: u64,
     rooms: R,
 }
 
-fn read(text: &str, me: &User) -> Result<HashMap<AgencyId, RoomMemory>, String> {
+fn read(text: &str, me: &User) -> Result<Saved<HashMap<AgencyId, RoomMemory>>, String> {
     if text.trim().is_empty() {
         return Err("it is empty".to_owned());
     }
@@ -103,7 +115,7 @@ fn read(text: &str, me: &User) -> Result<HashMap<AgencyId, RoomMemory>, String> 
     if saved.agent != me.id {
         return Err(format!("it belongs to another agent ({}), not to @{}", saved.agent, me.username));
     }
-    Ok(saved.rooms)
+    Ok(saved)
 }
 
 impl StoredMemory {
@@ -121,29 +133,37 @@ impl StoredMemory {
 impl Memory for StoredMemory {
     fn belong_to(&self, me: &User, max_age: Duration) -> Result<()> {
         let mut saver = self.saver.lock();
-        let mut rooms = match saver.text.take() {
-            Some(text) => read(&text, me).map_err(|why| {
-                let name = &saver.name;
-                Error::config(format!(
-                    "cannot remember in {name}: {why}. It was not changed. Move it away to start with an empty memory"
-                ))
-            })?,
-            None => HashMap::new(),
+        let (clock_was_ahead, mut rooms) = match saver.text.take() {
+            Some(text) => match read(&text, me) {
+                Ok(saved) => (saved.clock_ahead, saved.rooms),
+                Err(why) => {
+                    let name = &saver.name;
+                    return Err(Error::config(format!(
+                        "cannot remember in {name}: {why}. It was not changed. Move it away to start with an empty memory"
+                    )));
+                }
+            },
+            None => (0, HashMap::new()),
         };
-        let oldest = SystemTime::now().checked_sub(max_age).map(millis);
-        for room_memory in rooms.values_mut() {
-            room_memory.index();
-            room_memory.watermark = room_memory.watermark.max(oldest);
-        }
-        *self.state.lock() = StoredMemoryState { me: me.id.clone(), rooms, ..StoredMemoryState::default() };
+        rooms.values_mut().for_each(RoomMemory::index);
+        *self.state.lock() = StoredMemoryState {
+            me: me.id.clone(),
+            username: me.username.clone(),
+            max_age: Some(max_age),
+            clock_was_ahead,
+            rooms,
+            ..StoredMemoryState::default()
+        };
         Ok(())
     }
 
     fn resume(&self, room: &AgencyId) -> Option<Resume> {
         let state = self.state.lock();
         let room_memory = state.rooms.get(room)?;
+        // The watermark itself does not depend on this machine's clock, which may be wrong.
         let since = room_memory
             .watermark
+            .max(state.oldest())
             .and_then(|ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
         let acknowledged = room_memory.acknowledged.iter().map(|(id, _)| id.clone()).collect();
         Some(Resume { dm: room_memory.dm, since, acknowledged })
@@ -155,10 +175,10 @@ impl Memory for StoredMemory {
             return;
         }
         let times = page.iter().filter_map(time_of);
-        let watermark = if whole { None } else { times.min() };
+        let watermark = if whole { None } else { times.min().map(|time| time.min(now())) };
         let mut room_memory = RoomMemory { dm, watermark, ..RoomMemory::default() };
         for message in page.iter().rev() {
-            room_memory.acknowledge(&message.id, time_of(message), None);
+            room_memory.acknowledge(&message.id, time_of(message), None, now());
         }
         state.rooms.insert(room.clone(), room_memory);
         state.change();
@@ -183,7 +203,7 @@ impl Memory for StoredMemory {
 
     fn note_answer(&self, message: &Message) {
         let mut state = self.state.lock();
-        if message.sender_id != state.me {
+        if !message.is_by(&state.me, &state.username) {
             return;
         }
         let Some(question) = message.metadata.get(IN_REPLY_TO) else { return };
@@ -201,7 +221,12 @@ impl Memory for StoredMemory {
     fn hear(&self, message: &Message, is_question: bool) {
         let mut state = self.state.lock();
         let time = time_of(message);
+        if !message.replayed {
+            state.note_time(time);
+        }
         if !is_question {
+            // The message may have been a question before, such as an answer that `Mention::ask` has taken.
+            state.open.remove(&message.id);
             return state.acknowledge(&message.agency_id, &message.id, time);
         }
         if state.is_known(&message.agency_id, &message.id) {
@@ -353,14 +378,34 @@ impl StoredMemoryState {
         let open = self.open.values().filter(|open| open.room == *room).filter_map(|open| open.time).min();
         let room_memory = self.rooms.entry(room.clone()).or_insert_with(|| {
             // The start position is not known, so the memory starts at this message, or now.
-            RoomMemory {
-                watermark: time.or_else(|| Some(millis(SystemTime::now()))),
-                ..RoomMemory::default()
-            }
+            RoomMemory { watermark: Some(time.unwrap_or(u64::MAX).min(now())), ..RoomMemory::default() }
         });
-        if room_memory.acknowledge(id, time, open) {
+        if room_memory.acknowledge(id, time, open, now()) {
             self.change();
         }
+    }
+
+    /// The time before which messages are too old after a start, by the server's clock.
+    fn oldest(&self) -> Option<u64> {
+        let oldest = SystemTime::now().checked_sub(self.max_age?).map(millis)?;
+        Some(oldest.saturating_sub(self.clock_was_ahead))
+    }
+
+    /// Compares this machine's clock with the time of a live message. Messages may wait before a loop takes them, so
+    /// the smallest difference is the best.
+    fn note_time(&mut self, time: Option<u64>) {
+        let Some(time) = time else { return };
+        let known = self.clock_ahead();
+        let ahead = now().saturating_sub(time);
+        self.clock_ahead = Some(self.clock_ahead.map_or(ahead, |least| least.min(ahead)));
+        // A smaller difference is saved with the next other change.
+        if self.clock_ahead().abs_diff(known) > CLOCK_TOLERANCE {
+            self.change();
+        }
+    }
+
+    fn clock_ahead(&self) -> u64 {
+        self.clock_ahead.unwrap_or(self.clock_was_ahead)
     }
 
     fn finish(&mut self, id: &MessageId) {
@@ -375,6 +420,7 @@ impl StoredMemoryState {
             format: FORMAT.to_owned(),
             version: 1,
             agent,
+            clock_ahead: self.clock_ahead(),
             rooms: &self.rooms,
         })?;
         text.push('\n');
@@ -384,6 +430,10 @@ impl StoredMemoryState {
 
 fn time_of(message: &Message) -> Option<u64> {
     message.created_at.to_system_time().map(millis)
+}
+
+fn now() -> u64 {
+    millis(SystemTime::now())
 }
 
 fn millis(time: SystemTime) -> u64 {

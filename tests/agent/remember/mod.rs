@@ -227,3 +227,21 @@ fn rooms_that_the_agent_has_not_joined_are_not_remembered() {
     let rooms: Vec<_> = saved["rooms"].as_object().unwrap().keys().collect();
     assert_eq!(rooms, [&lobby]);
 }
+
+#[test]
+fn a_clock_that_is_ahead_of_the_servers_loses_no_question() {
+    let _watchdog = watchdog(LIMIT);
+    let larry = Larry::new();
+    // Two days ahead: more than the greatest age of missed messages.
+    larry.sandbox.skew_clocks(&[-2 * 24 * 60 * 60 * 1000], true);
+    {
+        let agent = larry.start();
+        larry.sandbox.alice_says("@larry one");
+        assert_eq!(texts(&agent.mentions(), 1), ["@larry one"]);
+        agent.close().unwrap();
+    }
+    larry.sandbox.alice_says("@larry two");
+    let agent = larry.start();
+    // The first was not finished.
+    assert_eq!(texts(&agent.mentions(), 2), ["@larry one", "@larry two"]);
+}

@@ -16,11 +16,15 @@ fn memory(store: &MemoryStore) -> Result<StoredMemory> {
 }
 
 fn message(id: &str, sender: &str, metadata: &str) -> Message {
-    let now = "2126-01-01T12:00:00.000Z";
+    let now = "2020-01-01T12:00:00.000Z";
     let json = format!(
         r#"{{"id":"{id}","agency_id":"a","content":"@larry","created_at":"{now}","sender_id":"{sender}","metadata":{metadata}}}"#
     );
     serde_json::from_str(&json).unwrap()
+}
+
+fn watermark(memory: &StoredMemory) -> Option<u64> {
+    memory.state.lock().rooms[&AgencyId::from("a")].watermark
 }
 
 fn acknowledged(store: &MemoryStore) -> Vec<String> {
@@ -69,10 +73,10 @@ fn a_flood_of_questions_that_nobody_takes_is_bounded_and_comes_again() {
     memory.hold_watermark(&"a".into(), false);
     for n in 0..1000 {
         let mut later = message(&format!("m{n}"), "u-alice", "{}");
-        later.created_at = "2126-01-01T13:00:00.000Z".into();
+        later.created_at = "2020-01-01T13:00:00.000Z".into();
         memory.hear(&later, false);
     }
-    assert_eq!(memory.resume(&"a".into()).unwrap().since, None);
+    assert_eq!(watermark(&memory), None);
 }
 
 #[test]
@@ -135,4 +139,48 @@ fn a_store_that_fails_is_told_once_and_tried_again() {
     // A message of a year ago is too old.
     let aged = opened(full.1.clone(), Duration::from_secs(60)).unwrap();
     assert!(aged.resume(&"a".into()).unwrap().since.is_some());
+}
+
+#[test]
+fn a_question_that_becomes_another_message_does_not_hold_the_watermark() {
+    let store = MemoryStore::default();
+    let memory = memory(&store).unwrap();
+    memory.begin(&"a".into(), &[], true, false);
+    // `ask` returns a message that was heard as a question, on a thread that asks for no next question.
+    let answer = message("yes", "u-alice", "{}");
+    memory.hear(&answer, true);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            memory.hand_out(&answer.id, true);
+            memory.drop_held(&answer.id);
+        });
+    });
+    memory.hear(&answer, false);
+    for n in 0..1000 {
+        let mut later = message(&format!("m{n}"), "u-alice", "{}");
+        later.created_at = "2020-01-01T13:00:00.000Z".into();
+        memory.hear(&later, false);
+    }
+    assert_eq!(memory.state.lock().open.len(), 0);
+    assert!(watermark(&memory).is_some());
+}
+
+#[test]
+fn a_clock_that_is_ahead_moves_no_watermark_and_the_next_start_allows_for_it() {
+    let store = MemoryStore::default();
+    // By this machine's clock, the message is years old.
+    let live = message("m", "u-alice", "{}");
+    {
+        let memory = memory(&store).unwrap();
+        memory.begin(&"a".into(), &[], true, false);
+        memory.hear(&live, false);
+        assert!(memory.save().is_none());
+    }
+    let memory = memory(&store).unwrap();
+    let since = memory.resume(&"a".into()).unwrap().since.unwrap();
+    assert!(since < live.created_at.to_system_time().unwrap(), "the last day by the server's clock is read");
+    memory.hear(&message("next", "u-alice", "{}"), false);
+    assert!(memory.save().is_none());
+    let saved: serde_json::Value = serde_json::from_str(&store.saved().unwrap()).unwrap();
+    assert_eq!(saved["rooms"]["a"]["watermark"], serde_json::Value::Null);
 }
