@@ -66,6 +66,11 @@ impl Delivery {
         self.lock().rooms.contains_key(room)
     }
 
+    /// Whether the room continues from an earlier run or an earlier join.
+    pub(crate) fn is_resumed(&self, room: &AgencyId) -> bool {
+        self.lock().rooms.get(room).is_some_and(|room| room.cursor.is_resumed())
+    }
+
     /// Forgets the room's position.
     pub(crate) fn forget(&self, room: &AgencyId) {
         self.lock().close_room(room);

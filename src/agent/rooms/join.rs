@@ -198,8 +198,14 @@ impl Agent {
 
     /// Forgets rooms that were prepared but could not be joined.
     fn forget_unjoined<'a>(&self, ids: impl IntoIterator<Item = &'a AgencyId>) {
-        let AgentInner { rooms, delivery, .. } = &*self.inner;
-        ids.into_iter().filter(|id| !rooms.contains(id)).for_each(|id| delivery.forget(id));
+        let AgentInner { rooms, delivery, memory, .. } = &*self.inner;
+        for id in ids.into_iter().filter(|id| !rooms.contains(id)) {
+            // The memory keeps a room of an earlier run, whose join may work later.
+            if let Some(memory) = memory.as_ref().filter(|_| !delivery.is_resumed(id)) {
+                memory.forget(id);
+            }
+            delivery.forget(id);
+        }
     }
 
     /// Joins many rooms in one round trip. Returns the confirmed joins; the caller joins the other rooms one by one.

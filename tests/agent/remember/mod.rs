@@ -7,9 +7,9 @@ mod user_stores;
 
 use std::time::Duration;
 
-use crate::common::{SOON, TestSandbox, wait_for, wait_for_message, watchdog};
+use crate::common::{Response, SOON, ScriptedServer, TestSandbox, wait_for, wait_for_message, watchdog};
 use crustocean::agent::{AgentBuilder, MemoryStore};
-use crustocean::{Agent, AgentToken, Event, Mention, Mentions, Outgoing};
+use crustocean::{Agent, AgentToken, ErrorKind, Event, Mention, Mentions, Outgoing};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(180);
@@ -226,6 +226,28 @@ fn rooms_that_the_agent_has_not_joined_are_not_remembered() {
     let saved: serde_json::Value = serde_json::from_str(&larry.store.saved().unwrap()).unwrap();
     let rooms: Vec<_> = saved["rooms"].as_object().unwrap().keys().collect();
     assert_eq!(rooms, [&lobby]);
+}
+
+#[test]
+fn a_room_whose_join_is_refused_is_not_remembered() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        conn.expect_event("join-agency");
+        conn.send_event("error", json!({"message": "members only"}));
+        conn.recv_text(SOON);
+    });
+    // Everybody can read the history.
+    let message =
+        json!({"id": "m", "agency_id": "ag-1", "content": "hi", "created_at": "2026-03-05T10:00:00.000Z"});
+    server.on("GET", "/api/agencies/ag-1/messages", move |_| Response::json(200, json!([message])));
+    let store = MemoryStore::default();
+    let builder = Agent::builder().api_url(server.url()).remember_in(store.clone());
+    let agent = builder.connect("sk_x".parse().unwrap()).unwrap();
+    assert_eq!(agent.join("lobby").unwrap_err().kind(), ErrorKind::Rejected);
+    drop(agent);
+    let saved = store.saved().unwrap_or_default();
+    assert!(!saved.contains("ag-1"), "{saved}");
 }
 
 #[test]
