@@ -72,6 +72,7 @@ mod demo_tokens;
 mod error;
 mod ids;
 mod realtime;
+mod reserved_port;
 mod room;
 mod routes;
 mod sandbox;

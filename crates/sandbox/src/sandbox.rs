@@ -80,7 +80,7 @@ impl Sandbox {
     #[must_use]
     pub fn suspend(&self) -> Suspended {
         self.stop();
-        Suspended::new(self.server.app.shared_data(), self.port())
+        Suspended::new(self.server.app.shared_data(), self.port(), self.server.reserved.clone())
     }
 
     /// Blocks until the server ends.

@@ -21,6 +21,7 @@ use crate::app::links::LinkId;
 use crate::app::{App, Options};
 use crate::demo_tokens::DemoTokens;
 use crate::realtime::{deliver, disconnect, namespace};
+use crate::reserved_port::ReservedPort;
 use crate::routes::{access, guard, metrics};
 use crate::store::journal::Journal;
 use crate::suspended::Suspended;
@@ -51,6 +52,8 @@ pub(crate) struct Server {
     pub(crate) app: App,
     pub(crate) address: SocketAddr,
     pub(crate) runtime: Handle,
+    /// Keeps other sandboxes from the port. `None` if the port was given.
+    pub(crate) reserved: Option<ReservedPort>,
     running: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
@@ -72,12 +75,12 @@ impl Server {
         let inner = app.clone();
         let thread = thread::Builder::new().name("crustocean-sandbox".to_owned()).spawn(move || {
             match prepare(&config) {
-                Ok((runtime, listener, address)) => {
+                Ok(Prepared { runtime, listener, address, reserved }) => {
                     let handle = runtime.handle().clone();
                     inner.set_runtime(handle.clone());
                     // Dropping the runtime ends every connection.
                     let served = runtime.block_on(serve(&config, inner, listener, stopped, || {
-                        let _ = ready.send(Ok((handle, address)));
+                        let _ = ready.send(Ok((handle, address, reserved)));
                     }));
                     if let Err(error) = served {
                         drop(ready.send(Err(error)));
@@ -88,8 +91,8 @@ impl Server {
         })?;
         let started =
             started.recv().unwrap_or_else(|_| Err(io::Error::other("the server's thread has ended")));
-        let (runtime, address) = started?;
-        Ok(Server { app, address, runtime, running: Mutex::new(Some((stop, thread))) })
+        let (runtime, address, reserved) = started?;
+        Ok(Server { app, address, runtime, reserved, running: Mutex::new(Some((stop, thread))) })
     }
 
     /// Blocks the server's only thread for this time. Returns when the freeze has begun.
@@ -146,25 +149,39 @@ const PORTS: Range<u16> = 20_000..27_000;
 /// How many ports of [`PORTS`] are tried.
 const MOST_TRIES: usize = 50;
 
-/// Listens on this port, or on any free port if it is 0.
-async fn listen(host: IpAddr, port: u16) -> io::Result<TcpListener> {
+/// Listens on a free port, which no other sandbox gets before the reservation is dropped.
+async fn listen_somewhere(host: IpAddr) -> io::Result<(TcpListener, Option<ReservedPort>)> {
     for _ in 0..MOST_TRIES {
-        if port != 0 {
-            break;
-        }
         let random = PORTS.start + u16::from_be_bytes(ids::random()) % (PORTS.end - PORTS.start);
+        let Ok(reserved) = ReservedPort::new(random) else { continue };
         if let Ok(listener) = TcpListener::bind((host, random)).await {
-            return Ok(listener);
+            return Ok((listener, Some(reserved)));
         }
     }
-    TcpListener::bind((host, port)).await
+    Ok((TcpListener::bind((host, 0)).await?, None))
 }
 
-fn prepare(config: &Config) -> io::Result<(Runtime, std::net::TcpListener, SocketAddr)> {
+/// What a server needs to begin.
+struct Prepared {
+    runtime: Runtime,
+    listener: std::net::TcpListener,
+    address: SocketAddr,
+    reserved: Option<ReservedPort>,
+}
+
+fn prepare(config: &Config) -> io::Result<Prepared> {
     let runtime = new_runtime()?;
-    let listener = runtime.block_on(listen(config.host, config.port))?.into_std()?;
+    let (listener, reserved) = match config.port {
+        0 => runtime.block_on(listen_somewhere(config.host))?,
+        port => {
+            let resumed = config.resumed.as_ref().filter(|resumed| resumed.port() == port);
+            let listener = runtime.block_on(TcpListener::bind((config.host, port)))?;
+            (listener, resumed.and_then(Suspended::reserved))
+        }
+    };
+    let listener = listener.into_std()?;
     let address = listener.local_addr()?;
-    Ok((runtime, listener, address))
+    Ok(Prepared { runtime, listener, address, reserved })
 }
 
 /// Serves the control connections, and accepts all other connections, until `stopped`.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::reserved_port::ReservedPort;
 use crate::store::SharedData;
 
 /// The data of a suspended sandbox: accounts, tokens, sessions, agencies, messages, everything that the platform keeps in its
@@ -10,11 +11,16 @@ use crate::store::SharedData;
 pub struct Suspended {
     data: SharedData,
     port: u16,
+    reserved: Option<ReservedPort>,
 }
 
 impl Suspended {
-    pub(crate) fn new(data: SharedData, port: u16) -> Self {
-        Suspended { data, port }
+    pub(crate) fn new(data: SharedData, port: u16, reserved: Option<ReservedPort>) -> Self {
+        Suspended { data, port, reserved }
+    }
+
+    pub(crate) fn reserved(&self) -> Option<ReservedPort> {
+        self.reserved.clone()
     }
 
     pub(crate) fn data(&self) -> SharedData {
