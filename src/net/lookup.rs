@@ -204,7 +204,7 @@ mod tests {
             assert!(error.to_string().contains("slow.example"), "{error}");
         }
         let took = started.elapsed();
-        assert!(took >= Duration::from_millis(900) && took < Duration::from_secs(5), "{took:?}");
+        assert!(took >= Duration::from_millis(900) && took < Duration::from_secs(20), "{took:?}");
         assert_eq!(calls.load(Ordering::SeqCst), 1, "one thread hangs, however often it is asked");
     }
 

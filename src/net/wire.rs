@@ -510,14 +510,14 @@ mod tests {
         assert_eq!(wire.read(&mut buffer).unwrap(), 1);
         assert_eq!(wire.read(&mut buffer).unwrap(), 1);
         assert_eq!(kind(wire.read(&mut buffer)), ErrorKind::TimedOut);
-        assert!((150..2000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+        assert!((150..20_000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
         // After the deadline every read fails at once, even if there are bytes.
         peer.write_all(b"c").unwrap();
         assert_eq!(kind(wire.read(&mut buffer)), ErrorKind::TimedOut);
         wire.set_deadline(Some(Instant::now() + Duration::from_millis(200)));
         assert_eq!(wire.read(&mut buffer).unwrap(), 1);
         assert_eq!(fill(&mut wire), ErrorKind::TimedOut);
-        assert!(started.elapsed() < Duration::from_secs(5));
+        assert!(started.elapsed() < Duration::from_secs(20));
         assert_eq!(wire.write_failure(), Some(ErrorKind::TimedOut));
     }
 
@@ -533,7 +533,7 @@ mod tests {
         let started = Instant::now();
         wire.set_deadline(Some(started + Duration::from_millis(300)));
         assert_eq!(kind(wire.read_exact(&mut [0; 1000])), ErrorKind::TimedOut);
-        assert!((250..2000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+        assert!((250..20_000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
         drop(wire);
         drip.join().unwrap();
     }
@@ -613,7 +613,7 @@ mod tests {
         wire.set_write_timeout(Duration::from_millis(200)).unwrap();
         let started = Instant::now();
         assert_eq!(fill(&mut wire), ErrorKind::TimedOut);
-        assert!(started.elapsed() < Duration::from_secs(5));
+        assert!(started.elapsed() < Duration::from_secs(20));
         assert_eq!(wire.write_failure(), Some(ErrorKind::TimedOut));
         // After a failed write every write fails at once, even if the peer reads again.
         peer.read_exact(&mut vec![0; 1024 * 1024]).unwrap();
@@ -641,7 +641,7 @@ mod tests {
         let started = Instant::now();
         let result = wire.write_all(&vec![0; 64 * 1024 * 1024]);
         assert_eq!(kind(result), ErrorKind::TimedOut);
-        assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
         drop(stop);
         drip.join().unwrap();
     }

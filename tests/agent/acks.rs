@@ -62,7 +62,7 @@ fn every_call_returns_exactly_once_within_its_limit() {
     assert_eq!(ask(4, SOON).unwrap(), json!(false));
     let started = Instant::now();
     assert!(ask(5, Duration::from_millis(200)).unwrap_err().is_timeout());
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(20));
     assert_eq!(ask(6, SOON).unwrap_err().kind(), ErrorKind::MaybeSent);
 }
 

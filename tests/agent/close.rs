@@ -63,7 +63,7 @@ fn close_reports_how_much_may_not_have_arrived() {
     let error = agent.close().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
     assert!(error.to_string().contains("last 7 events"), "{error}");
-    assert!(started.elapsed() >= Duration::from_millis(700) && started.elapsed() < Duration::from_secs(4));
+    assert!(started.elapsed() >= Duration::from_millis(700) && started.elapsed() < Duration::from_secs(10));
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn close_keeps_its_limit_when_runs_and_indicators_are_open() {
     let started = Instant::now();
     let error = agent.close().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
-    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(7), "{:?}", started.elapsed());
     writing.join().unwrap();
     drop((run, thinking, hold));
 }

@@ -98,7 +98,7 @@ fn a_server_that_never_answers_the_upgrade_takes_only_the_handshake_timeout() {
         .connect(token("sk_x"))
         .unwrap_err();
     assert!(error.is_timeout(), "{error}");
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(9));
     drop(hold);
 }
 

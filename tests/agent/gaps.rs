@@ -148,7 +148,7 @@ fn a_hanging_history_delays_only_its_room_and_only_briefly() {
     say(&sandbox, &quiet, "live");
     say(&sandbox, &sandbox.lobby_id(), "live");
     let first = wait_for_message(&events, "live").agency_id;
-    assert!(back.elapsed() < Duration::from_secs(5), "{:?}", back.elapsed());
+    assert!(back.elapsed() < Duration::from_secs(9), "{:?}", back.elapsed());
     let gap = wait_for_within(&events, Duration::from_secs(20), |event| match event {
         Event::GapNotFilled { agency_id, .. } => Some(agency_id),
         _ => None,
@@ -181,7 +181,7 @@ fn calls_keep_their_time_limits_while_a_history_hangs() {
     sandbox.alice_says("held");
     // The next call finds that a history has to be read.
     wait_for(&events, "the room", |event| matches!(event, Event::AgencyJoined(_)).then_some(()));
-    let slow = Duration::from_secs(2);
+    let slow = Duration::from_secs(8);
     let begun = Instant::now();
     assert!(matches!(events.try_recv(), Err(RecvError::Empty)));
     assert!(begun.elapsed() < slow, "{:?}", begun.elapsed());

@@ -13,7 +13,7 @@ use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(180);
 /// What needs no waiting is done within this time, on a busy machine too.
-const QUICK: Duration = Duration::from_secs(5);
+const QUICK: Duration = Duration::from_secs(9);
 
 fn text(event: Event) -> Option<String> {
     match event {

@@ -64,7 +64,7 @@ fn a_half_open_connection_is_noticed_and_its_messages_are_not_reported_as_sent()
     });
     assert_eq!(reason, "ping timeout");
     // pingInterval plus pingTimeout, plus time for a busy machine.
-    assert!(frozen.elapsed() < Duration::from_secs(4), "{:?}", frozen.elapsed());
+    assert!(frozen.elapsed() < Duration::from_secs(12), "{:?}", frozen.elapsed());
     // The frozen server is gone, with everything that it had not read.
     proxy.outage(Duration::from_millis(500));
     proxy.freeze(Duration::ZERO);

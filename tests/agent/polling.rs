@@ -132,7 +132,7 @@ fn a_short_wait_ends_without_losing_the_poll() {
     for _ in 0..50 {
         let started = Instant::now();
         let _ = events.recv_timeout(Duration::from_millis(10));
-        assert!(started.elapsed() < Duration::from_millis(500));
+        assert!(started.elapsed() < Duration::from_secs(5));
     }
     sandbox.alice_says("still there?");
     wait_for_message(&events, "still there?");
@@ -297,7 +297,7 @@ fn the_requests_follow_engine_io() {
     // The end: a disconnect (41), then a close (1).
     let started = Instant::now();
     agent.close().unwrap();
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     assert_eq!(server.posts(4)[2..], ["41", "1"]);
 }
 

@@ -255,6 +255,6 @@ fn a_message_that_waited_for_the_rooms_is_sent_as_soon_as_they_are_joined() {
         eventually("the loss is noticed", || !agent.is_connected());
         let started = Instant::now();
         agent.send("now").unwrap();
-        assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
     }
 }

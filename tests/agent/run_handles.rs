@@ -149,7 +149,7 @@ fn the_end_of_the_agent_ends_a_model() {
         assert_eq!(reading.join().unwrap(), 0);
         stopped
     });
-    assert!(stopped.elapsed() < Duration::from_secs(5), "{:?}", stopped.elapsed());
+    assert!(stopped.elapsed() < Duration::from_secs(20), "{:?}", stopped.elapsed());
     assert!(run.is_stopped());
     assert!(sandbox.wait_for_event("agent-run-error", SOON).is_some());
 }

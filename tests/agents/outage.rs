@@ -62,7 +62,7 @@ fn a_connection_that_is_held_up_holds_up_nobody_else() {
                 break;
             }
         }
-        assert!(started.elapsed() < Duration::from_secs(5));
+        assert!(started.elapsed() < Duration::from_secs(9));
     }
     path.release();
     drop(joining.join().unwrap());
@@ -104,7 +104,7 @@ fn a_server_that_does_not_read_holds_up_nobody_else() {
                 break;
             }
         }
-        assert!(asked.elapsed() < Duration::from_secs(4), "it waited for the write of another agent");
+        assert!(asked.elapsed() < Duration::from_secs(7), "it waited for the write of another agent");
     }
     agents.close().ok();
     writer.join().unwrap();

@@ -85,7 +85,7 @@ fn b36_connect_is_never_answered() {
     let error = connect().unwrap_err();
     let took = started.elapsed();
     assert!(error.is_timeout() && error.to_string().contains("CONNECT"), "{error}");
-    assert!(took >= Duration::from_secs(3) && took < Duration::from_secs(8), "{took:?}");
+    assert!(took >= Duration::from_secs(3) && took < Duration::from_secs(20), "{took:?}");
     assert!(counted.try_iter().count() >= 3);
     assert!(connect().unwrap().is_connected());
 }

@@ -150,5 +150,5 @@ fn t85_a_silent_server_is_noticed_after_interval_and_timeout() {
     let loss = lost_within(SOON, Duration::from_secs(2), |_| {});
     assert_eq!(loss.reason, "ping timeout", "{}", loss.detail);
     let took = started.elapsed();
-    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(8), "{took:?}");
+    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(20), "{took:?}");
 }

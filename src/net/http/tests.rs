@@ -518,7 +518,7 @@ fn a_silent_server_times_out() {
         let error = config.http().unwrap().send(request(method, "/x")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
         assert!(error.to_string().contains("300ms"), "{error}");
-        assert!(started.elapsed() < Duration::from_secs(3));
+        assert!(started.elapsed() < Duration::from_secs(10));
         assert_eq!(count(&requests), 1);
         no_secret(&error);
     }
@@ -547,7 +547,7 @@ fn nobody_there_is_a_connect_error() {
         assert!(error.to_string().starts_with(&format!("cannot connect to 127.0.0.1:{port}: ")), "{error}");
         assert!(error.is_retryable());
         // The GET waits for its two pauses, the POST does not wait.
-        assert!(started.elapsed() < Duration::from_secs(3));
+        assert!(started.elapsed() < Duration::from_secs(10));
     }
 }
 

@@ -88,7 +88,7 @@ fn t86_t211_a_link_that_died_in_the_sleep_takes_nothing_with_it() {
         let (_, end) = reader.join().unwrap();
         assert_eq!(end.unwrap().reason, "ping timeout");
     });
-    assert!(started.elapsed() >= Duration::from_secs(5) && started.elapsed() < Duration::from_secs(8));
+    assert!(started.elapsed() >= Duration::from_secs(5) && started.elapsed() < Duration::from_secs(30));
     drop(peer);
 }
 

@@ -103,22 +103,22 @@ fn only_the_caller_sees_an_ephemeral_answer() {
 
 #[test]
 fn a_webhook_that_takes_too_long_fails_without_blocking_others() {
-    let fixture = fixture(Sandbox::builder().webhook_timeout(Duration::from_millis(900)), Value::Null);
+    let fixture = fixture(Sandbox::builder().webhook_timeout(Duration::from_secs(3)), Value::Null);
     let (mut alice, mut bob) = (fixture.join(&fixture.alice), fixture.join(&fixture.bob));
-    fixture.hook.answer(200, json!({ "content": "late" }), Duration::from_secs(4));
+    fixture.hook.answer(200, json!({ "content": "late" }), Duration::from_secs(8));
     let start = Instant::now();
     bob.emit("send-message", fixture.payload("/price", true));
     fixture.hook.wait(1);
     assert_eq!(alice.ask(fixture.payload("/echo meanwhile", true))["content"], "meanwhile");
-    assert!(start.elapsed() < Duration::from_millis(900));
+    assert!(start.elapsed() < Duration::from_secs(3));
     let ack = alice.ask(fixture.payload("/who", true));
     assert_eq!(ack["ok"], true);
 
-    fixture.hook.answer(200, json!({ "content": "late" }), Duration::from_secs(4));
+    fixture.hook.answer(200, json!({ "content": "late" }), Duration::from_secs(8));
     let start = Instant::now();
     let ack = alice.ask(fixture.payload("/price", true));
     assert_eq!(ack["ok"], false, "{ack}");
-    assert!((900..3_500).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+    assert!((3_000..7_500).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
 }
 
 #[test]

@@ -164,7 +164,7 @@ fn faults_are_set_by_name() {
     // Faults do not affect a connection that has sent a control request.
     let started = Instant::now();
     assert_eq!(get(&sandbox, "/_sandbox/fault", "")["faults"], json!(["latency=150ms"]));
-    assert!(started.elapsed() < Duration::from_secs(2));
+    assert!(started.elapsed() < Duration::from_secs(20));
     sandbox.fault("off").unwrap();
 
     // Slow reading delays a large message and loses nothing of it.
