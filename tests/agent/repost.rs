@@ -19,10 +19,11 @@ struct Setup {
     token: AgentToken,
 }
 
-/// An agent in the lobby, over a relay that can hold data back. The server ends sessions after two seconds of silence.
+/// An agent in the lobby, over a relay that can hold data back. The server ends sessions after six seconds of silence: a
+/// busy machine must not break the next connection, too.
 fn setup(post_timeout: Duration) -> Setup {
-    let second = Duration::from_secs(1);
-    let sandbox = TestSandbox::with(Sandbox::builder().ping_interval(second).ping_timeout(second));
+    let heartbeat = Duration::from_secs(3);
+    let sandbox = TestSandbox::with(Sandbox::builder().ping_interval(heartbeat).ping_timeout(heartbeat));
     let token = sandbox.agent_token("larry");
     let path = HoldingProxy::start(sandbox.url().strip_prefix("http://").unwrap());
     let agent = Agent::builder()
