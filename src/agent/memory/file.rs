@@ -133,7 +133,7 @@ fn resolved(path: &Path) -> io::Result<PathBuf> {
     let mut path = std::path::absolute(path)?;
     for _ in 0..MOST_LINKS {
         let Ok(target) = fs::read_link(&path) else { return Ok(path) };
-        // An absolute target replaces the folder.
+        // If the target is absolute, `join` replaces the folder.
         path = path.parent().unwrap_or(Path::new("/")).join(target);
     }
     Err(io::Error::other("the symbolic links lead in a circle"))
