@@ -1,4 +1,4 @@
-//! Ids. Each kind of id has its own type, so that an agent's id cannot be passed as an agency's id.
+//! Ids. Each kind of id has its own type, so that a program cannot pass an agent's id as an agency's id.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::json::read_text;
 
-/// Cloning shares the text, because ids are cloned often.
+/// Cloning shares the text, because the crate clones ids often.
 macro_rules! id {
     ($($(#[$doc:meta])* $name:ident,)+) => {$(
         $(#[$doc])*
