@@ -15,7 +15,7 @@ use log::Level;
 use crate::user_code::caught;
 
 /// The most queued records, and the most bytes of their texts, because a record may quote a server. While the logger
-/// blocks, further records are dropped.
+/// blocks, the queue drops further records.
 const MOST_RECORDS: usize = 4096;
 const MOST_BYTES: usize = 4 << 20;
 /// How long the end of a program waits for its last records.

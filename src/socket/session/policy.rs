@@ -40,8 +40,8 @@ pub enum DisconnectPolicy {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Policy {
     pub(crate) reconnect: Reconnect,
-    /// For a server that refuses credentials that were just renewed.
+    /// The policy for a server that refuses freshly renewed credentials.
     pub(crate) refused: DisconnectPolicy,
-    /// For a server that ends a connection.
+    /// The policy for a server that ends a connection.
     pub(crate) disconnected: DisconnectPolicy,
 }

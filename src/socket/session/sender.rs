@@ -148,7 +148,7 @@ impl Session {
         outcome
     }
 
-    /// Sends the answer that an event asks for, over the connection that delivered the event.
+    /// Answers an event, over the connection that delivered the event.
     ///
     /// # Errors
     /// `Invalid` when the event wants no answer, has been answered, or the payload is not JSON; `NotSent` when that

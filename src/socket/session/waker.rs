@@ -88,7 +88,7 @@ impl Waker {
     }
 }
 
-/// A helper thread is preparing something for the consumers: see [`Waker::announce`].
+/// Announces that a helper thread is preparing something for the consumers: see [`Waker::announce`].
 pub(crate) struct Announced(Arc<SessionCore>);
 
 impl Drop for Announced {
