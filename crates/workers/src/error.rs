@@ -6,7 +6,7 @@ use std::fmt;
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The category of an [`Error`], to match on. From [`Error::kind`].
+/// The category of an [`Error`], to match on. Returned by [`Error::kind`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -20,7 +20,7 @@ pub enum ErrorKind {
     LeaseLost,
     /// The platform or the SDK reported an error. [`source`](StdError::source) is the [`crustocean::Error`].
     Platform,
-    /// The system gave no thread. Calls that wait retry automatically.
+    /// The system started no thread. Calls that wait retry automatically.
     System,
 }
 
