@@ -1,4 +1,4 @@
-//! Writes this crate's log records, on a thread of their own.
+//! Writes this crate's log records on a separate thread.
 //!
 //! The logger is the program's code: it may block, panic, or call this crate. So no thread that holds a lock, or that
 //! other threads wait for, calls the logger. The crate queues each record instead. The thread `crustocean-log` passes

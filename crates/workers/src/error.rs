@@ -16,7 +16,7 @@ pub enum ErrorKind {
     Unreachable,
     /// Redis refused a command: it is out of memory, asks for a password, or is still loading its data.
     Refused,
-    /// Another process holds the lease now, or the term has ended. Nothing was written.
+    /// Another process holds the lease now, or the term has ended. The call wrote nothing.
     LeaseLost,
     /// The platform or the SDK reported an error. [`source`](StdError::source) is the [`crustocean::Error`].
     Platform,

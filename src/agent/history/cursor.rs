@@ -18,12 +18,12 @@ const LEAST: usize = 256;
 /// Less than half of the hash table's capacity (14,336). The table then cleans up after removals in place and does
 /// not grow.
 const MOST: usize = 7000;
-/// How much earlier the time of a new message may be than the times of the last heard messages.
+/// How much earlier the time of a new message may be than the times of the last known messages.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 /// The look-back starts from the earliest time among this number of last messages, so one fast clock does no harm.
 const LAST: usize = 8;
 
-/// The messages that the agent heard in a room, and the start position in the room's history.
+/// The messages of a room that the agent knows, and the start position in the room's history.
 #[derive(Debug)]
 pub(crate) struct HistoryCursor {
     /// The known messages by the hash of the id. Storing the ids would cost a long-lived allocation per message.

@@ -104,7 +104,7 @@ impl StateStore for FileStore {
 
     fn save(&self, state: &str) -> Result<(), StoreError> {
         let mut known = self.known.lock();
-        // A removed file has no text of another program that a save could overwrite.
+        // If the file was removed, a save overwrites no text of another program.
         let found = stamp(&self.path)?;
         if found.is_some() && found != *known {
             return Err("another program has written to the file: it was not changed".into());

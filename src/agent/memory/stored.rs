@@ -345,7 +345,7 @@ impl Memory for StoredMemory {
 
     fn end(&self) {
         self.save();
-        // Not if the store itself has dropped the agent's last handle.
+        // Keep the store if a method of the store has dropped the agent's last handle.
         if !self.is_saving_here() {
             let store = self.saver.lock().store.take();
             let _ = caught(|| drop(store));

@@ -41,7 +41,7 @@ pub(crate) struct HttpRequest<'a> {
     pub(crate) method: Method,
     /// Starts with `/`. All segments are percent-encoded.
     pub(crate) path: &'a str,
-    /// Not yet encoded.
+    /// Names and values without percent-encoding.
     pub(crate) query: &'a [(&'a str, Cow<'a, str>)],
     /// Name and value of the header with the credential.
     pub(crate) credential: Option<(&'static str, &'a str)>,

@@ -289,7 +289,7 @@ fn tls_runs_on_fed_bytes() {
 #[test]
 fn a_write_that_fails_below_tls_is_remembered() {
     let authority = Authority::new();
-    // Never reads after the handshake.
+    // This server never reads after the handshake.
     let address = start(authority.server("localhost", |_| ()), |mut session| {
         let _ = session.conn.complete_io(&mut session.sock);
         thread::sleep(Duration::from_secs(5));

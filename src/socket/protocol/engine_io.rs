@@ -87,7 +87,7 @@ impl Handshake {
     /// invalid number does not end the session.
     ///
     /// # Errors
-    /// As [`parse`](Handshake::parse).
+    /// The errors of [`parse`](Handshake::parse).
     pub(crate) fn parse_with_id(json: &str) -> Result<(Self, Zeroizing<String>)> {
         let text = "the server's open packet is not a JSON object with a session id";
         let no_id = |error: serde_json::Error| Error::protocol(text).with_source(error);

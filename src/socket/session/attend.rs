@@ -1,7 +1,7 @@
 //! The work of a background thread in steps that do not block, so that one thread can work for many sessions.
 //!
 //! [`attend`] reads the available data. Workers do everything that waits for the network ([`Attended::Work`]). A thread
-//! that waits for something of one session still reads by itself.
+//! that waits for something of one session still reads the socket itself.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -25,7 +25,7 @@ impl Reconnect {
     }
 }
 
-/// What an agent does when the server refuses it or ends its connection.
+/// The behaviour of an agent when the server refuses it or ends its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum DisconnectPolicy {

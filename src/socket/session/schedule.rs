@@ -1,4 +1,4 @@
-//! The events that a session sends by itself, as data: see [`scheduled`](crate::socket::session::scheduled).
+//! The events that a session sends automatically, as data: see [`scheduled`](crate::socket::session::scheduled).
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Events that a session sends by itself: repeated events, and events that wait for the next connection.
+//! Events that a session sends automatically: repeated events, and events that wait for the next connection.
 //!
 //! The background thread sends these events. The lock [`SessionCore::event_order`] keeps related events in order.
 //! Threads take it before the state's lock, and may hold it while they send an event.

@@ -66,7 +66,7 @@ pub(crate) struct SessionState {
     /// The background thread is reading, and its read has no short time limit. Only an answer of the server wakes it
     /// soon.
     pub(crate) background_blocked: bool,
-    /// The events that the session sends by itself.
+    /// The events that the session sends automatically.
     pub(crate) scheduled: Scheduled,
     /// The number of threads that wait for an event, and of threads that wait for something else.
     pub(crate) consumers: usize,
@@ -266,7 +266,7 @@ impl SessionState {
             return false;
         };
         connection.cut();
-        // While closing, `close` counts by itself.
+        // In the phase `Closing`, `close` counts these events.
         if !matches!(self.phase, Phase::Closing(_)) {
             self.lost_events = self.lost_events.saturating_add(connection.unconfirmed());
         }

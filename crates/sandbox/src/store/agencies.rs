@@ -262,7 +262,7 @@ impl Agencies {
         }
     }
 
-    /// An agency that the account owns. Never the Lobby.
+    /// An agency that the account owns. An error for the Lobby.
     pub(crate) fn owned(&mut self, id_or_slug: &str, account: &str) -> ApiResult<&mut Agency> {
         let agency = self.changeable(id_or_slug)?;
         if agency.owner.as_deref() == Some(account) {
@@ -271,7 +271,7 @@ impl Agencies {
         Err(ApiError::forbidden("Only the agency's owner can do this"))
     }
 
-    /// An agency that the account may manage as owner or admin. Never the Lobby.
+    /// An agency that the account may manage as owner or admin. An error for the Lobby.
     pub(crate) fn managed(&mut self, id_or_slug: &str, account: &str) -> ApiResult<&mut Agency> {
         let agency = self.changeable(id_or_slug)?;
         if agency.owner.as_deref() == Some(account) || agency.role_of(account) == Some("admin") {
