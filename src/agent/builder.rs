@@ -345,7 +345,7 @@ impl AgentBuilder {
             }
             let pause = pause_before_retry(tries, error.retry_after());
             tries = tries.saturating_add(1);
-            crate::logging::warn!("cannot connect yet: {error}; once more in {pause:.1?}");
+            crate::logging::warn!("cannot connect: {error}; next attempt in {pause:.1?}");
             if stop.wait(pause) {
                 return Err(Error::stopped_early());
             }

@@ -41,7 +41,7 @@ pub struct Turn {
 
 /// Reads the conversation up to a message. Returned by [`Room::conversation`].
 #[derive(Debug, Clone)]
-#[must_use = "nothing is read before turns()"]
+#[must_use = "call turns() to read the conversation"]
 pub struct ConversationReader<'a> {
     room: &'a Room,
     to: &'a Message,

@@ -59,7 +59,7 @@ impl AgentInner {
             Ok(None) | Err(RecvTimeoutError::Disconnected) => {}
             Err(RecvTimeoutError::Timeout) => {
                 return Err(Error::timeout(format!(
-                    "the agent's memory is not saved: the store takes more than {limit:?}"
+                    "the agent's memory is not saved: the store needs more than {limit:?}"
                 )));
             }
         }

@@ -139,7 +139,7 @@ impl Shown {
 }
 
 fn log_unseen(error: &Error) {
-    crate::logging::info!("the room does not see what the agent is thinking: {error}");
+    crate::logging::info!("cannot show the indicator in the room: {error}");
 }
 
 impl Drop for Thinking {

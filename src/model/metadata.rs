@@ -44,7 +44,7 @@ impl Metadata {
     /// [`Invalid`](crate::ErrorKind::Invalid) if the value does not serialise to a JSON object.
     pub fn new(value: &impl Serialize) -> Result<Self> {
         let raw = serde_json::value::to_raw_value(value)
-            .map_err(|error| Error::invalid("this metadata does not serialise").with_source(error))?;
+            .map_err(|error| Error::invalid("this metadata cannot be serialised").with_source(error))?;
         if !raw.get().starts_with('{') {
             return Err(Error::invalid("metadata must be a JSON object, but this value is not"));
         }

@@ -169,7 +169,7 @@ impl Http {
                 crate::logging::debug!("{error}");
                 return Err(error);
             };
-            crate::logging::debug!("{}; once more in {pause:?}", failure.error);
+            crate::logging::debug!("{}; next attempt in {pause:?}", failure.error);
             self.1.wait(pause);
         }
     }

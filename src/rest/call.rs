@@ -158,7 +158,7 @@ impl<'a> Call<'a> {
 
     pub(crate) fn body(mut self, body: &impl Serialize) -> Result<Self> {
         let json = serde_json::to_vec(body)
-            .map_err(|error| Error::invalid("this request does not serialise").with_source(error))?;
+            .map_err(|error| Error::invalid("this request cannot be serialised").with_source(error))?;
         self.body = Some(Zeroizing::new(json));
         Ok(self)
     }

@@ -36,7 +36,7 @@ fn a_state_file_that_cannot_be_used_is_an_error_that_says_why() {
         ("a-file/larry.state", "The folder must exist"),
         ("missing/larry.state", "The folder must exist"),
         ("a-directory", "name a file"),
-        ("blocked", "cannot remember in"),
+        ("blocked", "cannot store the memory in"),
         ("empty", "it is empty. It was not changed. Move it away"),
     ] {
         let path = folder.0.join(name);

@@ -175,7 +175,7 @@ fn a_dropped_run_ends_as_an_error() {
         {"type": "tool-call", "toolCallId": tool, "tool": "think", "input": "hard"},
         {"type": "stream-start", "messageId": stream},
         {"type": "stream-end", "messageId": stream, "contentLength": 15},
-        {"type": "tool-result", "toolCallId": tool, "tool": "think", "output": "given up", "status": "error"},
+        {"type": "tool-result", "toolCallId": tool, "tool": "think", "output": "the program dropped the tool call", "status": "error"},
         {"type": "error", "message": first["error"]},
     ]);
     assert_eq!(json!(entries), expected);

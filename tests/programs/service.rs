@@ -107,12 +107,12 @@ fn the_service_waits_for_the_server_and_can_be_stopped_meanwhile() {
     drop(sandbox);
     promptly(AT_ONCE, "while it tries to connect", || {
         let mut impatient = Service::start(&url, token.expose());
-        impatient.says("cannot connect yet");
+        impatient.says("cannot connect: ");
         impatient.ends_by("TERM")
     });
 
     let mut service = Service::start(&url, token.expose());
-    service.says("cannot connect yet");
+    service.says("cannot connect: ");
     let sandbox = TestSandbox::resumed(state, alice);
     sandbox.wait_for_event("join-agency", SOON).expect("it joins");
     sandbox.alice_says("@mybot tea in 0");

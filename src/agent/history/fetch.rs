@@ -108,7 +108,7 @@ pub(crate) fn walk_back(
         let page = walk.empty_if_id_refused(page(client, room, dm, walk.before(), PAGE))?;
         let Some(new) = walk.take(page) else {
             if walk.is_cut_off() {
-                return Err(Error::protocol("a whole page of the room's history cannot be read"));
+                return Err(Error::protocol("no message on a page of the room's history can be decoded"));
             }
             break;
         };

@@ -222,12 +222,14 @@ impl Fill<'_> {
         self.delivery.note_reported(self.job, reported)?;
         let unreadable = (unreadable > 0).then(|| cannot_be_read(unreadable));
         let blind = (cut_off && unreadable.is_some()).then(|| {
-            let text = "a whole page of the room's history cannot be read: messages before it may be missing";
+            let text =
+                "no message on a page of the room's history can be decoded: older messages may be missing";
             Error::new(ErrorKind::Protocol, text)
         });
         let doubt = (unsure > 0).then(|| {
             let text = format!(
-                "{unsure} messages of the room's history were missed, or received long ago: their times do not show which"
+                "{unsure} messages of the room's history were missed, or received long ago: the crate cannot tell which by \
+                 their times"
             );
             Error::new(ErrorKind::Server, text)
         });

@@ -285,7 +285,7 @@ impl DeliveryState {
         for id in self.rooms_with_gaps() {
             let gap = self.rooms.get(&id).and_then(|room| room.gap.as_ref());
             if gap.and_then(|gap| gap.deadline).is_some_and(|deadline| deadline <= now) {
-                let text = format!("the room's history did not come within {BUDGET:?}");
+                let text = format!("the server did not send the room's history within {BUDGET:?}");
                 self.close_gap(&id, Some(Error::timeout(text)));
             }
         }

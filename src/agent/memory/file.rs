@@ -49,11 +49,11 @@ impl FileStore {
                 }
                 _ => error.to_string(),
             };
-            Error::config(format!("cannot remember in {}: {what}", path.display())).with_source(error)
+            Error::config(format!("cannot store the memory in {}: {what}", path.display())).with_source(error)
         };
         if path.as_os_str().is_empty() {
             return Err(Error::config(
-                "cannot remember in a file without a name: name one, such as larry.state",
+                "cannot store the memory in a file without a name: give a name, such as larry.state",
             ));
         }
         if path.is_dir() {
@@ -69,7 +69,7 @@ impl FileStore {
         }
         let Some(lock) = lock else {
             return Err(Error::config(format!(
-                "cannot remember in {}: another running agent uses this file; each one needs a file of its own",
+                "cannot store the memory in {}: another running agent uses this file; each agent needs its own file",
                 shown.display()
             )));
         };
@@ -136,7 +136,7 @@ fn resolved(path: &Path) -> io::Result<PathBuf> {
         // If the target is absolute, `join` replaces the folder.
         path = path.parent().unwrap_or(Path::new("/")).join(target);
     }
-    Err(io::Error::other("the symbolic links lead in a circle"))
+    Err(io::Error::other("the symbolic links form a loop"))
 }
 
 /// The most symbolic links to follow, as in Linux.

@@ -139,7 +139,7 @@ impl Memory for StoredMemory {
                 Err(why) => {
                     let name = &saver.name;
                     return Err(Error::config(format!(
-                        "cannot remember in {name}: {why}. It was not changed. Move it away to start with an empty memory"
+                        "cannot store the memory in {name}: {why}. It was not changed. Move it away to start with an empty memory"
                     )));
                 }
             },

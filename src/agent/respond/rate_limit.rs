@@ -21,7 +21,7 @@ use crate::model::{AgencyId, Message, UserId};
 /// # let _ = patient;
 /// ```
 #[derive(Debug, Clone)]
-#[must_use = "a limit limits nothing until it is given to Mentions::limited"]
+#[must_use = "a limit has no effect before you pass it to Mentions::limited"]
 pub struct ExchangeLimit {
     count: usize,
     window: Duration,
@@ -167,7 +167,7 @@ impl Exchanges {
         }
         if pair.times.len() >= count {
             crate::logging::info!(
-                "not answering @{}: {count} messages within {window:?} are enough",
+                "not answering @{}: the limit of {count} messages within {window:?} is reached",
                 message.sender_username
             );
             return Admitted::Never(message);

@@ -104,7 +104,7 @@ impl Host for RoomsHost {
             token = new;
         }
         let auth = serde_json::to_string(&Auth { token: token.expose() });
-        auth.map_err(|error| Error::protocol("the session's token is no text").with_source(error))
+        auth.map_err(|error| Error::protocol("the session's token is not UTF-8 text").with_source(error))
     }
 
     /// Joins all rooms again, because the server forgets joins when the connection ends. Source: all public bots join

@@ -202,7 +202,7 @@ impl Core {
             }
         };
         if let Err(error) = ended {
-            crate::logging::info!("the end of a part of run {} is not sent: {error}", self.id);
+            crate::logging::info!("cannot send the end of a stream or tool of run {}: {error}", self.id);
         }
     }
 
@@ -295,7 +295,7 @@ impl Core {
             self.agent().session().deliver(name, &self.payload(ended)).map(drop)
         };
         if let Err(error) = self.send_end(end, send) {
-            crate::logging::info!("the end of run {} is not sent: {error}", self.id);
+            crate::logging::info!("cannot send the end of run {}: {error}", self.id);
         }
     }
 
@@ -353,7 +353,7 @@ impl Core {
                 if self.agent().session().deliver(name, &self.payload(more))? {
                     return Ok(());
                 }
-                let text = format!("the connection is down: {name} is sent as soon as it is back");
+                let text = format!("the connection is down: the crate sends {name} after the reconnect");
                 Err(Error::new(ErrorKind::NotSent, text).with_source(error))
             }
             other => other,

@@ -114,7 +114,7 @@ impl From<Option<&Message>> for Trigger {
 /// run.complete("Done.")?;
 /// # Ok(()) }
 /// ```
-#[must_use = "dropped, the run ends as an error: keep it, and call complete() or error()"]
+#[must_use = "if you drop the run, it ends as an error: keep it, and call complete() or error()"]
 #[derive(Clone)]
 pub struct Run {
     core: Arc<Core>,
@@ -284,7 +284,7 @@ impl Drop for RunHandle {
         let why = if std::thread::panicking() {
             "the agent panicked"
         } else {
-            "the agent gave up without saying why"
+            "the agent ended the run without a reason"
         };
         self.core.release(why);
     }

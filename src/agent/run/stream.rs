@@ -79,7 +79,7 @@ impl Run {
 /// answer.finish().map_err(std::io::Error::other)?;
 /// # Ok(()) }
 /// ```
-#[must_use = "dropped, the message ends with what is there"]
+#[must_use = "if you drop the stream, the message ends with the text so far: call finish()"]
 pub struct Stream {
     run: Run,
     number: PartNumber,
@@ -210,7 +210,9 @@ impl Stream {
     fn add(&mut self, delta: &str) -> Result<()> {
         self.run.core.check_not_given_up()?;
         if self.text.len() + delta.len() > LONGEST {
-            return Err(Error::invalid(format!("a stream takes {LONGEST} bytes: start another stream")));
+            return Err(Error::invalid(format!(
+                "a stream has at most {LONGEST} bytes: start another stream"
+            )));
         }
         self.text.push_str(delta);
         // The agent needs the text if it ends before the stream.
@@ -300,7 +302,7 @@ impl Drop for Stream {
             self.take_half();
             if let Err(error) = self.end(Outgoing::new(""), |run, whole| run.core.try_deliver(STREAM, whole))
             {
-                crate::logging::info!("the end of stream {} is not sent: {error}", self.id);
+                crate::logging::info!("cannot send the end of stream {}: {error}", self.id);
             }
         }
     }

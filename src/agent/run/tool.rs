@@ -212,7 +212,7 @@ impl Run {
 
 fn log_unseen(report: Result<()>) {
     if let Err(error) = report {
-        crate::logging::info!("the room does not see a tool: {error}");
+        crate::logging::info!("cannot show a tool call in the room: {error}");
     }
 }
 
@@ -228,7 +228,7 @@ fn log_unseen(report: Result<()>) {
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
-#[must_use = "dropped, the tool has failed: call done() or failed()"]
+#[must_use = "if you drop the tool call, it ends as failed: call done() or failed()"]
 pub struct ToolCall {
     run: Run,
     number: PartNumber,
@@ -332,11 +332,15 @@ impl ToolCall {
 impl Drop for ToolCall {
     fn drop(&mut self) {
         if !self.over {
-            let why = if std::thread::panicking() { "the agent panicked" } else { "given up" };
+            let why = if std::thread::panicking() {
+                "the agent panicked"
+            } else {
+                "the program dropped the tool call"
+            };
             let reported =
                 self.end(why.into(), FAILED, |run, result| run.core.try_deliver(TOOL_RESULT, result));
             if let Err(error) = reported {
-                crate::logging::info!("the result of tool {} is not sent: {error}", self.id);
+                crate::logging::info!("cannot send the result of tool {}: {error}", self.id);
             }
         }
     }

@@ -82,7 +82,7 @@ impl RunTranscript {
     /// # Errors
     /// `Invalid` if the entry is not an object with a `type`, or is too large.
     pub(crate) fn record(&self, entry: &impl Serialize) -> Result<()> {
-        let unusable = |error| Error::invalid("this entry does not serialise").with_source(error);
+        let unusable = |error| Error::invalid("this entry cannot be serialised").with_source(error);
         let entry = serde_json::to_value(entry).map_err(unusable)?;
         let Value::Object(mut entry) = entry else {
             return Err(Error::invalid("an entry of a transcript is a JSON object"));

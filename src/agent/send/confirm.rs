@@ -135,7 +135,7 @@ impl Post<'_> {
         }
         Err(match server_error {
             Some(said) => {
-                let text = format!("the server does not take the message: {said}");
+                let text = format!("the server refused the message: {said}");
                 Error::new(ErrorKind::Rejected, text).with_server_message(said).into()
             }
             None => {
@@ -213,7 +213,7 @@ impl Post<'_> {
                 return Err(Error::new(
                     ErrorKind::MaybeSent,
                     "the connection broke, and the message is not in the room, but may still arrive: \
-                     agent.repost(..) waits until it cannot and looks again",
+                     agent.repost(..) waits until it cannot arrive any more and then looks in the room",
                 ));
             }
         }

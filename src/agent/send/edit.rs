@@ -101,7 +101,7 @@ impl Agent {
         }
         Some(match (other, server_error) {
             (_, Some(said)) => {
-                let text = format!("the server does not take the edit: {said}");
+                let text = format!("the server refused the edit: {said}");
                 Err(Error::new(ErrorKind::Rejected, text).with_server_message(said))
             }
             (Some(edit), None) => Ok(edit),

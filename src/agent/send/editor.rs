@@ -32,7 +32,7 @@ const DROP_TIMEOUT: Duration = Duration::from_millis(500);
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
-#[must_use = "dropped, it changes nothing any more: keep it, and call finish()"]
+#[must_use = "if you drop the editor, it changes the message no more: keep it, and call finish()"]
 pub struct Editor {
     room: Room,
     message: Message,

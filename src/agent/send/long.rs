@@ -119,5 +119,5 @@ impl Default for LongMessages {
 }
 
 fn too_long(what: &str, count: usize, limit: usize) -> Error {
-    Error::invalid(format!("{what} has {count} characters, and {limit} are the most: see `long_messages`"))
+    Error::invalid(format!("{what} has {count} characters, and the limit is {limit}: see `long_messages`"))
 }

@@ -319,7 +319,7 @@ impl Outgoing {
         if self.spans.is_empty() || joined(&self.spans) == self.text() {
             return Ok(());
         }
-        Err(Error::invalid("the spans of a message, joined, are its text: these are something else"))
+        Err(Error::invalid("the joined spans must be the text of the message"))
     }
 
     pub(crate) fn extras(&self) -> &JsonObject {

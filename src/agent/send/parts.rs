@@ -107,7 +107,9 @@ impl Agent {
                 Ok(()) => {}
                 Err(error) if sent == 0 => return Err(error),
                 Err(error) => {
-                    let text = format!("{sent} of {count} parts of the message were sent, then: {error}");
+                    let text = format!(
+                        "{sent} of {count} parts of the message were sent; the next part failed: {error}"
+                    );
                     return Err(error.sent_in_part(text));
                 }
             }

@@ -115,7 +115,9 @@ impl Unsent {
             0 => error,
             _ => {
                 let count = posted + self.parts.len();
-                let text = format!("{posted} of {count} parts of the message are in the room, then: {error}");
+                let text = format!(
+                    "{posted} of {count} parts of the message are in the room; the next part failed: {error}"
+                );
                 error.sent_in_part(text)
             }
         };
