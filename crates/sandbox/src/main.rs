@@ -144,7 +144,7 @@ fn demo(sandbox: &Sandbox) {
     println!("export CRUSTOCEAN_API_URL={}", sandbox.url());
     println!("export CRUSTOCEAN_TOKEN={}  # user demo, password {}", user.token, Sandbox::PASSWORD);
     println!("export AGENT_TOKEN={}  # agent mybot", agent.token);
-    println!("# what is typed here, demo says in the Lobby: @mybot hello");
+    println!("# each line that you type is posted to the Lobby as demo: @mybot hello");
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for line in std::io::stdin().lines().map_while(Result::ok) {

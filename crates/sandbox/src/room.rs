@@ -218,7 +218,8 @@ impl Room<'_> {
                     .iter()
                     .map(|(_, message)| format!("{}: {:?}", message.sender, message.content))
                     .collect();
-                let said = if said.is_empty() { "nothing was said".to_owned() } else { said.join("; ") };
+                let said =
+                    if said.is_empty() { "there were no messages".to_owned() } else { said.join("; ") };
                 return Err(io::Error::new(io::ErrorKind::TimedOut, format!("not within {limit:?}: {said}")));
             }
             app.message_signal().wait(seen_count, deadline);

@@ -396,7 +396,7 @@ impl Builder {
         for setting in settings.split(',').map(str::trim).filter(|setting| !setting.is_empty()) {
             let (name, value) = setting.split_once('=').unwrap_or((setting, "true"));
             let time = || fault::time(value).map_err(|error| invalid(format!("{name}: {error}")));
-            let number = || value.parse().map_err(|_| invalid(format!("{name}: {value:?} is no number")));
+            let number = || value.parse().map_err(|_| invalid(format!("{name}: {value:?} is not a number")));
             let on = || value.parse().map_err(|_| invalid(format!("{name} is true or false, not {value:?}")));
             self = match name {
                 "ping-interval" => self.ping_interval(time()?),

@@ -66,7 +66,7 @@ pub struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} said, {} answered as expected", self.said, self.answered)
+        write!(f, "{} posted, {} answered as expected", self.said, self.answered)
     }
 }
 
@@ -148,7 +148,7 @@ impl Script {
             }
             let invalid = |what: String| ScriptError::Line { line: number, what };
             let value: Value =
-                serde_json::from_str(text).map_err(|error| invalid(format!("no JSON: {error}")))?;
+                serde_json::from_str(text).map_err(|error| invalid(format!("not JSON: {error}")))?;
             let line = if value.get("say").is_some() {
                 serde_json::from_value::<Say>(value).map(Line::Say)
             } else if value.get("expect").is_some() {
@@ -358,6 +358,6 @@ fn http(url: &str, method: &str, path: &str, body: &str) -> io::Result<(u16, Val
     let text = String::from_utf8_lossy(&answer);
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let status = status.ok_or_else(|| io::Error::other(format!("what is at {url} does not speak HTTP")))?;
+    let status = status.ok_or_else(|| io::Error::other(format!("the server at {url} does not use HTTP")))?;
     Ok((status, serde_json::from_str(body).unwrap_or_default()))
 }

@@ -135,7 +135,8 @@ impl Matcher {
 }
 
 fn expression(pattern: &str) -> Result<regex_lite::Regex, String> {
-    regex_lite::Regex::new(pattern).map_err(|error| format!("{pattern:?} is no regular expression: {error}"))
+    regex_lite::Regex::new(pattern)
+        .map_err(|error| format!("{pattern:?} is not a regular expression: {error}"))
 }
 
 fn with_placeholders(wanted: &str) -> String {

@@ -128,7 +128,7 @@ async fn faults(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>
         all.extend(parsed.map_err(ApiError::bad_request)?);
     }
     if all.is_empty() {
-        return Err(ApiError::bad_request(format!("Which fault? There are:\n{}", fault::HELP)));
+        return Err(ApiError::bad_request(format!("Name a fault. The faults are:\n{}", fault::HELP)));
     }
     for fault in all {
         fault.apply(&app).map_err(ApiError::not_found)?;

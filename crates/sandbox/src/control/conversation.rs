@@ -74,7 +74,7 @@ async fn dm(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>> {
     let room = {
         let mut data = app.data();
         let to = data.accounts.find(&to).map(|account| account.id.clone());
-        let to = to.ok_or_else(|| ApiError::not_found("There is nobody of that name to talk to"))?;
+        let to = to.ok_or_else(|| ApiError::not_found("There is no account with this name"))?;
         open_room(&mut data, &from, &to)?.0
     };
     let id = messages::post(&app, &room, &from, "chat", &text, json!({})).map_err(ApiError::not_found)?;
@@ -150,7 +150,7 @@ async fn permission(State(app): State<App>, fields: Fields) -> ApiResult<Json<Va
             steps.iter().rfind(open).and_then(|step| step.get("id")?.as_str().map(str::to_owned))
         }
     };
-    let asked = asked.ok_or_else(|| ApiError::not_found("This run asks for nothing"))?;
+    let asked = asked.ok_or_else(|| ApiError::not_found("This run has no open permission request"))?;
     run_control::answer(&app, &run, &asked, &decision, fields.text("message").as_deref());
     app.wire().note("run", || json!({ "run": run }));
     Ok(Json(json!({ "ok": true, "run": run, "permission": asked, "decision": decision })))
@@ -180,7 +180,7 @@ async fn emit_event(State(app): State<App>, fields: Fields) -> ApiResult<Json<Va
     match fields.text("to") {
         Some(name) => {
             let account = app.data().accounts.find(&name).map(|account| account.id.clone());
-            let account = account.ok_or_else(|| ApiError::not_found("There is nobody of that name"))?;
+            let account = account.ok_or_else(|| ApiError::not_found("There is no account with this name"))?;
             emit::emit_to_user(&app, &account, &event, &payload);
         }
         None => {

@@ -69,9 +69,9 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
         Some("s") => 1_000.0,
         Some("m" | "min") => 60_000.0,
         Some("h") => 3_600_000.0,
-        _ => return Err(format!("{text:?} is no time: write 80ms, 30s or 5m")),
+        _ => return Err(format!("{text:?} is not a time: write 80ms, 30s or 5m")),
     };
-    let count: f64 = digits.parse().map_err(|_| format!("{text:?} is no time: write 80ms, 30s or 5m"))?;
+    let count: f64 = digits.parse().map_err(|_| format!("{text:?} is not a time: write 80ms, 30s or 5m"))?;
     let ms = count * unit;
     if (0.0..=86_400_000.0).contains(&ms) {
         Ok(Duration::from_micros((ms * 1_000.0) as u64))
@@ -84,7 +84,7 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
 fn times(text: &str) -> Result<(&str, usize), String> {
     match text.rsplit_once('x') {
         Some((what, count)) => {
-            Ok((what, count.parse().map_err(|_| format!("{count:?} is no number of times"))?))
+            Ok((what, count.parse().map_err(|_| format!("{count:?} is not a number of times"))?))
         }
         None => Ok((text, 1)),
     }
@@ -108,7 +108,7 @@ fn clocks(offsets_ms: &[i64], sorted: bool) -> String {
 
 fn status(text: &str) -> Result<u16, String> {
     let status = text.parse().ok().filter(|status| (400..600).contains(status));
-    status.ok_or_else(|| format!("{text:?} is no status of a failure: 400 to 599"))
+    status.ok_or_else(|| format!("{text:?} is not a status of a failure: write 400 to 599"))
 }
 
 impl Fault {
@@ -141,7 +141,7 @@ impl Fault {
                     .parse()
                     .ok()
                     .filter(|percent| (0.0..=100.0).contains(percent))
-                    .ok_or_else(|| format!("{rate:?} is no percentage: write 10%:503"))?;
+                    .ok_or_else(|| format!("{rate:?} is not a percentage: write 10%:503"))?;
                 Fault::FailRate { per_mille: (percent * 10.0) as u32, status: status(code)? }
             }
             "delay" => {
@@ -157,12 +157,14 @@ impl Fault {
                     Some("k" | "kb") => 1_000,
                     Some("m" | "mb") => 1_000_000,
                     _ if value == "off" => 0,
-                    _ => return Err(format!("{value:?} is no speed: write 10kb, for 10 kB a second")),
+                    _ => return Err(format!("{value:?} is not a speed: write 10kb, for 10 kB a second")),
                 };
                 let count: u64 = if unit == 0 {
                     0
                 } else {
-                    digits.parse().map_err(|_| format!("{value:?} is no speed"))?
+                    digits
+                        .parse()
+                        .map_err(|_| format!("{value:?} is not a speed: write 10kb, for 10 kB a second"))?
                 };
                 Fault::SlowReader(count.saturating_mul(unit))
             }
@@ -188,7 +190,7 @@ impl Fault {
             }
             "metadata-as-string" => Fault::MetadataAsString(on()?),
             "off" => Fault::Off,
-            other => return Err(format!("There is no fault {other:?}. There are:\n{HELP}")),
+            other => return Err(format!("There is no fault {other:?}. The faults are:\n{HELP}")),
         })
     }
 

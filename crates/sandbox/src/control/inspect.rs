@@ -55,11 +55,11 @@ pub(crate) fn find<'d>(data: &'d Data, room: Option<&str>) -> ApiResult<&'d Agen
         let [one, other] =
             [one, other].map(|name| data.accounts.find(name).map(|account| account.id.as_str()));
         let (Some(one), Some(other)) = (one, other) else {
-            return Err(ApiError::not_found("There are no two such accounts"));
+            return Err(ApiError::not_found("One of the accounts does not exist"));
         };
         let all = data.agencies.all();
         let dm = all.into_iter().find(|room| room.dm && room.is_member(one) && room.is_member(other));
-        return dm.ok_or_else(|| ApiError::not_found("They have no conversation yet"));
+        return dm.ok_or_else(|| ApiError::not_found("These accounts have no conversation yet"));
     }
     let unknown = || ApiError::not_found(format!("There is no room {room:?}: see /_sandbox/rooms"));
     data.agencies.find(room.trim_start_matches('#')).map_err(|_| unknown())

@@ -28,8 +28,8 @@ pub(crate) fn cut_all(app: &App) {
 /// Closes the connection of a client that does not read, when too many bytes wait for it.
 pub(crate) fn cut_one(app: &App, socket: &SocketRef) {
     let name = socket.extensions.get::<Identity>().map(|identity| identity.username);
-    app.log(|| format!("CUT {}: it does not read what is sent to it", name.as_deref().unwrap_or("nobody")));
-    app.wire().note("cut", || json!({ "from": name, "reason": "it does not read what is sent to it" }));
+    app.log(|| format!("CUT {}: the client does not read its data", name.as_deref().unwrap_or("nobody")));
+    app.wire().note("cut", || json!({ "from": name, "reason": "the client does not read its data" }));
     let _runtime = app.runtime().map(Handle::enter);
     app.links().cut_session(socket.id.as_str());
     let _ = socket.clone().disconnect();

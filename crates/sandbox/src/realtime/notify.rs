@@ -24,7 +24,7 @@ pub(crate) fn notify(app: &App, agency: &str, event: &str, details: Value) {
         let queued =
             app.outbox().put(Job::Event { subscription: subscription.id(), envelope: envelope.clone() });
         if !queued {
-            app.log(|| format!("DELIVERY for {} -> dropped: too much is waiting", subscription.id()));
+            app.log(|| format!("DELIVERY for {} -> dropped: the queue is full", subscription.id()));
         }
     }
 }

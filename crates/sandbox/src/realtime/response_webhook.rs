@@ -55,7 +55,7 @@ pub(crate) fn queue(app: &App, message: &Message, hops: u32) {
             hops,
         }));
         if !queued {
-            app.log(|| format!("RESPONSE WEBHOOK of @{} -> dropped: too much is waiting", account.username));
+            app.log(|| format!("RESPONSE WEBHOOK of @{} -> dropped: the queue is full", account.username));
         }
     }
 }

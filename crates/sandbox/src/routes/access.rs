@@ -27,7 +27,7 @@ fn refusal(app: &App, request: &Request) -> Option<String> {
         if !access.is_own_host(host) {
             let name = host.split(':').next().unwrap_or_default();
             return Some(format!(
-                "The sandbox is not called {name:?}. If it is, start it with --allow-host {name}"
+                "{name:?} is not a name of this sandbox. To allow it, start the sandbox with --allow-host {name}"
             ));
         }
     }

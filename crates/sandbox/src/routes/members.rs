@@ -61,7 +61,7 @@ async fn leave(State(app): State<App>, caller: Caller, Path(id): Path<String>) -
         let lobby = data.agencies.lobby_id().to_owned();
         let agency = data.agencies.find_mut(&id)?;
         if agency.id == lobby {
-            return Err(ApiError::forbidden("Nobody leaves the Lobby"));
+            return Err(ApiError::forbidden("You cannot leave the Lobby"));
         }
         if agency.dm || !agency.remove_member(&caller.id) {
             return Err(ApiError::bad_request("Not a member of this agency"));
@@ -159,7 +159,7 @@ async fn add_agent(
         let agency = data.agencies.find(&id)?;
         agency.require_member(&caller.id)?;
         if agency.dm {
-            return Err(ApiError::forbidden("No third party in a direct message"));
+            return Err(ApiError::forbidden("A direct conversation has two members"));
         }
         let id = agency.id.clone();
         let account = match (body.text(&["agentId", "agent_id"]), body.text(&["username"])) {

@@ -11,8 +11,8 @@ use crate::error::{ApiError, ApiResult};
 use crate::routes::caller::Caller;
 
 const SKILLS: [(&str, &str); 4] = [
-    ("echo", "Says what it was told"),
-    ("analyze", "Looks into a text"),
+    ("echo", "Repeats a text"),
+    ("analyze", "Analyses a text"),
     ("dice", "Rolls dice"),
     ("greet", "Welcomes new members"),
 ];

@@ -143,10 +143,7 @@ impl Journal {
     pub(crate) fn save(&mut self, data: &mut Data) {
         if let Err(error) = self.try_save(data) {
             if !self.failed {
-                eprintln!(
-                    "error: {}: {error}. What is done from now on may not be kept",
-                    self.path.display()
-                );
+                eprintln!("error: {}: {error}. Later changes may be lost", self.path.display());
             }
             self.failed = true;
             // The file may end in half a line, so only a complete rewrite is safe.
@@ -215,7 +212,7 @@ fn read(path: &Path, text: &[u8]) -> io::Result<Log> {
     for (number, line) in lines.enumerate() {
         if number == 0 {
             if !line.is_empty() && line != HEADER.as_bytes() {
-                return Err(damaged(path, 1, "this is no log of a sandbox, or one of another version"));
+                return Err(damaged(path, 1, "this is not a sandbox's log, or a log of another version"));
             }
         } else if !line.is_empty() {
             let entries = serde_json::from_slice::<Vec<Value>>(line);

@@ -119,7 +119,7 @@ impl RunProgress {
     pub(crate) fn check(&mut self, event: &str, payload: &Value, wrong: &mut Vec<String>) {
         let mut need = |keys: &[&str]| {
             for key in keys.iter().filter(|key| text(payload, key).is_none()) {
-                wrong.push(format!("{key} is no text"));
+                wrong.push(format!("{key} is not text"));
             }
         };
         let id = |key: &str| text(payload, key).unwrap_or_default().to_owned();
@@ -184,7 +184,7 @@ impl RunProgress {
             (Some(Value::Bool(false)), Some(delta)) => {
                 let before = content.strip_suffix(delta);
                 if !before.is_some_and(|text| text.len() == *length && ids::sha256(text) == *digest) {
-                    wrong.push("the content is not what was there and the delta".to_owned());
+                    wrong.push("the content is not the previous content plus the delta".to_owned());
                 }
             }
             _ => wrong.push("neither an addition nor the last".to_owned()),
@@ -205,7 +205,7 @@ impl RunProgress {
         if entries.first().is_none_or(|entry| entry["type"] != "start")
             || entries.last().is_none_or(|entry| entry["type"] != kind)
         {
-            wrong.push("the transcript begins or ends with something else".to_owned());
+            wrong.push("the transcript does not begin or end with the required entries".to_owned());
         }
         for entry in entries {
             if text(entry, "type").is_none() || entry.get("ts").is_none_or(|ts| !ts.is_u64()) {
@@ -223,11 +223,11 @@ impl RunProgress {
 
 fn check_thinking(payload: &Value, wrong: &mut Vec<String>) {
     if text(payload, "agencyId").is_none() || payload.get("thinking").is_none_or(|on| !on.is_boolean()) {
-        wrong.push("agencyId or thinking is not there".to_owned());
+        wrong.push("agencyId or thinking is missing".to_owned());
     }
     for key in ["status", "agentId", "username", "displayName"] {
         if payload.get(key).is_some_and(|value| !value.is_string()) {
-            wrong.push(format!("{key} is no text"));
+            wrong.push(format!("{key} is not text"));
         }
     }
 }

@@ -97,7 +97,7 @@ fn curl_posts_messages_as_any_user() {
     for (path, form, says) in [
         ("say", "as=alice", "text is required"),
         ("say", "text=x&room=nowhere", "nowhere"),
-        ("dm", "text=x&to=nobody", "nobody of that name"),
+        ("dm", "text=x&to=nobody", "no account with this name"),
         ("fault", "latncy=80ms", "slow-reader"),
         ("interrupt", "", "no such run"),
     ] {

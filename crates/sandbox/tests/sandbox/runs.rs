@@ -97,7 +97,7 @@ fn violations_of_the_documented_form_are_recorded() {
         ("agent-run-status", json!({ "status": "too early" }), "not begun"),
         ("agent-run-start", json!({}), "triggerMessageId"),
         ("agent-run-start", json!({ "triggerMessageId": null }), "begun twice"),
-        ("agent-run-status", json!({ "status": 7 }), "status is no text"),
+        ("agent-run-status", json!({ "status": 7 }), "status is not text"),
         ("agent-run-status", json!({ "status": "", "username": "other" }), "of somebody else"),
         ("agent-run-status", json!({ "status": "", "displayName": "" }), "no displayName"),
         ("agent-run-tool-call", json!({ "toolCallId": "t", "tool": "x", "status": "running" }), "no input"),
@@ -117,11 +117,11 @@ fn violations_of_the_documented_form_are_recorded() {
             json!({ "messageId": "m", "delta": "c", "content": "ab", "done": false }),
             "the content is not",
         ),
-        ("agent-run-permission", json!({ "permissionId": "p" }), "action is no text"),
+        ("agent-run-permission", json!({ "permissionId": "p" }), "action is not text"),
         ("agent-run-dance", json!({}), "not documented"),
         ("agent-run-complete", json!({ "summary": "", "transcript": transcript }), "still going on"),
         ("agent-run-error", json!({ "error": "", "transcript": transcript }), "after the end"),
-        ("agent-thinking", json!({ "thinking": "yes" }), "thinking is not there"),
+        ("agent-thinking", json!({ "thinking": "yes" }), "thinking is missing"),
     ];
     for (event, more, what) in &steps {
         let mut payload = base.clone();

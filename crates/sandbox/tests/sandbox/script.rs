@@ -98,7 +98,7 @@ fn a_recorded_conversation_passes_with_the_same_bot_and_fails_with_another() {
 #[test]
 fn scripts_are_checked_before_the_first_message() {
     for (text, says) in [
-        ("hello", "line 1: no JSON"),
+        ("hello", "line 1: not JSON"),
         ("\n# a comment\n{\"tell\":1}", "line 3: a line has"),
         ("{\"say\":\"x\",\"whom\":\"y\"}", "unknown field `whom`"),
         ("{\"expect\":{\"matches\":\"(\"}}", "no regular expression"),
@@ -123,7 +123,7 @@ fn a_room_waits_for_later_messages() {
     lobby.say("alice", "hello").unwrap();
     let nothing =
         lobby.wait_for_message(Duration::from_millis(20), |message| message.sender == "larry").unwrap_err();
-    assert!(nothing.to_string().contains("nothing was said"), "{nothing}");
+    assert!(nothing.to_string().contains("there were no messages"), "{nothing}");
     sandbox.say(lobby.id(), &bot.id, "new", serde_json::Value::Null).unwrap();
     let answer = lobby.wait_for_message(PATIENCE, |message| message.sender == "larry").unwrap();
     assert_eq!(answer.content, "new");

@@ -16,7 +16,7 @@ pub(crate) const NOTES: [(&str, &str); 4] = [
     ("save", "/save <name> <text>: keeps a note in this room"),
     ("get", "/get <name>: shows a note"),
     ("notes", "Lists the notes of this room"),
-    ("clearnote", "/clearnote <name>: forgets a note"),
+    ("clearnote", "/clearnote <name>: deletes a note"),
 ];
 
 pub(crate) const MANAGE: [(&str, &str); 7] = [
@@ -24,7 +24,7 @@ pub(crate) const MANAGE: [(&str, &str); 7] = [
         "agent",
         "/agent create <name> [role] | verify <name> | details <name> | add <name> | customize <name> <key> <value> [--agency]",
     ),
-    ("agency", "/agency create <name>: makes an agency that is yours"),
+    ("agency", "/agency create <name>: creates an agency that you own"),
     ("install", "/install <slug>: installs a public hook; for the owner and admins"),
     ("custom", "Lists the custom commands of this agency"),
     ("balance", "Shows your wallet; there is no chain in the sandbox"),
@@ -33,9 +33,9 @@ pub(crate) const MANAGE: [(&str, &str); 7] = [
 ];
 
 pub(crate) const MODERATION: [(&str, &str); 5] = [
-    ("kick", "/kick @user: puts a member out; for moderators and up"),
-    ("ban", "/ban @user: puts somebody out for good; for moderators and up"),
-    ("unban", "/unban @user: takes a ban back; for moderators and up"),
+    ("kick", "/kick @user: removes a member; for moderators and up"),
+    ("ban", "/ban @user: removes and bans a user; for moderators and up"),
+    ("unban", "/unban @user: ends a ban; for moderators and up"),
     ("promote", "/promote @user [admin|moderator]: only for the owner"),
     ("demote", "/demote @user: back to member; only for the owner"),
 ];
