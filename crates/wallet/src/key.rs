@@ -39,7 +39,7 @@ impl Key {
         loop {
             let mut bytes = Zeroizing::new([0; 32]);
             getrandom::fill(bytes.as_mut())
-                .map_err(|cause| Error::config(format!("the system gives no randomness: {cause}")))?;
+                .map_err(|cause| Error::config(format!("the system's random source failed: {cause}")))?;
             // One in 2^128 values is out of range.
             if let Ok(key) = Key::from_bytes(&bytes) {
                 return Ok(key);
@@ -72,8 +72,9 @@ impl Key {
     }
 
     fn from_bytes(bytes: &[u8; 32]) -> Result<Self> {
-        let secret = SigningKey::from_slice(bytes)
-            .map_err(|_| Error::invalid("a private key is not zero and below the order of the curve"))?;
+        let secret = SigningKey::from_slice(bytes).map_err(|_| {
+            Error::invalid("a private key must be greater than zero and less than the order of the curve")
+        })?;
         let point = secret.verifying_key().to_sec1_point(false);
         let address = Address::of_public_key(point.as_bytes().get(1..).unwrap_or_default());
         Ok(Key { secret, address })

@@ -112,7 +112,7 @@ impl Node {
     pub(crate) fn fees(&self) -> Result<Fees> {
         let block = self.rpc.read("eth_getBlockByNumber", &json!(["latest", false]))?;
         let base = number_of(block.get("baseFeePerGas"))
-            .ok_or_else(|| Error::protocol("the latest block says no base fee"))?;
+            .ok_or_else(|| Error::protocol("the latest block has no base fee"))?;
         let tip = self.number("eth_maxPriorityFeePerGas", &json!([]))?;
         let max_fee = base.checked_mul(2).and_then(|base| base.checked_add(tip));
         let max_fee = max_fee.ok_or_else(|| Error::protocol("the base fee is too large"))?;
@@ -186,7 +186,7 @@ impl Node {
         if receipt.is_null() {
             return Ok(None);
         }
-        let broken = || Error::protocol("the receipt of the transaction is broken");
+        let broken = || Error::protocol("the receipt of the transaction is not valid");
         let number = |key| number_of(receipt.get(key));
         // Some nodes return a receipt before its block.
         let (Some(block), Some(block_hash)) =
@@ -241,13 +241,13 @@ impl Node {
                 self.chain.usdc()
             )));
         }
-        hex::decode(text).ok_or_else(|| Error::protocol("the contract's answer is broken"))
+        hex::decode(text).ok_or_else(|| Error::protocol("the contract's answer is not valid"))
     }
 
     fn number(&self, method: &str, params: &Value) -> Result<u128> {
         let answer = self.rpc.read(method, params)?;
         number_of(Some(&answer))
-            .ok_or_else(|| Error::protocol(format!("the answer to {method} is no number")))
+            .ok_or_else(|| Error::protocol(format!("the answer to {method} is not a number")))
     }
 }
 

@@ -128,7 +128,7 @@ impl fmt::Display for PaymentError {
                 write!(f, "the transaction {hash} failed on the chain: nothing was paid but the fee")
             }
             PaymentError::Replaced { hash } => {
-                write!(f, "another transaction took the place of {hash}: nothing was paid by it")
+                write!(f, "another transaction replaced {hash}, which paid nothing")
             }
         }
     }

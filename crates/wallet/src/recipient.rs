@@ -47,7 +47,7 @@ impl Recipient {
     pub fn pinned_to(self, address: Address) -> Result<Self> {
         if self.address != address {
             return Err(Error::invalid(format!(
-                "{self} is not paid at {address}, which is expected: ask them before you pay"
+                "{self} does not have the expected address {address}: ask the receiver before you pay"
             )));
         }
         Ok(self)
@@ -103,7 +103,7 @@ mod tests {
         let bob = Recipient::user("bob".to_owned(), one);
         assert_eq!((bob.payee().as_str(), bob.to_string()), ("@bob", format!("@bob ({one})")));
         assert_eq!(bob.clone().pinned_to(one).unwrap(), bob);
-        assert!(bob.pinned_to(other).unwrap_err().to_string().contains("is not paid at"));
+        assert!(bob.pinned_to(other).unwrap_err().to_string().contains("does not have the expected address"));
         assert_eq!(Recipient::from(one).payee(), one.to_string());
     }
 

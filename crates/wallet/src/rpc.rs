@@ -88,7 +88,7 @@ impl Rpc {
                 (Failure::NotDelivered(error) | Failure::Unclear(error), Some(pause))
                     if error.kind() != ErrorKind::Timeout =>
                 {
-                    crate::logging::record!(Debug, "{method}: {error}; once more in {pause:?}");
+                    crate::logging::record!(Debug, "{method}: {error}; next attempt in {pause:?}");
                     thread::sleep(*pause);
                 }
                 (failure, _) => return Err(failure.into_error()),
@@ -126,7 +126,7 @@ impl Rpc {
                 408 | 499.. => unclear(&format!("HTTP status {status}")),
                 200..=299 => unclear("the answer is not JSON"),
                 _ => Err(Failure::NotAllowed(
-                    self.says(ErrorKind::Node, &format!("HTTP status {status}: is its URL right?")),
+                    self.says(ErrorKind::Node, &format!("HTTP status {status}: check the node's URL")),
                 )),
             };
         };

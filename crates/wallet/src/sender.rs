@@ -120,9 +120,7 @@ impl Sender {
         if fee > ceiling {
             return Err(Error::new(
                 ErrorKind::Fee,
-                format!(
-                    "the fee may come to {fee} ETH, the ceiling is {ceiling} ETH: wait, or raise max_fee"
-                ),
+                format!("the fee may be {fee} ETH, and the limit is {ceiling} ETH: wait, or raise max_fee"),
             ));
         }
         Ok(fee)
@@ -146,7 +144,7 @@ impl Sender {
                 data: quote.data.clone(),
             })?;
             let hash = version.hash;
-            crate::logging::record!(Debug, "{hash} has number {nonce}");
+            crate::logging::record!(Debug, "{hash} has nonce {nonce}");
             let trouble = match self.node.send(&version.raw) {
                 Accepted::Yes => None,
                 Accepted::Unclear(error) => Some(error),
@@ -169,7 +167,7 @@ impl Sender {
                         }
                         crate::logging::record!(
                             Debug,
-                            "number {nonce} is taken: somebody else uses this key"
+                            "nonce {nonce} is used already: another program uses this key"
                         );
                         self.outbox().forget_next();
                         continue;
@@ -207,7 +205,7 @@ impl Sender {
                 Accepted::Yes | Accepted::NonceTaken(_) => {}
                 Accepted::No(error) | Accepted::Unclear(error) | Accepted::NotDelivered(error) => {
                     let text = format!(
-                        "an earlier transaction waits, {}, and the node does not take it: {error}. Settle or cancel it \
+                        "an earlier transaction, {}, waits, and the node refuses it: {error}. Settle or cancel it \
                          first",
                         version.hash
                     );
@@ -374,7 +372,7 @@ impl Sender {
 
     pub(crate) fn too_slow(&self) -> Error {
         let limit = self.settings.confirm_timeout;
-        Error::new(ErrorKind::Timeout, format!("it was in no block after {limit:?}"))
+        Error::new(ErrorKind::Timeout, format!("the transaction was in no block after {limit:?}"))
     }
 
     fn outbox(&self) -> MutexGuard<'_, Outbox> {
@@ -387,8 +385,9 @@ impl Sender {
 /// count it as theirs.
 fn with_random_parts(gas: u64, fees: Fees) -> Result<(u64, Fees)> {
     let mut chance = [0; 4];
-    getrandom::fill(&mut chance)
-        .map_err(|cause| Error::new(ErrorKind::Config, format!("the system gives no randomness: {cause}")))?;
+    getrandom::fill(&mut chance).map_err(|cause| {
+        Error::new(ErrorKind::Config, format!("the system's random source failed: {cause}"))
+    })?;
     let chance = u32::from_be_bytes(chance);
     // Up to 0.001 gwei for the price, and up to 4,095 units of gas.
     let (price, units) = (u128::from(chance >> 12), u64::from(chance & 0xfff));

@@ -83,14 +83,14 @@ impl Wallet {
             return Err(Error::invalid(format!("you are not in the room {room}: join it first")));
         }
         let network =
-            client.explore().capabilities().map_err(failed("asking what the platform can do"))?.network;
+            client.explore().capabilities().map_err(failed("reading the platform's capabilities"))?.network;
         if let Some(network) = network.filter(|network| network.as_str() != self.chain().name()) {
             return Err(Error::new(
                 ErrorKind::WrongChain,
                 format!("the platform is on {}, this wallet on {}", network.as_str(), self.chain()),
             ));
         }
-        let info = client.wallet().info().map_err(failed("asking what may be spent"))?;
+        let info = client.wallet().info().map_err(failed("reading the agent's limits"))?;
         let limit = info.spending_config.as_ref().map_or(Ok(None), limit_per_payment)?;
         if let Some(limit) = limit.filter(|limit| amount > *limit) {
             return Err(Error::new(
@@ -130,7 +130,7 @@ fn limit_per_payment(config: &Value) -> Result<Option<Usdc>> {
     limit.map(Some).ok_or_else(|| {
         Error::new(
             ErrorKind::Limit,
-            "the platform's limit for one payment of this agent is no amount of USDC",
+            "the platform's limit for one payment of this agent is not an amount of USDC",
         )
     })
 }

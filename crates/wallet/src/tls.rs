@@ -32,7 +32,7 @@ mod choice {
 
     /// The certificates in a PEM text.
     pub(crate) fn roots(pem: &[u8]) -> Result<Roots> {
-        let unusable = || Error::config("root_certificate: this is no certificate in PEM");
+        let unusable = || Error::config("root_certificate: this is not a certificate in PEM");
         let mut roots = Vec::new();
         for item in parse_pem(pem) {
             if let PemItem::Certificate(certificate) = item.map_err(|_| unusable())? {

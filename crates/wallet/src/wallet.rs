@@ -102,7 +102,7 @@ impl Wallet {
         let wallet = client.explore().wallet(name).map_err(failed)?;
         if !wallet.username.eq_ignore_ascii_case(name) {
             return Err(Error::protocol(format!(
-                "the platform was asked for @{name} and answered for another user"
+                "the platform returned the wallet of another user than @{name}"
             )));
         }
         let address = wallet.address.filter(|address| !address.is_empty());
@@ -122,7 +122,8 @@ impl Wallet {
         let data = call_data(TRANSFER, &[to.address().word(), amount.word()]);
         let (hash, mined) = self.0.sender.call(self.chain().usdc(), data)?;
         if !mined.transfers.contains(&(to.address(), amount)) {
-            let cause = Error::protocol("it succeeded, but its receipt does not show the payment");
+            let cause =
+                Error::protocol("the transaction succeeded, but its receipt does not show the payment");
             return Err(PaymentError::MaybeSent { hash, cause });
         }
         Ok(self.sent(hash, &mined, to.address(), amount))
@@ -136,7 +137,7 @@ impl Wallet {
         if balance < amount {
             return Err(Error::new(
                 ErrorKind::Funds,
-                format!("not enough USDC: {} has {balance} and {amount} is to be paid", self.address()),
+                format!("not enough USDC: {} has {balance}, and the payment is {amount}", self.address()),
             ));
         }
         Ok(())

@@ -93,7 +93,7 @@ impl DeadLetters {
             return Ok(false);
         };
         if letter.stream.is_empty() {
-            return Err(Error::invalid(format!("the dead letter {id} does not say where it came from")));
+            return Err(Error::invalid(format!("the dead letter {id} does not contain its stream")));
         }
         redis.run(|connection| {
             let script = Script::new(include_str!("lua/replay.lua"));

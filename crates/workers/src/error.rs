@@ -45,11 +45,14 @@ impl Error {
     }
 
     pub(crate) fn lease_lost() -> Self {
-        Self::new(ErrorKind::LeaseLost, "the lease is not held any more, so nothing was written")
+        Self::new(
+            ErrorKind::LeaseLost,
+            "this process does not hold the lease any more, so nothing was written",
+        )
     }
 
     pub(crate) fn no_thread(cause: std::io::Error) -> Self {
-        Self::new(ErrorKind::System, format!("the system gave no thread: {cause}")).with_source(cause)
+        Self::new(ErrorKind::System, format!("the system started no thread: {cause}")).with_source(cause)
     }
 
     pub(crate) fn unexpected() -> Self {

@@ -181,7 +181,7 @@ impl Lease {
             }
             ["taken", fence, value] => {
                 let fence = fence.parse().map_err(|_| Error::unexpected())?;
-                crate::logging::record!(Info, "took the lease {:?}, number {fence}", self.0.name);
+                crate::logging::record!(Info, "took the lease {:?}, fencing number {fence}", self.0.name);
                 let term = Term::begin(self.0.clone(), fence, value.to_owned(), asked)?;
                 Ok(Some(Attempt::Taken(term)))
             }

@@ -195,9 +195,9 @@ fn read_holder(values: &mut impl Iterator<Item = Value>) -> Result<Option<Holder
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let who = |holder: &Option<Holder>| {
-            holder
-                .as_ref()
-                .map_or("nobody".to_owned(), |holder| format!("{} (number {})", holder.name, holder.fence))
+            holder.as_ref().map_or("nobody".to_owned(), |holder| {
+                format!("{} (fencing number {})", holder.name, holder.fence)
+            })
         };
         writeln!(f, "agent    {}", self.agent)?;
         writeln!(f, "holder   {}", who(&self.holder))?;

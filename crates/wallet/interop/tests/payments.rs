@@ -90,7 +90,7 @@ fn a_payment_that_would_fail_is_not_sent() {
     assert!(kind == ErrorKind::Funds && text.contains("ether"), "{text}");
     let stingy = anvil.wallet_with("1", |builder| builder.max_fee(Wei::from_gwei(1)));
     let (kind, text) = not_sent(stingy.send(someone(7), usdc("1")));
-    assert!(kind == ErrorKind::Fee && text.contains("ceiling"), "{text}");
+    assert!(kind == ErrorKind::Fee && text.contains("the limit is"), "{text}");
     assert_eq!(anvil.call("eth_getTransactionCount", json!([wallet.address().to_string(), "latest"])), "0x0");
 }
 

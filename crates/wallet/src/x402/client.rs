@@ -193,7 +193,7 @@ impl X402 {
         let prepared = self.authorize(offer).and_then(|authorization| {
             let signature = sign(self.wallet.signer(), &SignRequest::Authorization(&authorization))?;
             let mut header = HeaderValue::from_str(&offer.payment(&authorization, &signature)?)
-                .map_err(|_| Error::protocol("the payment is no header"))?;
+                .map_err(|_| Error::protocol("the payment is not a valid header value"))?;
             header.set_sensitive(true);
             Ok((Receipt::new(origin.to_string(), &authorization), header))
         });
@@ -233,7 +233,7 @@ impl X402 {
     fn authorize(&self, offer: &Offer) -> Result<Authorization> {
         let mut nonce = [0; 32];
         getrandom::fill(&mut nonce)
-            .map_err(|cause| Error::config(format!("the system gives no randomness: {cause}")))?;
+            .map_err(|cause| Error::config(format!("the system's random source failed: {cause}")))?;
         Ok(Authorization {
             chain: self.wallet.chain(),
             from: self.wallet.address(),
@@ -300,7 +300,7 @@ impl Asked {
             return Err(Error::new(
                 ErrorKind::Offer,
                 format!(
-                    "{asked} redirected to {origin}, which asks for money: ask that one yourself to pay it"
+                    "{asked} redirected to {origin}, which asks for money: send the request to {origin} to pay it"
                 ),
             ));
         }
@@ -308,7 +308,9 @@ impl Asked {
         if *answered != self.uri && !matches!(self.method, Method::GET | Method::HEAD) {
             return Err(Error::new(
                 ErrorKind::Offer,
-                format!("{origin} redirected and then asked for money: send the request to where it leads"),
+                format!(
+                    "{origin} redirected and then asked for money: send the request to the target of the redirect"
+                ),
             ));
         }
         origin.check_secure()?;

@@ -53,11 +53,14 @@ impl fmt::Display for X402Error {
             X402Error::NotPaid(error) => write!(f, "not paid: {error}"),
             X402Error::MaybePaid { receipt, cause } => {
                 let (amount, origin) = (receipt.amount, &receipt.origin);
-                write!(f, "{origin} may have been paid {amount} USDC, and there is no answer: {cause}")
+                write!(
+                    f,
+                    "{origin} may have been paid {amount} USDC, and the server has not answered: {cause}"
+                )
             }
             X402Error::Refused { receipt, reason } => {
                 let (amount, origin) = (receipt.amount, &receipt.origin);
-                write!(f, "{origin} was paid {amount} USDC and asks for money all the same: {reason}")
+                write!(f, "{origin} was paid {amount} USDC and asks for money again: {reason}")
             }
         }
     }

@@ -85,7 +85,10 @@ impl Ledger {
             spent
         });
         if let Err(error) = released {
-            crate::logging::record!(Warn, "a payment that was not made still counts: {error}");
+            crate::logging::record!(
+                Warn,
+                "cannot remove a payment that was not made from the daily sum: {error}"
+            );
         }
     }
 

@@ -6,7 +6,7 @@ use crate::x402::client::X402;
 
 impl X402 {
     /// Creates a client that pays from this wallet. Both limits are required.
-    #[expect(clippy::new_ret_no_self, reason = "without its limits there is none")]
+    #[expect(clippy::new_ret_no_self, reason = "set both limits to get a client")]
     pub fn new(wallet: &Wallet) -> X402WithoutLimits {
         X402WithoutLimits { wallet: wallet.clone() }
     }

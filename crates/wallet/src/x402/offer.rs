@@ -86,10 +86,9 @@ impl Offer {
         }
         best.ok_or_else(|| match reasons.as_slice() {
             [] => refusal("the answer asks for money, but offers no way to pay"),
-            reasons => refusal(&format!(
-                "none of the ways to pay is one of this crate: {}",
-                short(&reasons.join("; "))
-            )),
+            reasons => {
+                refusal(&format!("this crate supports none of the offers: {}", short(&reasons.join("; "))))
+            }
         })
     }
 
@@ -171,7 +170,7 @@ impl Offer {
         }
         let header = STANDARD.encode(payment.to_string());
         if header.len() > MAX_HEADER {
-            return Err(refusal("the offer is too large to be answered in a header"));
+            return Err(refusal("the offer is too large for the payment header"));
         }
         Ok(header)
     }

@@ -78,7 +78,7 @@ impl Setup {
         }
         Err(Error::invalid(format!(
             "the questions of this agent are in {found} shards, not {}: use .shards({found}); or stop all intakes, let \
-             the workers answer what waits, stop them too, and delete the key {key}",
+             the workers answer the waiting questions, stop the workers, too, and delete the key {key}",
             self.shards
         )))
     }

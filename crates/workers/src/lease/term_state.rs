@@ -155,7 +155,12 @@ impl TermState {
         }
         // Log last, because the logger may block.
         if end == TermEnd::Lost {
-            crate::logging::record!(Warn, "lost the lease {:?}, number {}", self.config.name, self.fence);
+            crate::logging::record!(
+                Warn,
+                "lost the lease {:?}, fencing number {}",
+                self.config.name,
+                self.fence
+            );
         }
     }
 
