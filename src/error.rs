@@ -150,8 +150,8 @@ impl Error {
 
     /// The error of an operation that was running when the agent was closed. The operation may have had an effect.
     pub(crate) fn cut_off_by_close() -> Self {
-        let text = "this program has closed or stopped the agent while this was under way: it may or may not have \
-                    arrived, so check before you repeat it";
+        let text = "this program has closed or stopped the agent during the operation: the server may or may not have \
+                    got it, so check before you repeat it";
         let mut error = Self::new(ErrorKind::Closed, text);
         error.0.cut_off = true;
         error

@@ -139,7 +139,7 @@ macro_rules! warning {
 
 #[cfg_attr(
     not(feature = "receiver"),
-    allow(unused_macros, reason = "only a webhook has an error of its own")
+    allow(unused_macros, reason = "only webhooks write records of this level")
 )]
 macro_rules! error {
     ($($text:tt)+) => {

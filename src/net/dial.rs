@@ -48,7 +48,7 @@ impl Dialer {
     pub(crate) fn new(settings: &TlsSettings, proxy: &ProxyChoice) -> Result<Self> {
         if settings.accept_invalid_certificates {
             crate::logging::warn!(
-                "certificates are not checked: anybody in between can read and change everything"
+                "certificates are not checked: anybody on the network path can read and change everything"
             );
         }
         let tls = TlsConnector::new(settings)?;
@@ -228,7 +228,7 @@ impl Dial<'_> {
                     count => format!(" ({count} addresses tried)"),
                 };
                 let text = format!(
-                    "cannot connect to {target}: {error}{tried}; check that it is up, and that the address (CRUSTOCEAN_API_URL, a proxy) is right"
+                    "cannot connect to {target}: {error}{tried}; check that the server is up and that the address (CRUSTOCEAN_API_URL, a proxy) is correct"
                 );
                 Err(Error::new(ErrorKind::Connect, text).with_source(error))
             }

@@ -128,7 +128,7 @@ impl Http {
         if std::process::id() == self.0.pid {
             return Ok(());
         }
-        let text = "the client belongs to the parent of this process: make another one after the fork";
+        let text = "the client belongs to the parent of this process: create another one after the fork";
         Err(Error::new(ErrorKind::Closed, text))
     }
 

@@ -120,7 +120,7 @@ impl Resolver {
             return Err(Error::new(
                 ErrorKind::Connect,
                 format!(
-                    "{MAX_LOOKUPS} name look-ups are hanging already: check this computer's name servers"
+                    "{MAX_LOOKUPS} name look-ups have not finished yet: check this computer's name servers"
                 ),
             ));
         }
@@ -164,7 +164,7 @@ struct Done {
 impl Drop for Done {
     fn drop(&mut self) {
         self.resolver.in_flight.lock().retain(|other| !Arc::ptr_eq(other, &self.look_up));
-        self.look_up.store(Err(Arc::new(io::Error::other("the look-up broke off"))));
+        self.look_up.store(Err(Arc::new(io::Error::other("the look-up ended without a result"))));
     }
 }
 
@@ -250,7 +250,7 @@ mod tests {
             1 => Err(io::Error::other("no such name")),
             _ => Ok(Vec::new()),
         });
-        for said in ["broke off", "no such name", "has no address"] {
+        for said in ["without a result", "no such name", "has no address"] {
             let error = ask(&resolver, LONG, &CancelToken::default()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Connect);
             assert!(error.to_string().contains(said), "{error}");
@@ -271,7 +271,7 @@ mod tests {
             assert_eq!(ask(port).unwrap_err().kind(), ErrorKind::Timeout);
         }
         let error = ask(1000).unwrap_err();
-        assert!(error.to_string().contains("hanging already"), "{error}");
+        assert!(error.to_string().contains("have not finished yet"), "{error}");
         assert_eq!(resolver.in_flight.lock().len(), MAX_LOOKUPS);
     }
 }

@@ -50,7 +50,9 @@ impl ApiUrl {
         };
         let (authority, path) = split_authority(rest);
         if authority.contains('@') {
-            return Err(Error::config("the API URL contains a user name or password: tokens go elsewhere"));
+            return Err(Error::config(
+                "the API URL contains a user name or password: pass tokens to the client or agent instead",
+            ));
         }
         if !matches!(path, "" | "/") {
             return Err(Error::config("the API URL has a path or a query: give scheme, host and port only"));

@@ -382,7 +382,7 @@ impl Chunk {
     fn append(&mut self, more: &[u8]) -> io::Result<()> {
         let unread = self.unread().len();
         if unread + more.len() > MAX_QUEUED {
-            return Err(io::Error::new(ErrorKind::OutOfMemory, "more bytes fed than anybody reads"));
+            return Err(io::Error::new(ErrorKind::OutOfMemory, "too many unread bytes in the buffer"));
         }
         if self.bytes.len() - self.end < more.len() {
             self.bytes.copy_within(self.start..self.end, 0);

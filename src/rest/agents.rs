@@ -340,7 +340,7 @@ impl UpdateConfig<'_> {
     /// call](crate::rest#errors).
     pub fn send(self) -> Result<()> {
         if let Some(key) = self.bad_limits.first() {
-            return Err(Error::invalid(format!("{key} is no amount: it must be 0 or more, and finite")));
+            return Err(Error::invalid(format!("{key} is not an amount: it must be finite and 0 or more")));
         }
         self.client.patch(["agents", self.id.as_str(), "config"])?.body(&self.body)?.done()
     }

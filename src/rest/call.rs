@@ -28,7 +28,7 @@ fn path(segments: &[&str]) -> Result<String> {
     let mut path = String::from("/api");
     for segment in segments {
         if matches!(*segment, "" | "." | "..") {
-            return Err(Error::invalid(format!("{segment:?} is no id, slug or username")));
+            return Err(Error::invalid(format!("{segment:?} is not an id, slug or username")));
         }
         path.push('/');
         path.extend(utf8_percent_encode(segment, SEGMENT));

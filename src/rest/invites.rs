@@ -88,7 +88,7 @@ impl CreateInvite<'_> {
 fn spelled(time: Duration) -> Result<String> {
     let minutes = time.as_secs() / 60;
     if minutes == 0 || time != Duration::from_secs(minutes * 60) {
-        return Err(Error::invalid("an invite lives for a whole number of minutes"));
+        return Err(Error::invalid("an invite is valid for a whole number of minutes, at least 1"));
     }
     Ok(match minutes {
         // The documentation writes one day as "24h".

@@ -138,9 +138,7 @@ impl Bootstrap<'_> {
         let call = self.client.post(["bootstrap"])?.body(&self.body)?;
         let made = call.read_credential(answer::read);
         made.map_err(|error| match error.status() {
-            Some(401) => {
-                error.reworded(ErrorKind::Unauthorized, "this user exists, and the password is another one")
-            }
+            Some(401) => error.reworded(ErrorKind::Unauthorized, "this user exists with another password"),
             _ => error,
         })
     }

@@ -148,7 +148,7 @@ impl<T: DeserializeOwned> Pages<'_, T> {
                 return Ok(new);
             }
         }
-        Err(Error::protocol("page after page of the list brings nothing new"))
+        Err(Error::protocol("several pages of the list contain no new items"))
     }
 
     /// Whether the server has inserted items at the front, which moves known items to later pages. If the server

@@ -369,12 +369,15 @@ impl Receiver {
             Begun::New => {}
             Begun::Again => return Answer::empty(204),
             // The first request may still fail. Then the platform must send the delivery again.
-            Begun::Pending => return Answer::error(503, "it is being handled").with("Retry-After", "5"),
+            Begun::Pending => {
+                return Answer::error(503, "the receiver is still handling this delivery")
+                    .with("Retry-After", "5");
+            }
             Begun::Stale => {
                 crate::logging::warn!(
-                    "a delivery to {path} is too old, or from the future: check this machine's clock"
+                    "a delivery to {path} is too old, or its time is in the future: check this machine's clock"
                 );
-                return Answer::error(400, "the delivery is too old, or from the future");
+                return Answer::error(400, "the delivery is too old, or its time is in the future");
             }
         }
         // The drop of `unhandled` also runs if the handler panics.
@@ -439,7 +442,7 @@ fn refused(path: &str, error: &Error) -> Answer {
     match error.kind() {
         ErrorKind::Unauthorized => Answer::error(401, "the signature is missing or wrong"),
         ErrorKind::Config => {
-            crate::logging::error!("the webhook {path} cannot be served: {error}");
+            crate::logging::error!("cannot check the signature for the webhook {path}: {error}");
             Answer::error(500, "internal error")
         }
         // The error contains no part of the body.

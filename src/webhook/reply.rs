@@ -20,7 +20,7 @@ use crate::token::AgentToken;
 /// # let _ = (reply, secret);
 /// ```
 #[derive(Debug, Clone, PartialEq)]
-#[must_use = "it is an answer only when it is sent"]
+#[must_use = "send it: otherwise it has no effect"]
 pub struct HookReply {
     status: u16,
     body: JsonObject,
@@ -93,7 +93,7 @@ impl Serialize for HookReply {
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq)]
-#[must_use = "it is an answer only when it is signed and sent"]
+#[must_use = "sign and send it: otherwise it has no effect"]
 pub struct PromptReply(JsonObject);
 
 impl PromptReply {

@@ -50,7 +50,7 @@ impl From<io::Error> for Refused {
     }
 }
 
-const MALFORMED: Refused = Refused::Answer(400, "this is no HTTP request");
+const MALFORMED: Refused = Refused::Answer(400, "this is not an HTTP request");
 const LONG_HEADERS: Refused = Refused::Answer(431, "the headers are too large");
 const TOO_LARGE: Refused = Refused::Answer(413, "the body is too large");
 

@@ -227,7 +227,7 @@ fn admit(stream: TcpStream, shared: &Arc<ServerShared>) {
         let most = shared.receiver.max_connections;
         if state.connections >= most {
             drop(state);
-            crate::logging::warn!("more than {most} webhook requests at once: one is refused");
+            crate::logging::warn!("more than {most} webhook requests at once: the receiver refuses one");
             return refuse(stream, shared);
         }
         state.connections += 1;
@@ -262,7 +262,7 @@ fn start(name: &str, work: impl FnOnce() -> io::Result<()> + Send + 'static) {
         }
     });
     if let Err(error) = spawned {
-        crate::logging::warn!("a webhook cannot be handled: {error}");
+        crate::logging::warn!("cannot start a thread for a webhook request: {error}");
     }
 }
 

@@ -209,5 +209,5 @@ fn users() {
     );
     api.sends("POST /api/users/bob/follow", "", "", |client| client.users().follow("bob"));
     api.sends("DELETE /api/users/bob/follow", "", "{}", |client| client.users().unfollow("bob"));
-    api.refuses("no id, slug or username", |client| client.users().follow(".."));
+    api.refuses("not an id, slug or username", |client| client.users().follow(".."));
 }

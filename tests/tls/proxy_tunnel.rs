@@ -103,7 +103,7 @@ fn credentials_are_sent_to_the_proxy() {
 fn missing_or_wrong_credentials_are_an_error_without_retries() {
     let _watchdog = watchdog(LIMIT);
     for protocol in BOTH {
-        for (in_url, says) in [("", "wants credentials"), ("me:do_not_print@", "does not accept")] {
+        for (in_url, says) in [("", "requires credentials"), ("me:do_not_print@", "does not accept")] {
             let sandbox = TestSandbox::new();
             let proxy = TestProxy::guarded(protocol, "me", "secret", sandbox.port());
             let url = proxy.url_with(in_url);
@@ -111,7 +111,7 @@ fn missing_or_wrong_credentials_are_an_error_without_retries() {
             {
                 assert_eq!((error.kind(), error.status()), (ErrorKind::Config, None), "{error:?}");
                 let text = error.to_string();
-                assert!(text.starts_with(&format!("proxy {}: it {says}", proxy.url())), "{text}");
+                assert!(text.starts_with(&format!("proxy {}: the proxy {says}", proxy.url())), "{text}");
                 // A port may contain 407 as well.
                 let about = text.replace(&proxy.url(), "");
                 assert_eq!(about.contains("407"), protocol == Protocol::Connect, "{text}");
@@ -137,8 +137,11 @@ fn an_unsupported_authentication_method_is_named() {
 fn a_target_refused_by_the_proxy_is_named() {
     let _watchdog = watchdog(LIMIT);
     for (protocol, reason) in [
-        (Protocol::Connect, "it refuses to connect to crustocean.test:7777: 403 Forbidden"),
-        (Protocol::Socks5, "it cannot connect to crustocean.test:7777: the connection was refused (5)"),
+        (Protocol::Connect, "the proxy refuses to connect to crustocean.test:7777: 403 Forbidden"),
+        (
+            Protocol::Socks5,
+            "the proxy cannot connect to crustocean.test:7777: the connection was refused (5)",
+        ),
     ] {
         let sandbox = TestSandbox::new();
         let proxy = TestProxy::in_turn(protocol, &[ProxyBehaviour::Refuse], sandbox.port());
@@ -244,7 +247,7 @@ fn invalid_proxy_answers_have_their_own_error() {
                 Duration::ZERO,
             ),
             ErrorKind::Protocol,
-            "too long a head",
+            "is too long",
         ),
         (
             Protocol::Connect,
@@ -266,8 +269,8 @@ fn invalid_proxy_answers_have_their_own_error() {
             ErrorKind::Protocol,
             "SOCKS 5",
         ),
-        (Protocol::Socks5, ProxyBehaviour::Say(b"\x05\x01"), ErrorKind::Protocol, "not offered"),
-        (Protocol::Socks5, ProxyBehaviour::Say(b"\x05\x02"), ErrorKind::Protocol, "not offered"),
+        (Protocol::Socks5, ProxyBehaviour::Say(b"\x05\x01"), ErrorKind::Protocol, "did not offer"),
+        (Protocol::Socks5, ProxyBehaviour::Say(b"\x05\x02"), ErrorKind::Protocol, "did not offer"),
         (
             Protocol::Socks5,
             ProxyBehaviour::Say(b"\x05\x00\x04\x00\x00\x01"),

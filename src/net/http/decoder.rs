@@ -109,7 +109,7 @@ impl Decoder {
                 .map_err(|error| Error::protocol("the server's answer is not HTTP").with_source(error))?;
             let length = if response.is_some() || used > 0 { used } else { self.bytes.len() };
             if length > MAX_HEAD {
-                return Err(Error::protocol("the server's answer has too long a head"));
+                return Err(Error::protocol("the head of the server's answer is too long"));
             }
             self.bytes.drain(..used);
             self.framing += used;
@@ -126,10 +126,12 @@ impl Decoder {
             }
         };
         if head.status == 101 && !self.upgrades {
-            return Err(Error::protocol("the server switched protocols unasked"));
+            return Err(Error::protocol("the server switched protocols without a request"));
         }
         if head.has_odd_transfer() {
-            return Err(Error::protocol("the server's answer has a transfer encoding nobody asked for"));
+            return Err(Error::protocol(
+                "the server's answer has a transfer encoding that the crate did not request",
+            ));
         }
         if head.status == 101 {
             self.body = std::mem::take(&mut self.bytes);
@@ -173,7 +175,7 @@ impl Decoder {
             return Err(too_large());
         }
         if self.framing > MAX_FRAMING {
-            return Err(Error::protocol("the server's answer is made of too many small pieces"));
+            return Err(Error::protocol("the server's answer has too many small chunks"));
         }
         let until_close = call.body_mode() == BodyMode::CloseDelimited;
         if until_close || !call.can_proceed() {

@@ -45,7 +45,7 @@ pub(super) fn too_slow(label: &Label, limit: Duration) -> Failure {
 /// The error for a web page: the log-in page of a hotel's network, or the platform's website.
 pub(super) fn web_page(label: &Label, status: u16) -> Failure {
     let text = format!(
-        "{label}: {status}, but the answer is a web page: check the API URL, and whether this network wants a log-in"
+        "{label}: {status}, but the answer is a web page: check the API URL, and whether this network requires a log-in"
     );
     Failure { error: Error::protocol(text).with_status(status), why: FailureReason::Final }
 }
@@ -168,14 +168,16 @@ fn hint(status: u16, wait: Option<Duration>) -> Option<String> {
 /// anything. `clean` removes secrets from the host.
 pub(crate) fn redirect(head: &Head, clean: &dyn Fn(&str) -> String) -> String {
     let target = match head.get(LOCATION) {
-        None => "nowhere".to_owned(),
+        None => "no target".to_owned(),
         Some(target) => match url::host(target) {
             Some(host) => one_line(&clean(host), MAX_SNIPPET),
-            None if target.starts_with('/') => "another path of itself".to_owned(),
-            None => "somewhere unreadable".to_owned(),
+            None if target.starts_with('/') => "another path on the same server".to_owned(),
+            None => "an invalid URL".to_owned(),
         },
     };
-    format!("{target}, which is not followed so that no token ends up elsewhere: check the API URL")
+    format!(
+        "{target}, but the crate follows no redirects, so that tokens stay on this server: check the API URL"
+    )
 }
 
 /// The error text in a JSON body, else the start of the text.

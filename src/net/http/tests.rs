@@ -413,7 +413,7 @@ fn a_redirect_is_refused() {
     assert_eq!((error.kind(), error.status()), (ErrorKind::Server, Some(307)));
     assert!(error.to_string().contains("redirects to evil.example,"), "{error}");
     let error = http.send(get("/x")).unwrap_err();
-    assert!(error.to_string().contains("another path of itself"), "{error}");
+    assert!(error.to_string().contains("another path on the same server"), "{error}");
     let error = http.send(get("/x")).unwrap_err();
     assert!(error.to_string().contains("xx….example,") && !error.to_string().contains("sk_"), "{error}");
     assert_eq!(count(&requests), 3);

@@ -42,7 +42,7 @@ pub(super) fn open_tunnel(
     let mut head = Vec::with_capacity(512);
     while !answered(&head, target, credentials)? {
         if head.len() >= MAX_HEAD {
-            return Err(Error::protocol("its answer to CONNECT has too long a head"));
+            return Err(Error::protocol("the head of the proxy's answer to CONNECT is too long"));
         }
         let mut part = [0; 1024];
         match stream.read(&mut part).map_err(|error| broken(error, STEP, target))? {
@@ -58,7 +58,7 @@ fn answered(head: &[u8], target: Endpoint<'_>, credentials: Option<&ProxyCredent
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let parsed = response.parse(head).map_err(|error| {
-        Error::protocol("its answer to CONNECT is not HTTP: check that it is an HTTP proxy")
+        Error::protocol("the proxy's answer to CONNECT is not HTTP: check that it is an HTTP proxy")
             .with_source(error)
     })?;
     let httparse::Status::Complete(length) = parsed else { return Ok(false) };
@@ -70,13 +70,13 @@ fn answered(head: &[u8], target: Endpoint<'_>, credentials: Option<&ProxyCredent
     match response.code.unwrap_or_default() {
         // In all protocols that use the tunnel, the client sends first.
         200..=299 if length < head.len() => {
-            Err(Error::protocol("it sent unexpected bytes after its answer to CONNECT"))
+            Err(Error::protocol("the proxy sent unexpected bytes after its answer to CONNECT"))
         }
         200..=299 => Ok(true),
         407 => Err(wants_credentials(response.headers, credentials.is_some(), &secrets)),
         status => {
             let reason = shown(&secrets.remove_from(response.reason.unwrap_or_default()));
-            let text = format!("it refuses to connect to {target}: {status} {reason}");
+            let text = format!("the proxy refuses to connect to {target}: {status} {reason}");
             Err(Error::new(ErrorKind::Connect, text.trim_end().to_owned()))
         }
     }
@@ -102,13 +102,14 @@ fn wants_credentials(headers: &[httparse::Header<'_>], had_credentials: bool, se
     }
     if !takes_basic {
         return Error::config(format!(
-            "it wants credentials by a method that this crate does not know (407): {offers} and not Basic"
+            "the proxy requires credentials by a method that this crate does not know (407): {offers} and not Basic"
         ));
     }
     Error::config(if had_credentials {
-        "it does not accept the user and password in its URL (407): check them, special characters percent-encoded"
+        "the proxy does not accept the user and password in its URL (407): check them, and percent-encode special \
+         characters"
     } else {
-        "it wants credentials (407): put them into its URL, as in http://user:password@host:3128"
+        "the proxy requires credentials (407): put them into its URL, as in http://user:password@host:3128"
     })
 }
 

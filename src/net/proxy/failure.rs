@@ -10,9 +10,11 @@ pub(super) fn broken(error: io::Error, step: &str, target: Endpoint<'_>) -> Erro
     let (kind, text) = match error.kind() {
         io::ErrorKind::TimedOut => (ErrorKind::Timeout, format!("{step} {target} did not end in time")),
         io::ErrorKind::UnexpectedEof => {
-            (ErrorKind::Connect, format!("it closed the connection during {step} {target}"))
+            (ErrorKind::Connect, format!("the proxy closed the connection during {step} {target}"))
         }
-        _ => (ErrorKind::Connect, format!("the connection to it broke during {step} {target}: {error}")),
+        _ => {
+            (ErrorKind::Connect, format!("the connection to the proxy broke during {step} {target}: {error}"))
+        }
     };
     Error::new(kind, text).with_source(error)
 }

@@ -54,7 +54,7 @@ impl Proxy {
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         if !matches!(path, "" | "/") {
-            return Err(wrong("there is something behind host and port"));
+            return Err(wrong("the URL has a path or a query after host and port"));
         }
         let (credentials, place) = match authority.rsplit_once('@') {
             None => (None, authority),
@@ -66,7 +66,7 @@ impl Proxy {
         };
         let (host, port) = split_port(place)
             .filter(|(_, port)| *port != Some(0))
-            .ok_or_else(|| wrong("host and port are not right"))?;
+            .ok_or_else(|| wrong("host or port is not valid"))?;
         let proxy =
             Proxy { kind, host: host.to_ascii_lowercase(), port: port.unwrap_or(default_port), credentials };
         if let (Some(credentials), ProxyKind::Socks5 | ProxyKind::Socks5h) = (&proxy.credentials, kind) {

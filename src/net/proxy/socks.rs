@@ -41,26 +41,30 @@ pub(super) fn open_tunnel(
     send(stream, &greeting).map_err(failed)?;
     let [version, method] = receive(stream).map_err(failed)?;
     if version != VERSION {
-        return Err(Error::protocol("it does not answer as SOCKS 5: check that it is a SOCKS 5 proxy"));
+        return Err(Error::protocol(
+            "the proxy does not answer as SOCKS 5: check that it is a SOCKS 5 proxy",
+        ));
     }
     match (method, credentials) {
         (NO_CREDENTIALS, _) => {}
         (USER_AND_PASSWORD, Some(credentials)) => log_in(stream, credentials, target)?,
         (NOTHING_ACCEPTABLE, None) => {
             return Err(Error::config(
-                "it wants credentials: put them into its URL, as in socks5h://user:password@host:1080",
+                "the proxy requires credentials: put them into its URL, as in socks5h://user:password@host:1080",
             ));
         }
         (NOTHING_ACCEPTABLE, Some(_)) => {
-            return Err(Error::config("it wants credentials by a method that this crate does not know"));
+            return Err(Error::config(
+                "the proxy requires credentials by a method that this crate does not know",
+            ));
         }
-        _ => return Err(Error::protocol("it chose a method that was not offered")),
+        _ => return Err(Error::protocol("the proxy chose a method that the crate did not offer")),
     }
 
     send(stream, &request).map_err(failed)?;
     let [version, reply, _, kind] = receive(stream).map_err(failed)?;
     if version != VERSION {
-        return Err(Error::protocol("its answer to CONNECT is not SOCKS 5"));
+        return Err(Error::protocol("the proxy's answer to CONNECT is not SOCKS 5"));
     }
     if reply != 0 {
         return Err(refused(reply, target));
@@ -73,7 +77,7 @@ pub(super) fn open_tunnel(
             let [length] = receive(stream).map_err(failed)?;
             usize::from(length)
         }
-        _ => return Err(Error::protocol("its answer to CONNECT has an unknown kind of address")),
+        _ => return Err(Error::protocol("the proxy's answer to CONNECT has an unknown kind of address")),
     };
     let mut address_and_port = vec![0; length + 2];
     stream.read_exact(&mut address_and_port).map_err(failed)
@@ -117,23 +121,23 @@ fn log_in(stream: &mut MaybeTlsStream, credentials: &ProxyCredentials, target: E
         return Ok(());
     }
     Err(Error::config(
-        "it does not accept the user and password in its URL: check them, special characters percent-encoded",
+        "the proxy does not accept the user and password in its URL: check them, and percent-encode special characters",
     ))
 }
 
 fn refused(reply: u8, target: Endpoint<'_>) -> Error {
     let reason = match reply {
-        1 => "a failure of its own",
-        2 => "its rules forbid it",
+        1 => "an internal failure",
+        2 => "the proxy's rules forbid it",
         3 => "the network cannot be reached",
         4 => "the host cannot be reached",
         5 => "the connection was refused",
-        6 => "it took too long",
-        7 => "it does not know CONNECT",
-        8 => "it does not know this kind of address",
-        _ => "for a reason that SOCKS 5 does not name",
+        6 => "the connection took too long",
+        7 => "the proxy does not know CONNECT",
+        8 => "the proxy does not know this kind of address",
+        _ => "a reason that SOCKS 5 does not name",
     };
-    Error::new(ErrorKind::Connect, format!("it cannot connect to {target}: {reason} ({reply})"))
+    Error::new(ErrorKind::Connect, format!("the proxy cannot connect to {target}: {reason} ({reply})"))
 }
 
 fn send(stream: &mut MaybeTlsStream, bytes: &[u8]) -> io::Result<()> {

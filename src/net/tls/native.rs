@@ -116,7 +116,7 @@ fn roots(bytes: &[u8]) -> Result<Vec<Certificate>, String> {
 }
 
 fn identity(pem: &[u8]) -> Result<Identity> {
-    let text = std::str::from_utf8(pem).map_err(|_| unusable_identity("it is no PEM text"))?;
+    let text = std::str::from_utf8(pem).map_err(|_| unusable_identity("it is not PEM text"))?;
     let (mut chain, mut key) = (String::new(), None);
     for (label, block) in pem_blocks(text) {
         match label {
@@ -133,8 +133,8 @@ fn identity(pem: &[u8]) -> Result<Identity> {
     }
     let key = key.ok_or_else(|| {
         unusable_identity(
-            "there is no unencrypted private key that begins with BEGIN PRIVATE KEY: the system's TLS library takes \
-             no other kind (openssl pkcs8 -topk8 -nodes makes one)",
+            "there is no unencrypted private key that begins with BEGIN PRIVATE KEY: the system's TLS library accepts \
+             no other kind (openssl pkcs8 -topk8 -nodes creates one)",
         )
     })?;
     Identity::from_pkcs8(chain.as_bytes(), key.as_bytes()).map_err(unusable_identity)

@@ -23,8 +23,8 @@ impl Refusal {
     ) -> Error {
         let text = match self {
             Refusal::Untrusted => format!(
-                "the certificate of {host} is not trusted: nobody known has signed it; if the server is your own, \
-                 or a company proxy sits in between, give its root certificate with add_root_certificate"
+                "the certificate of {host} is not trusted: no trusted authority has signed it; if the server is your own, \
+                 or a company proxy is between this computer and the server, give its root certificate with add_root_certificate"
             ),
             Refusal::Expired => format!(
                 "the certificate of {host} has expired: the server has to renew it (or this computer's clock is wrong)"
@@ -45,7 +45,7 @@ impl Refusal {
 /// response.
 pub(super) fn refused_by_server(cause: impl std::error::Error + Send + Sync + 'static) -> Error {
     let text = format!(
-        "the server wants a certificate of the client, or refuses the one it was shown: client_identity_pem sets it \
+        "the server requires a certificate of the client, or refuses the given one: client_identity_pem sets it \
          ({cause})"
     );
     Error::new(ErrorKind::Tls, text).with_source(cause)

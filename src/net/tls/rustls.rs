@@ -51,7 +51,7 @@ impl Connector {
 
     pub(crate) fn connect(&self, host: &str, mut lower: Box<dyn LowerStream>) -> Result<TlsSession> {
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| Error::config(format!("{host} is not a name a certificate can be issued for")))?;
+            .map_err(|_| Error::config(format!("no certificate can be valid for the name {host}")))?;
         let mut connection = ClientConnection::new(self.0.clone(), name).map_err(|error| {
             Error::new(ErrorKind::Tls, format!("TLS cannot begin: {error}")).with_source(error)
         })?;
