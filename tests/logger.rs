@@ -209,7 +209,7 @@ fn the_log_of_a_connection() {
     let builder = Agent::builder().api_url(server.url()).reconnect(crustocean::agent::Reconnect::Never);
     let agent = builder.connect("sk_x".parse().unwrap()).unwrap();
     let _ = agent.events().find(Result::is_err);
-    with(log::Level::Warn, "given up: the connection was lost");
+    with(log::Level::Warn, "the session has ended: the connection was lost");
 }
 
 struct Panics;

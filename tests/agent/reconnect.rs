@@ -72,7 +72,7 @@ fn sending_gives_up_after_its_time_limit() {
     let error = room.send("anybody?").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotSent);
     let said = error.to_string();
-    assert!(said.contains("did not come back within 200ms") && said.contains("send it again"), "{said}");
+    assert!(said.contains("no reconnect within 200ms") && said.contains("send it again"), "{said}");
     assert!(error.is_retryable());
     assert!(started.elapsed() >= Duration::from_millis(200) && started.elapsed() < SOON);
 }

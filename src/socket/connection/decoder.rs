@@ -138,7 +138,7 @@ impl PacketDecoder {
             Ok(EnginePacket::Pong | EnginePacket::Upgrade | EnginePacket::Noop) => {}
             Ok(EnginePacket::Close) => return Err(Disconnect::by_server(reason::TRANSPORT_CLOSE)),
             Ok(EnginePacket::Open(_)) => {
-                return Err(Disconnect::new(reason::PARSE_ERROR, "a second open packet"));
+                return Err(Disconnect::new(reason::PARSE_ERROR, "the server sent a second open packet"));
             }
             Err(error) => return Err(Disconnect::new(reason::TRANSPORT_ERROR, error)),
         }
@@ -153,7 +153,7 @@ impl PacketDecoder {
         into: &mut Vec<Inbound>,
     ) -> Result<(), Disconnect> {
         if self.partial.is_some() {
-            return Err(Disconnect::new(reason::PARSE_ERROR, "text while attachments were due"));
+            return Err(Disconnect::new(reason::PARSE_ERROR, "the server sent text instead of attachments"));
         }
         let packet = socket_io::decode(text).map_err(malformed)?;
         // The client has joined only the main namespace. A query after the name is from Socket.IO v2.

@@ -121,7 +121,7 @@ impl Link {
         if let Some(since) = self.decoder.incomplete_since() {
             let end = since + LONGEST_MESSAGE;
             if now >= end {
-                return Err(Disconnect::new(reason::PARSE_ERROR, "attachments did not come"));
+                return Err(Disconnect::new(reason::PARSE_ERROR, "the server did not send all attachments"));
             }
             due = due.min(end);
         }
@@ -130,5 +130,5 @@ impl Link {
 }
 
 pub(super) fn unanswered_probe() -> Disconnect {
-    Disconnect::new(reason::PING_TIMEOUT, "the server gave no sign of life after the computer had slept")
+    Disconnect::new(reason::PING_TIMEOUT, "the server sent nothing after the computer was suspended")
 }

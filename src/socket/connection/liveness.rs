@@ -25,7 +25,9 @@ pub(crate) enum Dead {
 impl From<Dead> for Disconnect {
     fn from(dead: Dead) -> Self {
         match dead {
-            Dead::Silent => Disconnect::new(reason::PING_TIMEOUT, "nothing whole came for too long"),
+            Dead::Silent => {
+                Disconnect::new(reason::PING_TIMEOUT, "the server sent no complete message in time")
+            }
             Dead::TooSlow => Disconnect::new(reason::TRANSPORT_ERROR, "a message took longer than a minute"),
         }
     }

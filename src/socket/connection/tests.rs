@@ -148,7 +148,7 @@ fn t211_whoever_only_reads_notices_the_sleep_too() {
     let (_, end) = read(&connection, 2 * SOON);
     let end = end.unwrap();
     assert_eq!(end.reason, "ping timeout");
-    assert!(end.detail.contains("slept"), "{}", end.detail);
+    assert!(end.detail.contains("suspended"), "{}", end.detail);
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
 }
 

@@ -44,7 +44,7 @@ impl Connection {
         }
         if link.without_waiting(Link::probe_after_sleep).is_some() {
             return Err(SendFailure::busy(
-                "the computer was asleep, and the server has not shown yet that it is still there",
+                "the computer was suspended, and the server has not answered since",
             ));
         }
         if link.has_overflow() {
@@ -89,7 +89,8 @@ impl Connection {
     fn check_size(&self, size: usize) -> Result<(), SendFailure> {
         match self.handshake.max_payload {
             Some(max) if size > max => {
-                let text = format!("the message is {size} bytes, the server takes at most {max}: split it");
+                let text =
+                    format!("the message is {size} bytes, and the server accepts at most {max}: split it");
                 Err(SendFailure::Refused(Error::invalid(text)))
             }
             _ => Ok(()),

@@ -163,7 +163,7 @@ impl RawEvent {
     /// # Errors
     /// `Invalid` if the server wants no answer, or if the program has answered already.
     pub(crate) fn take_ack(&self) -> Result<(u64, u64)> {
-        let ack = self.ack().ok_or_else(|| Error::invalid("the server wants no answer to this event"))?;
+        let ack = self.ack().ok_or_else(|| Error::invalid("the server requests no answer to this event"))?;
         if ack.answered.swap(true, Ordering::AcqRel) {
             return Err(Error::invalid("this event has been answered"));
         }

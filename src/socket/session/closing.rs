@@ -115,7 +115,7 @@ impl Session {
             }
             let pending = state.scheduled.pending();
             if pending > 0 {
-                note!(self.shared.log, Warn, "{pending} events that waited for the connection are given up");
+                note!(self.shared.log, Warn, "{pending} events that waited for the connection are dropped");
             }
             self.shared.notify_all(&mut state);
             connection
@@ -143,7 +143,7 @@ impl Session {
             return Err(Error::new(
                 ErrorKind::MaybeSent,
                 format!(
-                    "the agent was closed, but the server has not confirmed that it took {}: this may or may not have \
+                    "the agent was closed, but the server has not confirmed {}, which may or may not have \
                      arrived",
                     last_events(unconfirmed)
                 ),

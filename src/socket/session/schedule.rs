@@ -70,7 +70,11 @@ impl Scheduled {
         self.pending_bytes += frame.len();
         self.pending.push_back(frame);
         while self.pending.len() > MOST_PENDING || self.pending_bytes > MOST_PENDING_BYTES {
-            note!(log, Warn, "too much waits for the connection to come back: the oldest event is given up");
+            note!(
+                log,
+                Warn,
+                "too many or too large events wait for the connection: the oldest event is dropped"
+            );
             self.take_pending();
         }
     }

@@ -107,7 +107,7 @@ impl Drop for Repeating {
         let _in_order = self.shared.lock_event_order();
         self.shared.lock().scheduled.remove(self.id);
         if let Err(error) = self.shared.deliver(self.last.clone()) {
-            note!(self.shared.log, Debug, "the last of what was repeated is not sent: {error}");
+            note!(self.shared.log, Debug, "cannot send the last repeated event: {error}");
         }
     }
 }
@@ -147,7 +147,7 @@ impl SessionCore {
         let frames = self.lock().scheduled.take_due();
         for frame in frames {
             if let Err(error) = self.send_if_up(&frame) {
-                note!(self.log, Debug, "a repetition is not sent: {error}");
+                note!(self.log, Debug, "cannot send a repeated event: {error}");
             }
         }
     }

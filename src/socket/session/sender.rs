@@ -169,7 +169,7 @@ impl Session {
         let connection = connection.ok_or_else(|| {
             Error::new(
                 ErrorKind::NotSent,
-                "the connection that the question came over is gone, so nobody waits for the answer: do not send it again",
+                "the connection of this question has ended, so the server does not expect the answer: do not send it again",
             )
         })?;
         self.shared.send_on(&connection, generation, &frame).map(drop)
@@ -245,7 +245,7 @@ impl SessionCore {
 fn not_sent(waited: Duration) -> Error {
     let text = match waited {
         Duration::ZERO => "the connection is down".to_owned(),
-        _ => format!("the connection did not come back within {waited:.0?}"),
+        _ => format!("there was no reconnect within {waited:.0?}"),
     };
     let text = format!("{text}: nothing was sent; send it again when the agent is connected");
     Error::new(ErrorKind::NotSent, text)

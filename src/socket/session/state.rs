@@ -349,7 +349,7 @@ impl SessionState {
         if let Some(connection) = self.connection() {
             connection.cut();
         }
-        note!(self.log, Warn, "given up: {error}");
+        note!(self.log, Warn, "the session has ended: {error}");
         self.ended_by = Some(error.to_string());
         self.failure = Some(error);
         self.phase = Phase::Closed;

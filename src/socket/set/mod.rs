@@ -219,7 +219,7 @@ impl SetCore {
             false => Ok(()),
             true => Err(Error::new(
                 ErrorKind::Closed,
-                "the set of agents belongs to the parent of this process: make another one after the fork",
+                "the set of agents belongs to the parent of this process: create another one after the fork",
             )),
         }
     }

@@ -23,7 +23,7 @@ pub(crate) fn refused(what: &str, head: &Head, body: &[u8], secrets: &Secrets) -
         let target = redirect(head, &|text| secrets.remove_from(text));
         text.push_str(&format!(", a redirect to {target}"));
     } else if is_web_page(body) && status == 200 {
-        text.push_str(" and a web page: something between here and the API answers in its place");
+        text.push_str(" and a web page: a server on the network path answers instead of the API");
     } else {
         let body = String::from_utf8_lossy(body);
         let said = error_text::in_json(&body).unwrap_or_else(|| body.into_owned());
