@@ -316,7 +316,7 @@ fn settings_are_set_by_name() {
     let message = socket.wait("message");
     assert_eq!((&message["content"], &message["metadata"]), (&json!("hel"), &json!("{\"a\":1}")));
     for (bad, says) in
-        [("session-ttl=5", "80ms"), ("colour=red", "no setting"), ("max-messages=x", "no number")]
+        [("session-ttl=5", "80ms"), ("colour=red", "no setting"), ("max-messages=x", "not a number")]
     {
         let error = Sandbox::builder().set(bad).unwrap_err().to_string();
         assert!(error.contains(says), "{bad}: {error}");

@@ -101,7 +101,7 @@ fn scripts_are_checked_before_the_first_message() {
         ("hello", "line 1: not JSON"),
         ("\n# a comment\n{\"tell\":1}", "line 3: a line has"),
         ("{\"say\":\"x\",\"whom\":\"y\"}", "unknown field `whom`"),
-        ("{\"expect\":{\"matches\":\"(\"}}", "no regular expression"),
+        ("{\"expect\":{\"matches\":\"(\"}}", "not a regular expression"),
     ] {
         let error = Script::parse(text).unwrap_err().to_string();
         assert!(error.contains(says), "{text}: {error}");

@@ -118,7 +118,7 @@ fn keys_are_parsed_strictly_and_never_shown() {
         (format!("\"{text}\""), "quotes"),
         (text.replace('4', "g"), "64 hexadecimal"),
         ("0".repeat(64), "not zero"),
-        (order.to_owned(), "below the order"),
+        (order.to_owned(), "less than the order"),
     ] {
         let error = Key::try_from(bad.clone()).unwrap_err();
         assert!(error.to_string().contains(rule), "{error}");
