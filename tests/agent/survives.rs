@@ -54,7 +54,7 @@ fn an_empty_answer_and_a_lost_connection_lose_one_answer_each() {
     eventually("the link is lost", || !agent.is_connected());
     go.send(()).unwrap();
     let error = errors.recv_timeout(SOON).unwrap();
-    assert!(error.contains("did not come back"), "{error}");
+    assert!(error.contains("no reconnect"), "{error}");
 
     let sandbox = TestSandbox::resumed(state, alice);
     agent.reconnect_now();

@@ -37,7 +37,8 @@ impl Agent {
         loop {
             let connection = self.session().connection(until).map_err(|error| match error.kind() {
                 ErrorKind::NotSent if tried => {
-                    let text = "the connection broke before the edit was seen, and did not come back in time";
+                    let text =
+                        "the connection broke before the edit was seen, and there was no reconnect in time";
                     Error::new(ErrorKind::MaybeSent, text)
                 }
                 ErrorKind::Closed if tried => Error::cut_off_by_close(),

@@ -117,7 +117,7 @@ fn keys_are_parsed_strictly_and_never_shown() {
         (text[1..].to_owned(), "63 characters"),
         (format!("\"{text}\""), "quotes"),
         (text.replace('4', "g"), "64 hexadecimal"),
-        ("0".repeat(64), "not zero"),
+        ("0".repeat(64), "greater than zero"),
         (order.to_owned(), "less than the order"),
     ] {
         let error = Key::try_from(bad.clone()).unwrap_err();
