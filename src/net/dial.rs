@@ -292,7 +292,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::net::testing::{TIME_LIMIT, closed_port, config};
+    use crate::net::testing::{ClosedPort, TIME_LIMIT, config};
 
     fn dialer() -> Dialer {
         config("http://127.0.0.1:1").dialer().unwrap()
@@ -340,7 +340,8 @@ mod tests {
 
     #[test]
     fn says_which_step_failed() {
-        let port = closed_port();
+        let closed = ClosedPort::new();
+        let port = closed.port;
         let error = dialer().dial(&url(format!("http://127.0.0.1:{port}")), soon(5000)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Connect);
         assert!(error.to_string().contains(&format!("cannot connect to 127.0.0.1:{port}: ")), "{error}");
@@ -358,7 +359,8 @@ mod tests {
     #[test]
     fn an_address_that_fails_leads_to_the_next() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let addresses = [closed_port(), listener.local_addr().unwrap().port()]
+        let closed = ClosedPort::new();
+        let addresses = [closed.port, listener.local_addr().unwrap().port()]
             .map(|port| SocketAddr::new(IpAddr::from([127, 0, 0, 1]), port));
         let cancel = CancelToken::default();
         let target = Endpoint { host: "two.example", port: 80 };

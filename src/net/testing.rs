@@ -25,9 +25,19 @@ pub(super) fn pair() -> (TcpStream, TcpStream) {
     (ours, peer)
 }
 
-/// A port without a listener.
-pub(super) fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// A port without a listener, which no other program gets while this value lives.
+pub(super) struct ClosedPort {
+    pub(super) port: u16,
+    _bound: socket2::Socket,
+}
+
+impl ClosedPort {
+    pub(super) fn new() -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+        ClosedPort { port, _bound: socket }
+    }
 }
 
 /// The settings of a test's client.

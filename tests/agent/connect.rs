@@ -1,6 +1,6 @@
 //! Connecting with good and bad tokens.
 
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -61,8 +61,11 @@ fn a_rate_limit_says_how_long_to_wait() {
 #[test]
 fn an_unreachable_server_is_a_connect_error() {
     let _watchdog = watchdog(LIMIT);
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let error = Agent::builder().api_url(format!("http://{free}")).connect(token("sk_x")).unwrap_err();
+    // Bound, so that no other program gets the port, but not listening.
+    let closed = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    closed.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = closed.local_addr().unwrap().as_socket().unwrap();
+    let error = Agent::builder().api_url(format!("http://{address}")).connect(token("sk_x")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connect);
     assert!(error.is_retryable(), "{error}");
 }

@@ -9,7 +9,7 @@ use super::request::MAX_URL;
 use super::response::MAX_BODY;
 use super::*;
 use crate::error::ErrorKind;
-use crate::net::testing::{Step, TIME_LIMIT, closed_port, config, ok, read_request, reply, scripted};
+use crate::net::testing::{ClosedPort, Step, TIME_LIMIT, config, ok, read_request, reply, scripted};
 
 const TOKEN: &str = "sk_do_not_print_me";
 const BEARER: &str = "Bearer sk_do_not_print_me";
@@ -538,7 +538,8 @@ fn a_body_that_breaks_off_is_not_an_answer() {
 
 #[test]
 fn nobody_there_is_a_connect_error() {
-    let port = closed_port();
+    let closed = ClosedPort::new();
+    let port = closed.port;
     let http = config(format!("http://127.0.0.1:{port}")).http().unwrap();
     for method in [Method::Get, Method::Post] {
         let started = Instant::now();

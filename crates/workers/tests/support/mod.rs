@@ -34,7 +34,7 @@ impl Redis {
             format!("crustocean-workers-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(&directory).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port(COUNT.load(Ordering::Relaxed));
         let mut redis = Redis { server: None, port, directory, append_only };
         redis.resume();
         redis
@@ -94,6 +94,15 @@ impl Redis {
         command.args(["-p", &self.port.to_string()]).args(arguments).stderr(Stdio::null());
         String::from_utf8_lossy(&command.output().unwrap().stdout).trim().to_owned()
     }
+}
+
+/// A free port for a server that is stopped and started again. Systems give higher ports to outgoing connections, and
+/// sandboxes have lower ones, so nothing takes the port meanwhile.
+fn free_port(count: u32) -> u16 {
+    let start = std::process::id().wrapping_mul(31).wrapping_add(count);
+    let mut ports =
+        (0..5_000).map(|step| 27_000 + u16::try_from((start.wrapping_add(step)) % 5_000).unwrap());
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
 }
 
 impl Drop for Redis {
