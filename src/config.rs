@@ -51,7 +51,7 @@ impl Config {
             return self.checked(url);
         }
         match std::env::var("CRUSTOCEAN_API_URL") {
-            // Not the default: the program may have the token of another server.
+            // Do not use the default, because the program may have the token of another server.
             Ok(url) if url.trim().is_empty() => Err(Error::config(
                 "CRUSTOCEAN_API_URL is empty: unset it to use the public service, or set it to the URL of a server",
             )),

@@ -101,7 +101,8 @@ impl Error {
         Self::boxed(kind, message.into())
     }
 
-    /// Not inlined: the function has many callers, and none of them is performance-critical.
+    /// `#[cold]` keeps the compiler from inlining this function into its many callers. None of them is
+    /// performance-critical.
     #[cold]
     fn boxed(kind: ErrorKind, message: Cow<'static, str>) -> Self {
         Error(Box::new(ErrorInner {
@@ -134,7 +135,7 @@ impl Error {
         Self::new(ErrorKind::Timeout, message)
     }
 
-    /// For an operation that was not started, or that sends nothing.
+    /// The error of an operation that was not started, or that sends nothing.
     pub(crate) fn closed() -> Self {
         Self::new(
             ErrorKind::Closed,
@@ -142,12 +143,12 @@ impl Error {
         )
     }
 
-    /// For a connection that was stopped before it was open.
+    /// The error of a connection that was stopped before it was open.
     pub(crate) fn stopped_early() -> Self {
         Self::new(ErrorKind::Closed, "the agent was stopped before it was connected: nothing was sent")
     }
 
-    /// For an operation that was running when the agent was closed. The operation may have had an effect.
+    /// The error of an operation that was running when the agent was closed. The operation may have had an effect.
     pub(crate) fn cut_off_by_close() -> Self {
         let text = "this program has closed or stopped the agent while this was under way: it may or may not have \
                     arrived, so check before you repeat it";

@@ -11,7 +11,8 @@ use crate::json;
 /// The field names that may hold the text, in order of preference.
 const NAMES: [&str; 9] =
     ["error", "message", "msg", "reason", "detail", "details", "description", "errors", "title"];
-/// `{"error":{"details":[{"message":"…"}]}}` is three levels deep. Real answers are not much deeper.
+/// How deep the search goes. `{"error":{"details":[{"message":"…"}]}}` has the text at level 5. Real answers are not
+/// much deeper.
 const DEEPEST: usize = 6;
 
 /// Returns the error text in `json`. `None` if `json` has no error text, or is not JSON.

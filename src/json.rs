@@ -39,7 +39,8 @@ pub(crate) fn repair(json: &str) -> Option<String> {
             (Some(_), _) => 6,
             (None, _) => 2,
         };
-        // A multi-byte character after a backslash is not valid JSON: `get` returns `None`, and nothing is repaired.
+        // A multi-byte character after a backslash is not valid JSON: `get` returns `None`, and `repair` changes
+        // nothing.
         rest = escape.get(length..)?;
     }
     (done > 0).then(|| repaired + json.get(done..).unwrap_or_default())
@@ -75,7 +76,7 @@ pub(crate) fn pick<'j, const N: usize>(
     Ok(found)
 }
 
-/// Reads an object: passes each key and the JSON text of its value to `each`. No value is decoded.
+/// Reads an object: passes each key and the JSON text of its value to `each`, without decoding the values.
 ///
 /// # Errors
 /// Fails if `json` is not an object.
@@ -217,7 +218,7 @@ pub(crate) fn text(value: Option<&RawValue>) -> Option<String> {
 }
 
 /// The name that makes serde_json return the JSON text of a value (its `RawValue` uses it). Other deserializers do not
-/// know this name and return the value itself. The value is then written as text.
+/// know this name and return the value itself, and `text_of` then writes the value as text.
 pub(crate) const TEXT_OF_VALUE: &str = "$serde_json::private::RawValue";
 
 /// Returns the JSON text of a value. The text is valid but may contain lone surrogates.

@@ -1,4 +1,4 @@
-//! Writes this crate's log records, on a thread of their own.
+//! Writes this crate's log records on a separate thread.
 //!
 //! The logger is the program's code: it may block, panic, or call this crate. So no thread that holds a lock, or that
 //! other threads wait for, calls the logger. The crate queues each record instead. The thread `crustocean-log` passes
@@ -15,7 +15,7 @@ use log::Level;
 use crate::user_code::caught;
 
 /// The most queued records, and the most bytes of their texts, because a record may quote a server. While the logger
-/// blocks, further records are dropped.
+/// blocks, the queue drops further records.
 const MOST_RECORDS: usize = 4096;
 const MOST_BYTES: usize = 4 << 20;
 /// How long the end of a program waits for its last records.

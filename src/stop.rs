@@ -21,10 +21,10 @@ pub use reader::StopReader;
 ///
 /// - Loops over an agent's events or mentions end with `None`, even if events are queued.
 /// - Calls that are waiting fail with [`Closed`](crate::ErrorKind::Closed).
-/// - A separate thread ends the open runs as errors in their rooms and delivers messages that were sent before. This
-///   takes at most the agent's [`close_timeout`](crate::agent::AgentBuilder::close_timeout).
-///   [`Agent::close`](crate::Agent::close), [`Agent::wait_closed`](crate::Agent::wait_closed) and dropping the last
-///   handle wait for that thread. If the server does not read, a blocked write may also take this long.
+/// - A separate thread ends the open runs as errors in their rooms and delivers messages that were sent before, within
+///   the agent's [`close_timeout`](crate::agent::AgentBuilder::close_timeout). [`Agent::close`](crate::Agent::close),
+///   [`Agent::wait_closed`](crate::Agent::wait_closed) and dropping the last handle wait for that thread. If the server
+///   does not read, a blocked write may also take this long.
 ///
 /// `stop` does not interrupt a running handler. The handler can check [`is_stopped`](Stop::is_stopped) and sleep with
 /// [`wait`](Stop::wait).
@@ -113,7 +113,7 @@ impl Stop {
     }
 
     /// Wraps a reader. When [`stop`](Stop::stop) is called, `read` returns 0 (end of file), even if the inner reader
-    /// still waits for its next byte. Use this for the answer of a language model:
+    /// still waits for its next byte. Use it for the answer of a language model:
     /// `BufReader::new(stop.reader(body)?).lines()`.
     ///
     /// A separate thread reads the inner reader, one chunk ahead. After `stop`, or after the returned reader is

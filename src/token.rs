@@ -17,8 +17,8 @@ pub(crate) const CLAIM_PREFIX: &str = "cru_claim_";
 const PAT_HEX_DIGITS: usize = 48;
 /// The number of characters that the platform shows in its own lists of tokens.
 const SHOWN_PREFIX: usize = 8;
-/// Far longer than any token. If a program reads the wrong file as a token, this bound keeps the file out of a
-/// header.
+/// The longest credential: far longer than any token. If a program reads the wrong file as a token, this limit keeps
+/// the file out of a header.
 const MAX_LEN: usize = 4096;
 
 /// A string that `Drop` wipes. No `Debug` or error prints it.
@@ -275,7 +275,7 @@ token! {
     /// [`verbatim`](WebhookSecret::verbatim) keeps the white space.
     WebhookSecret, "webhook secret",
     typed: |text| Secret::phrase("webhook secret", text),
-    // An empty secret, too: `verify` rejects it.
+    // Accepts an empty secret, too, because `verify` rejects it.
     sent: |text| Ok(Secret(text.to_owned()))
 }
 

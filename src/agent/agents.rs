@@ -15,7 +15,7 @@ use crate::socket::{NextReady, SessionId, SessionSet};
 use crate::stop::{OnStop, Stop};
 use crate::sync::lock::Mutex;
 
-/// Many agents of one program, with one loop over the events of all agents. For a program that hosts hundreds of
+/// Many agents of one program, with one loop over the events of all agents. Use it in a program that hosts hundreds of
 /// agents.
 ///
 /// A single [`Agent`] has a background thread, and its loop needs another thread. In a set, one thread reads for all
@@ -79,7 +79,7 @@ struct MemberAgent {
 
 /// The shortest time until the loop checks an agent again without a new event.
 const SHORTEST: Duration = Duration::from_millis(10);
-/// The most agents that are ended at the same time.
+/// The most agents that the set ends at the same time.
 const AT_ONCE: usize = 64;
 
 impl fmt::Debug for Agents {
@@ -104,8 +104,8 @@ impl Agents {
         Self::start(None)
     }
 
-    /// Creates an empty set whose loops end when `stop` is stopped. From then on, no agents can be added. Give the same
-    /// [`Stop`] to the agents' builders, so that the agents close, too.
+    /// Creates an empty set whose loops end when `stop` is stopped. From then on, [`add`](Agents::add) fails. Give the
+    /// same [`Stop`] to the agents' builders, so that the agents close, too.
     ///
     /// ```no_run
     /// # fn main() -> crustocean::Result<()> {
@@ -219,8 +219,8 @@ impl Agents {
         AgentsEvents { agents: self.clone(), last: Mutex::new(None) }
     }
 
-    /// Closes all agents, up to 64 at the same time, and ends all loops over the set's events. Agents can no longer be
-    /// added.
+    /// Closes all agents, up to 64 at the same time, and ends all loops over the set's events. From then on,
+    /// [`add`](Agents::add) fails.
     ///
     /// # Errors
     /// The kinds of [`Agent::close`]: the first error of an agent. All agents are closed in any case.

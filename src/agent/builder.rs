@@ -127,8 +127,8 @@ impl AgentBuilder {
         self
     }
 
-    /// How a text that is too long for one message is handled. Defaults to splitting the text at 8,000 characters, with
-    /// a pause of 350 ms between the parts.
+    /// How the agent sends a text that is too long for one message. By default it splits the text at 8,000 characters
+    /// and pauses 350 ms between the parts.
     ///
     /// ```no_run
     /// use crustocean::agent::LongMessages;
@@ -154,13 +154,14 @@ impl AgentBuilder {
         self
     }
 
-    /// Whether the *first* connection is retried, for a bot that may start before the network is available. With
-    /// [`Reconnect::Forever`] or [`Reconnect::AtMost`], the crate retries temporary failures: no network, or a server
-    /// that is down, busy or full. The crate waits 0.5 to 5 s between two attempts, or as long as the server asks. Any
-    /// other error, such as a wrong token or an unknown certificate, is returned at once. A [`stop`](Self::stop) ends
-    /// the attempts with [`Closed`](crate::ErrorKind::Closed). Each failed attempt is logged as a warning.
+    /// Whether the agent retries its *first* connection. Use this for a bot that may start before the network is
+    /// available. With [`Reconnect::Forever`] or [`Reconnect::AtMost`], the crate retries temporary failures: no
+    /// network, or a server that is down, busy or full. The crate waits 0.5 to 5 s between two attempts, or as long as
+    /// the server asks. `connect` returns any other error, such as a wrong token or an unknown certificate, at once. A
+    /// [`stop`](Self::stop) ends the attempts with [`Closed`](crate::ErrorKind::Closed). The crate logs each failed
+    /// attempt as a warning.
     ///
-    /// Defaults to [`Reconnect::Never`]: the first error is returned.
+    /// Defaults to [`Reconnect::Never`]: `connect` returns the first error.
     ///
     /// ```no_run
     /// use crustocean::{Agent, AgentToken, agent::Reconnect};
@@ -245,8 +246,8 @@ impl AgentBuilder {
         self
     }
 
-    /// The most events, and the most bytes of events, that wait for a slow loop. If a limit is exceeded, the oldest
-    /// events are dropped. Defaults to 4,096 events and 32 MiB.
+    /// The most events, and the most bytes of events, that wait for a slow loop. Above a limit, the crate drops the
+    /// oldest events. Defaults to 4,096 events and 32 MiB.
     ///
     /// ```no_run
     /// let builder = crustocean::Agent::builder().queue(10_000, 64 << 20);
@@ -262,8 +263,8 @@ impl AgentBuilder {
     /// the messages that were sent meanwhile come first, in order and marked [`replayed`](crate::Message::replayed), as
     /// soon as the agent has joined their room. The agent hands out unfinished questions again, unless the room already
     /// has the answer. ([`reply`](Agent::reply), [`in_reply_to`](crate::Room::in_reply_to) and runs store the id of the
-    /// answered message in the metadata.) On its first start, the agent begins with new messages. Defaults to
-    /// remembering nothing.
+    /// answered message in the metadata.) On its first start, the agent begins with new messages. By default the agent
+    /// remembers nothing.
     ///
     /// A question is done when the thread that took it asks for the next question, or after
     /// [`Mention::done`](crate::Mention::done). The file records this before that thread gets the next question. The
@@ -306,8 +307,8 @@ impl AgentBuilder {
         self
     }
 
-    /// The greatest age of messages that are read after a start, for an agent that [remembers](Self::remember). Older
-    /// messages are skipped. Defaults to 24 hours.
+    /// The greatest age of messages that an agent that [remembers](Self::remember) reads after a start. The agent skips
+    /// older messages. Defaults to 24 hours.
     ///
     /// ```no_run
     /// # use std::time::Duration;

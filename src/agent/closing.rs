@@ -80,8 +80,8 @@ impl Closing {
         self.is_stopped() || self.switch.get().is_some_and(|(stop, _)| stop.is_stopped())
     }
 
-    /// Another thread continues the closing that this thread has begun. So a store that closes the agent while it saves
-    /// does not wait for itself.
+    /// Notes that another thread continues the closing that this thread has begun. So a store that closes the agent
+    /// while it saves does not wait for itself.
     pub(crate) fn hand_over(&self, to: ThreadId) {
         let mut state = self.state.lock();
         if state.closer == Some(thread::current().id()) {
@@ -129,14 +129,14 @@ impl Drop for ClosingGuard<'_> {
 impl AgentInner {
     fn close_until(&self, until: Instant) -> Result<()> {
         self.client.shutdown();
-        // The ends of runs and indicators are writes, and a server that does not read holds a write up.
+        // Ending runs and indicators writes to the socket, and a server that does not read blocks a write.
         let cut = self.session.cut_at(until);
         let ended = self.runs.end_all();
         self.thinking_indicators.end_all();
         drop(cut);
         self.delivery.stop();
         let closed = self.session.close(until.saturating_duration_since(Instant::now()));
-        // After the session, because the store may block.
+        // Save only after the session is closed, because the store may block.
         let saved =
             self.save_memory_within(until.saturating_duration_since(Instant::now()).max(LEAST_FOR_SAVE));
         drop(ended);

@@ -26,7 +26,7 @@ use crate::sync::lock::Mutex;
 use crate::token::AgentToken;
 
 /// Returns the agent's session, and the result of opening the connection meanwhile. The second value is `None` if the
-/// thread could not be started or has panicked, or if there is a proxy: wrong proxy credentials must not be tried
+/// thread could not be started or has panicked, or if there is a proxy: the crate must not try wrong proxy credentials
 /// twice. `stop` ends both steps.
 ///
 /// # Errors

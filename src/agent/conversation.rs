@@ -50,7 +50,7 @@ pub struct ConversationReader<'a> {
     tools: bool,
 }
 
-/// The most characters of a tool's input or output that are kept.
+/// The most characters of a tool's input or output that a turn contains.
 const MOST_OF_A_TOOL: usize = 500;
 
 impl<'a> ConversationReader<'a> {
@@ -58,14 +58,14 @@ impl<'a> ConversationReader<'a> {
         ConversationReader { room, to, characters: 8_000, messages: 100, tools: false }
     }
 
-    /// The most characters of all texts together. Older messages that do not fit are left out. The last message is
-    /// always included, unshortened. Defaults to 8,000.
+    /// The most characters of all texts together. The turns leave out older messages that do not fit, and always
+    /// contain the whole last message. Defaults to 8,000.
     pub fn characters(mut self, most: usize) -> Self {
         self.characters = most;
         self
     }
 
-    /// The most messages that are included. Defaults to 100.
+    /// The most messages in the turns. Defaults to 100.
     pub fn messages(mut self, most: usize) -> Self {
         self.messages = most;
         self
@@ -80,8 +80,8 @@ impl<'a> ConversationReader<'a> {
     }
 
     /// Reads the room's history as far back as needed. Returns the turns up to and including the message, oldest first.
-    /// The agent's own messages have the role [`Assistant`](Role::Assistant). Logs and the platform's own messages are
-    /// left out. Consecutive messages of one role form one turn.
+    /// The agent's own messages have the role [`Assistant`](Role::Assistant). The turns leave out logs and the
+    /// platform's own messages. Consecutive messages of one role form one turn.
     ///
     /// ```no_run
     /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {

@@ -166,7 +166,7 @@ pub enum Event {
         #[serde(serialize_with = "event_log::text")]
         error: Arc<Error>,
     },
-    /// Events were dropped because the loop was too slow. The crate reads the dropped messages from the rooms'
+    /// The crate has dropped events because the loop was too slow. The crate reads the dropped messages from the rooms'
     /// histories and yields them next ([`Message::replayed`]). If a history cannot be read, [`Event::GapNotFilled`]
     /// follows. A [subscription](crate::Agent::subscribe) does not get the dropped messages: read
     /// [`Room::history`](crate::Room::history) instead.

@@ -11,7 +11,7 @@ use crate::agent::presence::Presence;
 use crate::socket::RawEvent;
 
 /// Serialises as `{"name": "…", "args": […]}`, with `"attachments"` in base64 if there are any. Arguments that are
-/// nested too deeply for a JSON tree are written as text.
+/// nested too deeply for a JSON tree become a text.
 impl Serialize for RawEvent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let attachments: Vec<String> = self.attachments().map(|bytes| STANDARD.encode(bytes)).collect();

@@ -21,10 +21,11 @@ use crate::socket::{Waited, note};
 /// `Events` is a handle of the agent and keeps the agent alive.
 ///
 /// # Slow handlers
-/// The body of the loop may take any time. Meanwhile heartbeats are answered, and events wait in a queue (4,096 events
-/// or 32 MiB by default). When the queue is full, the oldest events are dropped, and [`Event::Lagged`] takes their
-/// place. The crate reads the dropped messages from the rooms' histories and yields them next. Other dropped events do
-/// not come again. Several threads may each call [`Agent::events`] and iterate: each event goes to exactly one thread.
+/// The body of the loop may take any time. Meanwhile the crate answers heartbeats, and events wait in a queue (4,096
+/// events or 32 MiB by default). When the queue is full, the crate drops the oldest events, and [`Event::Lagged`] takes
+/// their place. The crate reads the dropped messages from the rooms' histories and yields them next. Other dropped
+/// events do not come again. Several threads may each call [`Agent::events`] and iterate: each event goes to exactly
+/// one thread.
 ///
 /// ```no_run
 /// # fn main() -> crustocean::Result<()> {
@@ -188,7 +189,7 @@ impl Events {
         self.listener.signal.wait()
     }
 
-    /// Takes the next event. `ended`: the agent has ended.
+    /// Takes the next event. `ended`: whether the agent has ended.
     fn next_event(&self, ended: bool) -> Option<Event> {
         loop {
             let (event, others) = self.listener.take(&self.agent, ended);

@@ -501,8 +501,8 @@ impl Agent {
     /// it for a log, for statistics, or to wait for an event inside a handler. Its clones share one queue.
     ///
     /// Its queue has the same limits as the agent's queue ([`queue`](AgentBuilder::queue): 4,096 events or 32 MiB by
-    /// default). When it is full, the oldest events are dropped, and an [`Event::Lagged`] has their number. Unlike a
-    /// loop over [`events`](Agent::events) or [`mentions`](Agent::mentions), a subscription does not get the dropped
+    /// default). When it is full, the crate drops the oldest events, and an [`Event::Lagged`] has their number. Unlike
+    /// a loop over [`events`](Agent::events) or [`mentions`](Agent::mentions), a subscription does not get the dropped
     /// messages from the history: read [`Room::history`] instead. The subscription ends when the agent ends.
     ///
     /// ```no_run
@@ -560,7 +560,7 @@ impl Agent {
 /// # Sending
 impl Agent {
     /// Sends a message to the agent's [home room](Agent::home). Returns when this computer has handed the message to
-    /// its network. That does not mean that the room shows it: use [`post`](Agent::post) for that.
+    /// its network. The room may not show the message yet: [`post`](Agent::post) waits until the room shows it.
     ///
     /// If the connection is lost, `send` waits until it is back, at most for the
     /// [`send_timeout`](crate::agent::AgentBuilder::send_timeout). A text over 8,000 characters is sent as several
@@ -594,8 +594,8 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`send`](Agent::send); [`NotSent`](crate::ErrorKind::NotSent) at once if the connection is down
-    /// or busy, or if another long message of the agent is being sent.
+    /// The kinds of [`send`](Agent::send); [`NotSent`](crate::ErrorKind::NotSent) at once if the connection is down or
+    /// busy, or, for a long message, while another thread sends a long message of the agent.
     pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<()> {
         self.try_send_to(self.home_room()?, &message.into())
     }
@@ -635,9 +635,9 @@ impl Agent {
         self.post_to(self.home_room()?, message.into())
     }
 
-    /// Posts the rest of a message that could not be confirmed, without sending anything twice. The call looks in the
-    /// room first, waits until the earlier message cannot arrive any more, and sends only the missing parts. Returns
-    /// all parts, including those that were in the room already.
+    /// Posts the rest of a message that [`post`](Agent::post) could not confirm, without sending anything twice. The
+    /// call looks in the room first, waits until the earlier message cannot arrive any more, and sends only the missing
+    /// parts. Returns all parts, including those that were in the room already.
     ///
     /// A connection that broke on this side may still deliver data. The server ends such a session after
     /// `pingInterval` plus `pingTimeout`, usually 45 s. `repost` waits at most that long (never more than 2 minutes),
@@ -870,7 +870,7 @@ impl Agent {
 
 /// Used by the other modules of the agent.
 impl Agent {
-    /// A handle for the agent's own threads. The handle does not keep the agent alive.
+    /// Returns a handle for the agent's own threads. The handle does not keep the agent alive.
     pub(crate) fn without_handle(&self) -> Agent {
         Agent { inner: Arc::clone(&self.inner), _handle: None }
     }

@@ -62,7 +62,7 @@ impl Presence {
     }
 }
 
-/// Reads a text; a number is converted to text.
+/// Reads a text, or the digits of a number.
 fn read(value: &RawValue) -> Option<String> {
     let text = value.get();
     match text.as_bytes().first()? {

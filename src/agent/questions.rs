@@ -76,7 +76,7 @@ impl Agent {
     /// Called when this thread asks for its next event or question. Marks the thread's earlier questions as done, if
     /// the agent has a memory.
     pub(crate) fn acknowledge_questions(&self) {
-        // A question that a stop has interrupted is not done.
+        // A question whose work a stop has interrupted is not done.
         if let Some(memory) = &self.inner.memory
             && !self.inner.closing.is_about_to_stop()
             && memory.acknowledge_earlier()

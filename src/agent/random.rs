@@ -22,7 +22,7 @@ pub(crate) fn new_post_id() -> String {
 }
 
 fn random() -> u64 {
-    // Without a random source, the time is used.
+    // Without a random source, use the time.
     getrandom::u64()
         .unwrap_or_else(|_| SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64))
 }

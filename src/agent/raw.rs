@@ -63,7 +63,7 @@ impl Raw<'_> {
     /// Answers a server event that [wants an answer](RawEvent::wants_answer), once.
     ///
     /// # Errors
-    /// - [`Invalid`](crate::ErrorKind::Invalid): the event wants no answer, or it was answered already.
+    /// - [`Invalid`](crate::ErrorKind::Invalid): the event wants no answer, or the agent has answered it already.
     /// - [`NotSent`](crate::ErrorKind::NotSent): the connection that the event came over is gone.
     pub fn answer(&self, event: &RawEvent, payload: &impl Serialize) -> Result<()> {
         self.0.session().answer(event, payload)

@@ -37,8 +37,8 @@ pub struct Room {
 
 /// # Sending
 impl Room {
-    /// Sends a message to this room. Returns when this computer has handed the message to its network: that does not mean
-    /// that the room shows it. Use [`post`](Room::post) for that.
+    /// Sends a message to this room. Returns when this computer has handed the message to its network. The room may not
+    /// show the message yet: [`post`](Room::post) waits until the room shows it.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -413,7 +413,7 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [every REST call](crate::rest#errors) if the membership cannot be ended;
+    /// The kinds of [every REST call](crate::rest#errors) if the server does not end the membership;
     /// [`Forbidden`](crate::ErrorKind::Forbidden) in the Lobby, or in a room that only people may leave. The agent gets
     /// no more events of the room in any case.
     pub fn leave(&self) -> Result<()> {

@@ -56,7 +56,8 @@ impl ListenerSource for Agent {
 
     fn is_mention(&self, event: &Event, is_command: bool) -> bool {
         match event {
-            // A direct message is addressed to the agent anyway: a command gets one answer.
+            // Every direct message is addressed to the agent. A command goes only to the loop over commands, so that it
+            // gets one answer.
             Event::Message(message) if is_command && message.dm && !self.is_named(message) => false,
             Event::Message(message) => {
                 matches!(self.decide(message), Decision::Respond | Decision::FromSystem)

@@ -36,8 +36,9 @@ pub struct Stats {
     pub open_gaps: usize,
     /// How often a missing part of a history could not be fetched.
     pub gaps_not_filled: u64,
-    /// The number of events that were dropped because one loop, subscription or `commands` iterator was too slow while
-    /// another one was not. The crate reads the dropped messages again from the history, except for subscriptions.
+    /// The number of events that the crate dropped because one loop, subscription or `commands` iterator was too slow
+    /// while another one was not. The crate reads the dropped messages again from the history, except for
+    /// subscriptions.
     pub dropped_events: u64,
     /// The number of rooms that the agent is in.
     pub rooms: usize,

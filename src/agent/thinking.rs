@@ -27,7 +27,7 @@ struct ThinkingPayload<'a> {
     display_name: &'a str,
 }
 
-/// The indicators that are shown, by room.
+/// The indicators that the rooms show, by room.
 #[derive(Debug, Default)]
 pub(crate) struct ThinkingIndicators(Mutex<ThinkingState>);
 

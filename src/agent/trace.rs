@@ -119,7 +119,7 @@ impl Trace {
         value
     }
 
-    /// Adds a step that was measured elsewhere.
+    /// Adds a step that the program has measured itself.
     ///
     /// ```no_run
     /// use crustocean::model::TraceStep;

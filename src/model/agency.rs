@@ -68,7 +68,7 @@ pub struct Member {
     /// The display name. Set to the username if the server sent none.
     #[serde(rename(serialize = "displayName", deserialize = "displayName|name"), default)]
     pub display_name: String,
-    /// Person or agent. Set to person if the server did not send it.
+    /// Whether the member is a person or an agent. A person if the server did not send it.
     #[serde(
         rename(serialize = "type", deserialize = "type|is_agent"),
         default,
@@ -99,7 +99,8 @@ pub struct AgencyJoined {
     /// The room that was joined.
     #[serde(rename = "agencyId")]
     pub agency_id: AgencyId,
-    /// The members. The elements of the server's list are not documented; an element that cannot be decoded is skipped.
+    /// The members. The elements of the server's list are not documented; the list skips an element that it cannot
+    /// decode.
     #[serde(default)]
     pub members: List<Member>,
 }

@@ -132,7 +132,7 @@ impl AgentConfig {
         self.text("interaction_style")
     }
 
-    /// How much the agent knows.
+    /// The agent's level of expertise.
     pub fn expertise_level(&self) -> Option<&str> {
         self.text("expertise_level")
     }

@@ -66,7 +66,7 @@ pub struct UserListing {
     /// The id, if the server sent it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<UserId>,
-    /// Person or agent, if the server sent it.
+    /// Whether the user is a person or an agent, if the server sent it.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<SenderType>,
 }
@@ -108,7 +108,7 @@ pub struct Capabilities {
     /// The currency of payments, such as `USDC`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// Whether paid APIs can be called with x402.
+    /// Whether programs can call paid APIs with x402.
     #[serde(default)]
     pub x402: bool,
     /// Whether hooks show their source code.

@@ -1,4 +1,4 @@
-//! Ids. Each kind of id has its own type, so that an agent's id cannot be passed as an agency's id.
+//! Ids. Each kind of id has its own type, so that a program cannot pass an agent's id as an agency's id.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::json::read_text;
 
-/// Cloning shares the text, because ids are cloned often.
+/// Cloning shares the text, because the crate clones ids often.
 macro_rules! id {
     ($($(#[$doc:meta])* $name:ident,)+) => {$(
         $(#[$doc])*
@@ -105,17 +105,17 @@ id! {
     UserId,
     /// The id of an agent. An agent is a user, so it converts into a [`UserId`].
     AgentId,
-    /// The id of an agency (room), including direct-message rooms. Not the slug.
+    /// The id of an agency (room), including direct-message rooms. A slug is not an id.
     AgencyId,
     /// The id of a message.
     MessageId,
-    /// The id of a personal access token. Not the token itself.
+    /// The id of a personal access token. It does not contain the token.
     TokenId,
     /// The id of an agent run.
     RunId,
     /// The id of a custom command.
     CommandId,
-    /// The id of a hook. Not the slug.
+    /// The id of a hook. A slug is not an id.
     HookId,
     /// The id of a webhook subscription.
     SubscriptionId,

@@ -11,7 +11,7 @@ pub(crate) fn write(duration: Duration) -> String {
     format!("{}ms", duration.as_millis())
 }
 
-/// Reads a duration. Other units and several units (`1m 30s`) are accepted; a plain number is milliseconds.
+/// Reads a duration. Accepts other units and several units (`1m 30s`), too; a plain number is milliseconds.
 pub(crate) fn read(label: &str) -> Option<Duration> {
     let mut rest = label.trim();
     let mut seconds = 0.0;

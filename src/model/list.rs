@@ -14,8 +14,8 @@ use crate::json;
 
 /// A list from the server. Use it like a slice or in a `for` loop.
 ///
-/// An element that cannot be decoded does not affect the others: it is skipped, counted in [`skipped`](List::skipped)
-/// and logged as a warning.
+/// An element that cannot be decoded does not affect the others: the list skips it, counts it in
+/// [`skipped`](List::skipped), and logs a warning.
 ///
 /// ```
 /// use crustocean::rest::Client;
@@ -36,7 +36,7 @@ pub struct List<T> {
     skipped: Vec<Skipped>,
 }
 
-/// An element that was skipped.
+/// A skipped element.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Skipped {
     /// How many decoded elements come before the skipped element.
@@ -58,7 +58,7 @@ impl Skipped {
 }
 
 impl<T> List<T> {
-    /// How many elements were skipped because they could not be decoded.
+    /// How many elements the list has skipped because it could not decode them.
     pub fn skipped(&self) -> usize {
         self.skipped.len()
     }

@@ -98,7 +98,7 @@ impl LoopGuard {
         self.hop >= self.limit()
     }
 
-    /// Whether the chain has not been ended.
+    /// Whether the agents may continue the chain: its status is `active`.
     ///
     /// ```
     /// use crustocean::model::LoopGuard;

@@ -88,7 +88,7 @@ lenient!(fast Message, |message| serde_helpers::fill(&mut message.sender_display
 
 impl Message {
     /// Whether this user sent the message. The id identifies the user. If the server has omitted an id, the names
-    /// decide. A sender without an id and a name is nobody known.
+    /// decide. A sender without an id and a name matches nobody.
     pub(crate) fn is_by(&self, id: &UserId, username: &str) -> bool {
         if self.sender_id.as_str().is_empty() || id.as_str().is_empty() {
             return !username.is_empty() && self.sender_username.eq_ignore_ascii_case(username);

@@ -90,7 +90,7 @@ impl MessageBuilder {
         self
     }
 
-    /// Sets whether the message was read from the history after a gap. Defaults to `false`.
+    /// Sets whether the agent read the message from the history after a gap. Defaults to `false`.
     pub fn replayed(mut self, on: bool) -> Self {
         self.0.replayed = on;
         self

@@ -51,7 +51,7 @@ impl Metadata {
         Ok(Metadata(Some(raw.into())))
     }
 
-    /// `raw` is a JSON value. Lone surrogates are replaced by U+FFFD here, so that no later code has to handle them.
+    /// `raw` is a JSON value. Replaces lone surrogates by U+FFFD, so that no later code has to handle them.
     fn of(raw: &str) -> Self {
         Metadata(if is_nothing(raw) { None } else { Some(json::repaired(raw).into()) })
     }
@@ -64,7 +64,7 @@ impl Metadata {
         object.is_none() || !has_keys
     }
 
-    /// The value of one key. Only this value is decoded, so errors in other values have no effect.
+    /// The value of one key. Decodes only this value, so errors in other values have no effect.
     pub fn get(&self, key: &str) -> Option<Value> {
         self.read(key)
     }
@@ -91,7 +91,7 @@ impl Metadata {
         LoopGuard::read(&self.value("loop_guard")?)
     }
 
-    /// The steps that led to the message, in order. Steps that cannot be decoded are skipped.
+    /// The steps that led to the message, in order, except steps that cannot be decoded.
     pub fn trace(&self) -> Vec<TraceStep> {
         self.read::<List<_>>("trace").unwrap_or_default().into_vec()
     }
@@ -168,7 +168,7 @@ impl Metadata {
     }
 }
 
-/// Whether the JSON contains no metadata. Most messages have no metadata, and then no memory is allocated.
+/// Whether the JSON contains no metadata. Most messages have no metadata, and `Metadata` allocates no memory for them.
 fn is_nothing(raw: &str) -> bool {
     matches!(raw, "{}" | "\"{}\"" | "\"\"" | "null")
 }

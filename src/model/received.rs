@@ -78,7 +78,7 @@ pub struct HookCaller {
     /// The display name. Set to the username if the server sent none.
     #[serde(rename = "displayName", default)]
     pub display_name: String,
-    /// Person or agent.
+    /// Whether the caller is a person or an agent.
     #[serde(rename = "type", default)]
     pub kind: SenderType,
 }

@@ -40,7 +40,7 @@ lenient!(RunInfo);
 open_enum! {
     /// The action that a user requests when interrupting a run.
     pub enum InterruptAction {
-        /// The agent should stop. This cannot be undone.
+        /// The agent should stop. A stop is final.
         Stop = "stop",
         /// The agent should continue in another way.
         Adjust = "adjust",

@@ -18,8 +18,8 @@ use crate::json::text_or_null;
 /// A time in the server's notation: ISO 8601, such as `2025-02-27T12:34:56.789Z`.
 ///
 /// A `Timestamp` keeps the server's text, so that you can send the text back (as `before` of a message history).
-/// Timestamps are compared by their time, independent of time zone and precision. A text that is not a time sorts after
-/// all times, in alphabetical order.
+/// Comparisons of timestamps use the time, independent of time zone and precision. A text that is not a time sorts
+/// after all times, in alphabetical order.
 ///
 /// ```
 /// use crustocean::model::Timestamp;
@@ -62,7 +62,7 @@ impl Timestamp {
         ))
     }
 
-    /// A sort key. For many comparisons: `<` parses both texts each time.
+    /// A sort key. Use it for many comparisons, because `<` parses both texts each time.
     pub(crate) fn rank(&self) -> Rank<'_> {
         parse(&self.0).map_or(Rank::Text(&self.0), Rank::Time)
     }
@@ -118,7 +118,7 @@ fn parse(text: &str) -> Option<Instant> {
 
 /// The date this many days after 1970-01-01: the inverse of `days_since_epoch`, found by search.
 fn date_of(days: i64) -> (i64, i64, i64) {
-    // A year that is not too late, before 1970 and after.
+    // Start with a year that is not too late, for dates before and after 1970.
     let mut year = 1970 + days.div_euclid(if days < 0 { 365 } else { 366 });
     while days_since_epoch(year + 1, 1, 1) <= days {
         year += 1;
@@ -155,7 +155,7 @@ impl Rest<'_> {
         (0..count).try_fold(0, |number, _| Some(number * 10 + i64::from(self.digit()?)))
     }
 
-    /// Reads at least one digit. Digits after the ninth are ignored.
+    /// Reads at least one digit. Ignores digits after the ninth.
     fn fraction(&mut self) -> Option<u32> {
         let mut nanos = u32::from(self.digit()?) * 100_000_000;
         let mut unit = 10_000_000;
@@ -362,7 +362,7 @@ mod tests {
             ("2024-12-31T23:59:59.999999Z", "2025-01-01T00:00:00.000Z"),
             ("1969-12-31T23:59:59.999Z", "1970-01-01T00:00:00.000Z"),
             ("1968-12-31T00:00:00Z", "1968-12-31T00:00:00.001Z"),
-            // What some languages send for a time that was never set.
+            // Some languages send this for a time that was never set.
             ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.001Z"),
             ("2026-01-01T00:30:00+01:00", "2025-12-31T23:30:00.001Z"),
         ] {

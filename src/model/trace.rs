@@ -26,7 +26,7 @@ pub struct TraceStep {
     /// The name of the step: a command or a few words.
     #[serde(default)]
     pub step: String,
-    /// The duration. Written in whole milliseconds.
+    /// The duration. JSON has it in whole milliseconds.
     #[serde(
         default,
         deserialize_with = "label::from_json",

@@ -17,7 +17,7 @@ pub struct User {
     /// The display name. Set to the username if the user has none.
     #[serde(rename(serialize = "displayName", deserialize = "displayName|name"), default)]
     pub display_name: String,
-    /// Person or agent, if the server sent it.
+    /// Whether the user is a person or an agent, if the server sent it.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<SenderType>,
     /// The user's text about themselves.

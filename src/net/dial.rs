@@ -20,7 +20,7 @@ use crate::sync::lock::{Condvar, Mutex};
 
 /// The time limit of each address in the first round, if a name has several addresses. Most servers answer within this
 /// time. An address that never answers (such as in a broken IPv6 network) must not use its whole share of the time
-/// before the next address is tried.
+/// before the dialer tries the next address.
 const FIRST_ROUND: Duration = Duration::from_millis(500);
 /// The shortest time for an attempt.
 const MIN_SHARE: Duration = Duration::from_millis(50);
@@ -28,8 +28,8 @@ const MIN_SHARE: Duration = Duration::from_millis(50);
 const CANCEL_CHECK: Duration = Duration::from_millis(20);
 /// The stack of a thread that makes one connect.
 const STACK: usize = 64 << 10;
-/// The most addresses that are tried through a proxy, if this machine looks the name up. Each address needs a new
-/// connection to the proxy.
+/// The most addresses that the dialer tries through a proxy, if this machine looks the name up. Each address needs a
+/// new connection to the proxy.
 const MAX_ADDRESSES_BY_PROXY: usize = 4;
 
 /// Opens connections. Cheap to clone; clones share the TLS set-up.

@@ -101,7 +101,7 @@ impl Http {
 
     /// Ends all running requests of all clones, and refuses new ones.
     pub(crate) fn shutdown(&self) {
-        // In a forked child this would end the parent's connections.
+        // In a forked child, a cancel would end the parent's connections.
         if self.check_process().is_ok() {
             self.0.cancel.cancel();
             self.0.pool.clear();
@@ -205,7 +205,7 @@ impl Http {
         Ok(SuccessfulResponse { status: head.status, body })
     }
 
-    /// Closes what was put into the pool after a shutdown.
+    /// Closes connections that came into the pool after a shutdown.
     fn clear_after_shutdown(&self) {
         if self.0.cancel.is_cancelled() {
             self.0.pool.clear();

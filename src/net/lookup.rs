@@ -12,7 +12,7 @@ use super::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::lock::{Condvar, Mutex};
 
-/// The most addresses of one name that are tried.
+/// The most addresses of one name that the dialer tries.
 const MAX_ADDRESSES: usize = 16;
 /// The most lookups at a time. The system's resolver cannot be interrupted: a lookup that hangs keeps its thread.
 const MAX_LOOKUPS: usize = 32;

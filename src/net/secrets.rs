@@ -12,19 +12,19 @@ use crate::sync::lock::Mutex;
 
 /// The character that replaces a secret.
 const GONE: char = '…';
-/// The most secrets that are stored. Session tokens change, so only the first secret and the latest secrets are stored.
+/// The most stored secrets. Session tokens change, so the list keeps only the first secret and the latest secrets.
 const MOST: usize = 32;
-/// A shorter secret is removed only as a separate word, because it may be a part of any word.
+/// A shorter secret counts only as a separate word, because it may be a part of any word.
 const SHORT: usize = 4;
-/// How many layers of encoding are removed: percent signs in a URL in JSON in JSON.
+/// The most layers of encoding that the search decodes: percent signs in a URL in JSON in JSON.
 const LAYERS: usize = 3;
-/// The shortest base64 form that is removed. A shorter form would match too many texts.
+/// The shortest base64 form that the search looks for. A shorter form would match too many texts.
 const LEAST_BASE64: usize = 8;
 
-/// The most bytes of an error text that are kept. Errors show far less, and the search needs much memory per byte.
+/// The most bytes of an error text that stay. Errors show far less, and the search needs much memory per byte.
 const MAX_KEPT: usize = 32 << 10;
-/// The most bytes of an error text that are searched. The text, or the response that it is from, may be cut here. So the
-/// last part is searched but not kept: a secret at the cut would be half visible.
+/// The most bytes of an error text that the search reads. The text may end here because it, or its response, was cut.
+/// So the search reads the last part but does not keep it: a secret at the cut would be half visible.
 const MAX_SEARCHED: usize = 64 << 10;
 
 /// The secrets of one client: its tokens, its session, and secrets sent in requests. Clones share the list.
@@ -45,17 +45,18 @@ impl Secrets {
         known.push(Zeroizing::new(secret.to_owned()));
     }
 
-    /// The error text without the stored secrets. A long text is cut.
+    /// Returns the error text without the stored secrets. Cuts a long text.
     pub(crate) fn remove_from(&self, text: &str) -> String {
         self.remove_with(text, &[])
     }
 
-    /// The error text without the stored secrets and without the secrets in `more`. A long text is cut.
+    /// Returns the error text without the stored secrets and without the secrets in `more`. Cuts a long text.
     pub(crate) fn remove_with(&self, text: &str, more: &[Zeroizing<String>]) -> String {
         self.clean(start_of(text, MAX_SEARCHED), more, MAX_KEPT)
     }
 
-    /// The data without the stored secrets. Data is not cut, because a part of it has another meaning, or none.
+    /// Returns the data without the stored secrets. Does not cut the data, because a part of it has another meaning, or
+    /// none.
     pub(crate) fn remove_from_data(&self, data: &str) -> String {
         self.clean(data, &[], data.len())
     }
@@ -99,7 +100,7 @@ fn start_of(text: &str, limit: usize) -> &str {
     ends.filter_map(|end| text.get(..end)).next().unwrap_or_default()
 }
 
-/// The notations of a secret in which it is searched for: as it is, without the escapes that it may contain, and in
+/// The notations in which the search looks for a secret: as it is, without the escapes that it may contain, and in
 /// base64.
 fn forms(secret: &str) -> Vec<Vec<char>> {
     if secret.is_empty() {
@@ -329,7 +330,7 @@ mod tests {
                 }
             }
         }
-        // What the transport has cut looks like a whole text.
+        // A text that the transport has cut looks like a whole text.
         let cut = format!("{}{}", " ".repeat(MAX_SEARCHED - 10), secret.get(..10).unwrap());
         assert_eq!(clean(&cut, secret).trim_start(), "…");
         let long = "ü".repeat(MAX_SEARCHED);

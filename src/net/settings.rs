@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-/// The TLS library. It is selected at run time, so features of other crates never change it.
+/// The TLS library. The crate selects it at run time, so features of other crates never change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Tls {
@@ -24,11 +24,10 @@ pub enum Tls {
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct TlsSettings {
     pub(crate) library: Tls,
-    /// Certificates in PEM or DER. They are parsed when the library is set up; an unreadable certificate is then an
-    /// error.
+    /// Certificates in PEM or DER. The set-up of the library parses them; an unreadable certificate is then an error.
     pub(crate) extra_roots: Vec<Vec<u8>>,
     pub(crate) accept_invalid_certificates: bool,
-    /// PEM: a certificate, its intermediate certificates, and the key. Parsed when the library is set up.
+    /// PEM: a certificate, its intermediate certificates, and the key. The set-up of the library parses it.
     pub(crate) client_identity: Option<Zeroizing<Vec<u8>>>,
 }
 

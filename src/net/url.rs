@@ -1,8 +1,8 @@
 //! The base URL of the API: scheme, host and port only.
 //!
-//! `http::Uri` is not used: it silently drops a fragment, a username and a port that is not a number, accepts
-//! `[nonsense]` as an address, and finds no host in `//host/path`. This file would have to check all of these cases
-//! anyway.
+//! This file does not use `http::Uri`, which silently drops a fragment, a username and a port that is not a number,
+//! accepts `[nonsense]` as an address, and finds no host in `//host/path`. This file would have to check all of these
+//! cases anyway.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};

@@ -15,7 +15,7 @@ use super::read_size::{self, ReadSize};
 
 /// The most bytes in a queue. A reader whose bytes are decoded after each read stays far below this limit.
 const MAX_QUEUED: usize = 1024 * 1024;
-/// A socket timeout that differs by less is not set again. This saves a system call per read.
+/// If the socket timeout differs by less, the wire does not set it again. This saves a system call per read.
 const SLACK: Duration = Duration::from_millis(10);
 /// The shortest socket timeout: a timeout must be above zero, and some systems round to milliseconds.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -27,7 +27,7 @@ pub(crate) struct Wire {
     socket: Arc<TcpStream>,
     mode: Mode,
     deadline: Option<Instant>,
-    /// The socket's current timeouts, so that a timeout is set only when it changes.
+    /// The socket's current timeouts, so that the wire sets a timeout only when it changes.
     read_limit: Option<Duration>,
     write_limit: Option<Duration>,
     write_failure: Option<ErrorKind>,
@@ -104,8 +104,8 @@ impl Wire {
         Ok(WireReader { socket: Arc::new(socket), queue, chunk: Chunk::default(), size: ReadSize::default() })
     }
 
-    /// Fed mode: how long a write may block. Only this limit ends a write to a peer that does not read. Heartbeats are
-    /// not answered during a blocked write, so keep the limit well below the peer's timeout.
+    /// Fed mode: how long a write may block. Only this limit ends a write to a peer that does not read. No thread can
+    /// answer heartbeats during a blocked write, so keep the limit well below the peer's timeout.
     pub(crate) fn set_write_timeout(&mut self, limit: Duration) -> io::Result<()> {
         let limit = limit.max(SHORTEST);
         self.limit_write(Some(limit))?;
@@ -119,13 +119,13 @@ impl Wire {
         set_limit(&mut self.write_limit, limit, |limit| self.socket.set_write_timeout(limit))
     }
 
-    /// Fed mode: whether writes return without waiting for the peer. If the system does not take all bytes, the rest
-    /// is kept, and the next waiting write or [`flush_overflow`](Wire::flush_overflow) sends it.
+    /// Fed mode: whether writes return without waiting for the peer. If the system does not take all bytes, the wire
+    /// keeps the rest, and the next waiting write or [`flush_overflow`](Wire::flush_overflow) sends it.
     pub(crate) fn set_nonblocking_writes(&mut self, on: bool) {
         self.nonblocking_writes = on;
     }
 
-    /// Whether bytes of a write that did not wait are kept.
+    /// Whether the wire keeps bytes of a write that did not wait.
     pub(crate) fn has_overflow(&self) -> bool {
         !self.overflow.is_empty()
     }
@@ -136,7 +136,7 @@ impl Wire {
         self.write_all(&bytes)
     }
 
-    /// Writes what the system takes at once, and keeps the rest.
+    /// Writes the bytes that the system takes at once, and keeps the rest.
     fn write_nonblocking(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Some(kind) = self.write_failure {
             return Err(kind.into());
@@ -405,7 +405,7 @@ impl Chunk {
 pub(crate) struct WireReader {
     socket: Arc<TcpStream>,
     queue: Arc<ReadQueue>,
-    /// Changes its place with the empty chunk in the queue, so that no byte is copied.
+    /// The reader swaps this chunk with the empty chunk in the queue, so that it copies no byte.
     chunk: Chunk,
     size: ReadSize,
 }

@@ -17,7 +17,7 @@ use crate::net::http::{HttpRequest, Label, Method, SuccessfulResponse, one_line,
 /// Characters of a path segment that are not encoded (RFC 3986, unreserved).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// How many characters of the server's error text are kept.
+/// The most characters of the server's error text that an error keeps.
 const MAX_MESSAGE: usize = 1000;
 
 /// Builds `/api` and the segments, each percent-encoded.

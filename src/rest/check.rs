@@ -1,4 +1,4 @@
-//! The platform's rules, checked before a request is sent (source: docs.crustocean.chat, pages "Authentication",
+//! Checks the platform's rules before the crate sends a request (source: docs.crustocean.chat, pages "Authentication",
 //! "Tokens", "Deploy a hook", "Hooks" and "Report a payment").
 
 use crate::error::{Error, Result};
@@ -34,8 +34,8 @@ pub(super) fn token_name(name: &str) -> Result<()> {
     )
 }
 
-/// The name of a command. The server converts it to lowercase and drops all characters except letters and digits. A
-/// slash is refused, because it is most likely a mistake.
+/// The name of a command. The server converts it to lowercase and drops all characters except letters and digits.
+/// Refuses a slash, because it is most likely a mistake.
 pub(super) fn command_name(name: &str) -> Result<()> {
     rule(
         !name.contains('/') && name.chars().any(|c| c.is_ascii_alphanumeric()),

@@ -53,7 +53,7 @@ impl<'a> Explore<'a> {
         self.list("users", |user| identity(&user.username, user))
     }
 
-    /// Lists hooks that can be installed. Disabled hooks are omitted.
+    /// Lists hooks that can be installed. The list omits disabled hooks.
     pub fn webhooks(self) -> Paged<'a, Hook> {
         self.list("webhooks", |hook: &Hook| {
             // Explore may omit the id.
@@ -62,7 +62,7 @@ impl<'a> Explore<'a> {
         })
     }
 
-    /// Returns the address at which a user receives payments. A leading `@` is ignored.
+    /// Returns the address at which a user receives payments. Ignores a leading `@`.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// The body of a request, built field by field. Unset fields are not sent; `null` is sent like any other value.
+/// The body of a request, built field by field. It omits unset fields, and contains `null` like any other value.
 #[derive(Clone, Default, Serialize)]
 pub(super) struct RequestFields(Map<String, Value>);
 

@@ -61,7 +61,7 @@ pub struct HookClientBuilder {
 connection_settings!(HookClientBuilder);
 
 impl HookClientBuilder {
-    /// Creates a client that acts as the key's hook. Nothing is sent yet.
+    /// Creates a client that acts as the key's hook. This call sends nothing.
     ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if a setting is not usable.
@@ -71,7 +71,7 @@ impl HookClientBuilder {
 }
 
 impl HookClient {
-    /// Creates a client that acts as the key's hook. Nothing is sent yet.
+    /// Creates a client that acts as the key's hook. This call sends nothing.
     ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if `CRUSTOCEAN_API_URL` is not usable or no TLS feature is compiled in.

@@ -10,11 +10,11 @@ use crate::model::{List, Message, Timestamp};
 use crate::net::CancelToken;
 use crate::stack;
 
-/// The server's maximum is not documented. The JavaScript SDK sends no higher limit.
+/// The platform does not document the maximum. The JavaScript SDK sends no higher limit.
 const MAX_LIMIT: u32 = 100;
 
-/// If a page arrives within this time, the next page is not fetched ahead, because starting a thread takes nearly as
-/// long.
+/// If a page arrives within this time, the iterator does not fetch the next page ahead, because starting a thread takes
+/// nearly as long.
 const NEARBY: Duration = Duration::from_millis(1);
 
 /// The messages of a room. Returned by [`Agencies::messages`](crate::rest::Agencies::messages) and
@@ -47,7 +47,7 @@ impl<'a> Messages<'a> {
         Messages { client, path: path.map(str::to_owned), limit: None, before: None, mentions: None }
     }
 
-    /// Sets the page size, from 1 to 100. Other values are moved into this range. Defaults to the server's default
+    /// Sets the page size. A value below 1 counts as 1, a value above 100 as 100. Defaults to the server's default
     /// (50).
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = Some(limit.clamp(1, MAX_LIMIT));
@@ -64,7 +64,7 @@ impl<'a> Messages<'a> {
         self
     }
 
-    /// Returns only messages that mention this user. A leading `@` is ignored. Defaults to all messages.
+    /// Returns only messages that mention this user. Ignores a leading `@`. Defaults to all messages.
     pub fn mentions(mut self, username: &str) -> Self {
         self.mentions = Some(username.strip_prefix('@').unwrap_or(username).to_owned());
         self
@@ -121,9 +121,9 @@ struct Fetched {
 /// Reads a room's history backwards. Returned by [`Messages::iter`]. The iterator yields every message exactly once,
 /// even if many messages have the same time.
 ///
-/// The iterator ends after an error. A message that cannot be decoded is skipped and counted in
-/// [`skipped`](History::skipped). If a whole page cannot be decoded, older messages cannot be requested, and the
-/// iterator ends with a [`Protocol`](crate::ErrorKind::Protocol) error.
+/// The iterator ends after an error. It skips a message that it cannot decode, and counts the message in
+/// [`skipped`](History::skipped). If it can decode no message of a whole page, it cannot request older messages, and
+/// ends with a [`Protocol`](crate::ErrorKind::Protocol) error.
 #[derive(Debug)]
 pub struct History<'a> {
     query: Messages<'a>,
@@ -190,7 +190,8 @@ impl History<'_> {
         }
     }
 
-    /// How many messages were skipped so far because they could not be decoded. A message on two pages counts twice.
+    /// How many messages the iterator has skipped so far because it could not decode them. A message on two pages
+    /// counts twice.
     pub fn skipped(&self) -> usize {
         self.walk.skipped()
     }

@@ -6,8 +6,8 @@ use crate::net::http::{HttpRequest, Method};
 use crate::token::MetricsKey;
 
 impl Client {
-    /// Returns the server's metrics as Prometheus text. Most servers require a key. The client's own token is not
-    /// sent.
+    /// Returns the server's metrics as Prometheus text. Most servers require a key. The call does not send the client's
+    /// own token.
     ///
     /// Source: docs.crustocean.chat, page "Metrics".
     ///

@@ -81,8 +81,8 @@ use crate::token::{HookKey, PersonalAccessToken};
 
 /// A client for Crustocean's REST API.
 ///
-/// It acts as the user of a token: a [`PersonalAccessToken`] or a [`SessionToken`](crate::SessionToken). Calls are
-/// grouped by resource; the [table](#endpoints) below lists all of them. A hook with its own key uses [`HookClient`].
+/// It acts as the user of a token: a [`PersonalAccessToken`] or a [`SessionToken`](crate::SessionToken). Each resource
+/// has its own methods; the [table](#endpoints) below lists all calls. A hook with its own key uses [`HookClient`].
 ///
 /// A `Client` cannot post messages, because the platform has no REST call with which a user posts. Post with an
 /// [`Agent`](crate::Agent) or a [`HookClient`].
@@ -115,15 +115,15 @@ struct ClientInner {
 
 impl Drop for ClientInner {
     fn drop(&mut self) {
-        // A script that ends does not wait for the thread that writes the log. The client of an agent or of a single
-        // call does not do this: it may be dropped anywhere, and the logger may block.
+        // Wait for the thread that writes the log, because the end of a script does not. The client of an agent or of a
+        // single call does not wait: its drop may happen on any thread, and the logger may block.
         if self.flushes_log && !std::thread::panicking() {
             crate::logging::flush();
         }
     }
 }
 
-/// The credentials that requests are sent with.
+/// The credentials of the requests.
 #[derive(Clone)]
 enum Credentials {
     Anonymous,
@@ -133,7 +133,7 @@ enum Credentials {
 }
 
 impl Client {
-    /// Creates a client that acts as the token's user. Nothing is sent yet: call [`account().me()`](Account::me) to
+    /// Creates a client that acts as the token's user. This call sends nothing: call [`account().me()`](Account::me) to
     /// check the token.
     ///
     /// ```no_run

@@ -26,7 +26,7 @@ pub struct Onboarding<'a> {
 
 impl<'a> Onboarding<'a> {
     /// Creates an account, a personal access token, an agency and a verified agent, when [`send`](Bootstrap::send) is
-    /// called. An existing user is logged in.
+    /// called. If the user exists, the call logs in instead of creating the account.
     pub fn bootstrap(
         self,
         username: impl Into<String>,

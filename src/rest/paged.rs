@@ -14,8 +14,8 @@ use crate::model::List;
 /// The most pages in a row without a new item, while the list grows.
 const MOST_REPEATED: usize = 100;
 
-/// What identifies an item of a list: its key, such as an id. An item whose key is empty is identified by its content, so
-/// that only an exact repetition counts as the same item.
+/// Returns the text that identifies an item of a list: its key, such as an id. If the key is empty, the text is the
+/// item's content, so that only an exact repetition counts as the same item.
 pub(super) fn identity(key: &str, item: &impl Debug) -> String {
     if key.is_empty() { format!("{item:?}") } else { key.to_owned() }
 }
@@ -84,7 +84,7 @@ impl<'a, T> Paged<'a, T> {
         self
     }
 
-    /// Sets how many items at the start are skipped. Defaults to 0.
+    /// Sets how many items at the start to skip. Defaults to 0.
     pub fn offset(mut self, offset: usize) -> Self {
         self.offset = offset;
         self
@@ -92,8 +92,8 @@ impl<'a, T> Paged<'a, T> {
 
     /// Reads all items from the offset to the end, one page at a time.
     ///
-    /// The list may grow meanwhile. Every item that was in the list at the start is yielded exactly once. A new item
-    /// is yielded once or not at all.
+    /// The list may grow meanwhile. The iterator yields every item that was in the list at the start exactly once, and
+    /// a new item once or not at all.
     pub fn iter(self) -> Pages<'a, T> {
         let start = self.offset;
         let (page, seen) = (Vec::new().into_iter(), HashSet::new());
@@ -103,14 +103,14 @@ impl<'a, T> Paged<'a, T> {
 
 /// Reads all pages of a list. Returned by [`Paged::iter`].
 ///
-/// The iterator ends after an error. An item that cannot be decoded is skipped and counted in
+/// The iterator ends after an error. It skips an item that it cannot decode, and counts the item in
 /// [`skipped`](Pages::skipped). The API sends no totals, so an empty page or pages without new items are the end.
 #[derive(Debug)]
 pub struct Pages<'a, T> {
     list: Paged<'a, T>,
     page: vec::IntoIter<T>,
-    /// The items that were yielded. If items are inserted at the front of the list, the next page starts with some
-    /// yielded items.
+    /// The items that the iterator has yielded. If the server inserts items at the front of the list, the next page
+    /// starts with some of these items.
     seen: HashSet<String>,
     /// The offset of the first page.
     start: usize,
@@ -119,7 +119,7 @@ pub struct Pages<'a, T> {
 }
 
 impl<T> Pages<'_, T> {
-    /// How many items were skipped so far because they could not be decoded.
+    /// How many items the iterator has skipped so far because it could not decode them.
     pub fn skipped(&self) -> usize {
         self.skipped
     }
@@ -151,8 +151,8 @@ impl<T: DeserializeOwned> Pages<'_, T> {
         Err(Error::protocol("page after page of the list brings nothing new"))
     }
 
-    /// Whether items were inserted at the front, which moves known items to later pages. If the server ignores
-    /// `offset`, the first page contains no new items either.
+    /// Whether the server has inserted items at the front, which moves known items to later pages. If the server
+    /// ignores `offset`, the first page contains no new items either.
     fn has_grown(&self) -> Result<bool> {
         let front = self.list.fetch_at(self.start)?;
         Ok(front.iter().any(|item| !self.seen.contains(&(self.list.identity)(item))))

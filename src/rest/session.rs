@@ -20,17 +20,17 @@ use crate::token::{AgentToken, SessionToken};
 /// The session lasts 7 days. A caller whose session is refused calls [`renew`](AgentSession::renew).
 ///
 /// A refusal can have other reasons: some endpoints are not for agents, and servers have failures. The platform allows
-/// few exchanges, and a reconnect may need one. So three limits apply. A session that replaced a refused one is not
-/// exchanged again for 10 minutes, unless an endpoint has accepted it. An endpoint that refuses a new session is
-/// remembered for 10 minutes. At most 5 exchanges are made per minute.
+/// few exchanges, and a reconnect may need one. So three limits apply. For 10 minutes, the crate does not replace a
+/// session that itself replaced a refused session, unless an endpoint has accepted it. For 10 minutes, the crate
+/// remembers an endpoint that refuses a new session. The crate makes at most 5 exchanges per minute.
 pub(crate) struct AgentSession {
     http: Http,
     agent_token: AgentToken,
     current: Mutex<Current>,
-    /// The lock is held during an exchange, so that only one exchange runs at a time. Lock order: `renewing` before
-    /// `current`.
+    /// A thread holds this lock during an exchange, so that only one exchange runs at a time. Lock order: `renewing`
+    /// before `current`.
     renewing: sync::Mutex<Exchanges>,
-    /// How many exchanges have failed. A thread that waited for `renewing` sees whether one failed meanwhile.
+    /// How many exchanges have failed. A thread that waited for `renewing` sees whether an exchange failed meanwhile.
     failures: AtomicU64,
     /// Endpoints that refused a new session, with the time of the refusal.
     refusing_endpoints: Mutex<Vec<(String, Instant)>>,
@@ -39,7 +39,7 @@ pub(crate) struct AgentSession {
 struct Exchanges {
     /// The times of the exchanges in the last minute.
     times: VecDeque<Instant>,
-    /// Why the last exchange that failed has failed.
+    /// The error of the last failed exchange.
     failure: Option<Error>,
 }
 
@@ -47,13 +47,13 @@ struct Current {
     token: SessionToken,
     user: Arc<User>,
     issued: Instant,
-    /// This session replaced one that was refused.
+    /// This session replaced a session that the server refused.
     after_refusal: bool,
     /// An endpoint has accepted this session.
     accepted: bool,
 }
 
-/// How long an endpoint's refusal of a new session is remembered.
+/// How long the crate remembers that an endpoint refused a new session.
 const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
 /// The most endpoints in `refusing_endpoints`. A program meets few kinds of these endpoints, but their paths contain ids.
 const MOST_REFUSING: usize = 256;
@@ -133,7 +133,7 @@ impl AgentSession {
             return Ok(None);
         }
         times.push_back(Instant::now());
-        // `current` is not locked during the exchange, so that other threads can read the user.
+        // Do not lock `current` during the exchange, so that other threads can read the user.
         match exchange(&self.http, &self.agent_token, true) {
             Ok(new) => {
                 let token = new.token.clone();
@@ -148,8 +148,9 @@ impl AgentSession {
         }
     }
 
-    /// As [`renew`](Self::renew), for a call. The caller would take most kinds and statuses of the exchange for the
-    /// server's answer to the call. But the call was refused before the exchange, so it has changed nothing.
+    /// Like [`renew`](Self::renew), but with an error that fits a call. The program would take most kinds and statuses
+    /// of the exchange for the server's answer to the call. But the server refused the call before the exchange, so the
+    /// call has changed nothing.
     ///
     /// # Errors
     /// `Unauthorized` and `NotVerified`, because the text says what to do; `Closed`; and the kinds that mean that a

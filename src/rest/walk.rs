@@ -8,14 +8,14 @@ use crate::model::{List, Message, MessageId, Timestamp};
 
 /// The page size without a limit (docs.crustocean.chat, page "Agency messages").
 const DEFAULT_LIMIT: usize = 50;
-/// The smallest page limit that a server is assumed to have. A shorter page is the last one.
+/// The crate expects that no server limits pages to fewer messages. A shorter page is the last page.
 pub(crate) const SMALLEST_PAGE: usize = 10;
 
 /// Finds the next page of a history, backwards in time.
 ///
-/// Some servers sort a history by the messages' times, others by when they stored each message. In the second case
-/// the times are out of order, because several clocks made them, and a page that is requested by time can miss
-/// messages. Then the pages are requested by id, if the server accepts ids.
+/// Some servers sort a history by the messages' times, others by when they stored each message. In the second case the
+/// times are out of order, because several clocks made them, and a page that is requested by time can miss messages.
+/// Then the walk requests pages by id, if the server accepts ids.
 #[derive(Debug, Default)]
 pub(crate) struct Walk {
     cursor: PageCursor,
@@ -23,7 +23,8 @@ pub(crate) struct Walk {
     /// The time of the oldest message so far, and the last message that was received.
     oldest: Option<Timestamp>,
     last: Option<MessageId>,
-    /// The messages that the next page may contain again. Not all messages, because a history can be long.
+    /// The messages that the next page may contain again. The walk does not keep all messages, because a history can be
+    /// long.
     seen: HashMap<MessageId, Timestamp>,
     /// The size of the longest page so far.
     longest: usize,
@@ -41,10 +42,10 @@ pub(crate) struct Walk {
     unreadable: bool,
 }
 
-/// How many messages are remembered if a history is out of order.
+/// How many messages the walk keeps in `seen` if a history is out of order.
 const SEEN: usize = 4096;
 
-/// How the next page is requested.
+/// How the walk requests the next page.
 ///
 /// `before` excludes all messages of exactly that time, but the last page may contain only some of these messages. So
 /// the walk requests a moment later and skips repeated messages. If all messages of a page have the same time, the walk
@@ -64,7 +65,7 @@ impl Walk {
         self.before.as_ref()
     }
 
-    /// The last message before the next page, if the next page is requested by id.
+    /// The last message before the next page, if the walk requests the next page by id.
     pub(crate) fn directly_before_page(&self) -> Option<&MessageId> {
         self.last.as_ref().filter(|_| self.cursor == PageCursor::Id)
     }
@@ -94,13 +95,13 @@ impl Walk {
 
     /// Notes that a page of at most `asked` messages had `count` messages. A short page is the last page, so no further
     /// request is necessary. A server may limit pages to fewer messages than asked, so a page counts as short only if
-    /// it is shorter than `SMALLEST_PAGE` or an earlier page.
+    /// it is shorter than `SMALLEST_PAGE`, or shorter than both an earlier page and `DEFAULT_LIMIT`.
     pub(crate) fn note_size(&mut self, count: usize, asked: u32) {
         let full = self.longest.clamp(SMALLEST_PAGE, DEFAULT_LIMIT).min(asked as usize);
         self.ended |= count < full;
     }
 
-    /// Whether the start of the history was reached.
+    /// Whether the walk has reached the start of the history.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended
     }
@@ -129,7 +130,8 @@ impl Walk {
         let mut places = 0..new.len();
         new.retain(|message| {
             let place = places.next();
-            // A message newer than the cursor is not new to the caller: the server has ignored the cursor.
+            // If a message is newer than the cursor, the server has ignored the cursor, and the caller has the message
+            // already.
             let is_older = match &bound {
                 Some(_) if self.unsorted => place > again,
                 Some(bound) => message.created_at.rank() <= *bound,

@@ -160,7 +160,7 @@ impl UpdateSubscription<'_> {
         UpdateSubscription { body: self.body.with("url", url.into()), ..self }
     }
 
-    /// Sets which events are sent.
+    /// Sets which events the platform sends.
     pub fn events(self, events: impl IntoIterator<Item = WebhookEvent>) -> Self {
         UpdateSubscription { body: self.body.with("events", names(events)), ..self }
     }

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use crate::error::Error;
 use crate::net::Secrets;
 
-/// Why a connection ended. `reason` is the official client's term, so that logs can be compared.
+/// Why a connection ended. `reason` is the official client's term, so that people can compare logs.
 #[derive(Debug, Clone)]
 pub(crate) struct Disconnect {
     pub(crate) reason: &'static str,
@@ -47,7 +47,7 @@ pub(crate) enum SendFailure {
     NotSent(Disconnect),
     /// The connection broke during the write.
     MaybeSent(Disconnect),
-    /// Nothing was written, because the write would have had to wait. The connection is good.
+    /// Nothing was written, because the write would have to wait. The connection is good.
     Busy(Disconnect),
     /// The packet itself is not valid. The connection is good.
     Refused(Error),

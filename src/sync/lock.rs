@@ -37,12 +37,12 @@ impl Condvar {
         self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// As [`wait`](Condvar::wait), for `limit` at most.
+    /// Like [`wait`](Condvar::wait), for `limit` at most.
     pub(crate) fn wait_timeout<'a, T>(&self, guard: MutexGuard<'a, T>, limit: Duration) -> MutexGuard<'a, T> {
         self.0.wait_timeout(guard, limit).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// As [`wait`](Condvar::wait), for `limit` at most if there is one.
+    /// Like [`wait`](Condvar::wait), for `limit` at most if there is a limit.
     pub(crate) fn wait_for<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,

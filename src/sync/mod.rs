@@ -1,6 +1,6 @@
 //! The locks, condition variables, threads and the clock of a session.
 //!
-//! Normally these are the standard library's. Compiled with `--cfg crustocean_model` they are those of a model checker,
+//! Normally these types are from the standard library. With `--cfg crustocean_model` they are from a model checker,
 //! which runs the session in thousands of schedules: `src/socket/session/model` has the scenarios.
 //!
 //! Code that the model checker does not run uses the locks of [`lock`].

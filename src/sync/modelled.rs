@@ -15,7 +15,7 @@ pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64};
 use shuttle::thread::Thread;
 pub(crate) use shuttle::thread::{Builder, JoinHandle};
 
-/// A wait of this length or more ends only when it is notified.
+/// A wait of this length or more ends only by a notification.
 pub(crate) const FOREVER: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, Default)]
@@ -75,7 +75,7 @@ impl Wait {
 /// A condition variable. A notification may wake any of the waiting threads, and no thread wakes without a
 /// notification. So code that relies on a certain order fails in some schedules.
 ///
-/// The list has an ordinary lock, which is never held while another thread may run.
+/// The list has an ordinary lock, which no thread holds while another thread may run.
 #[derive(Debug, Default)]
 pub(crate) struct Condvar(std::sync::Mutex<Vec<Arc<Wait>>>);
 
@@ -147,7 +147,7 @@ pub(crate) fn switch() {
     shuttle::thread::sleep(Duration::ZERO);
 }
 
-/// A number below `limit`, chosen by the checker.
+/// A number below `limit`, which the checker chooses.
 pub(crate) fn below(limit: usize) -> usize {
     shuttle::rand::thread_rng().next_u32() as usize % limit.max(1)
 }

@@ -27,13 +27,13 @@ pub enum Arrival {
 /// signature.
 ///
 /// A delivery whose `timestamp` differs by more than the [window](Deliveries::window) from this machine's clock is
-/// [`Stale`](Arrival::Stale). So only deliveries within the window are stored, at most 65,536 by default. Each stored
-/// delivery is a hash and uses about 100 bytes of memory. If more deliveries arrive within the window, the oldest are
-/// forgotten, and deliveries as old as the forgotten ones are `Stale`. So memory is bounded, and a repeated delivery is
-/// never `New`, even if this machine's clock is set back.
+/// [`Stale`](Arrival::Stale). So a `Deliveries` needs to remember only the deliveries within the window. It remembers
+/// at most 65,536 by default, each as a hash that uses about 100 bytes of memory. If more deliveries arrive within the
+/// window, it forgets the oldest, and deliveries as old as a forgotten delivery are `Stale`. So memory is bounded, and
+/// a repeated delivery is never `New`, even if somebody sets this machine's clock back.
 ///
-/// A delivery without a `timestamp` is stored beyond the window, until it is the oldest of too many. A repeat after that
-/// is `New`.
+/// A delivery without a `timestamp` is never `Stale`. The `Deliveries` remembers it beyond the window, until it is the
+/// oldest of too many deliveries. A repeat after that is `New`.
 ///
 /// All threads may use a `Deliveries` at once. A [`Receiver`](crate::webhook::Receiver) contains a `Deliveries`.
 ///
@@ -61,7 +61,7 @@ type Digest = [u8; 32];
 #[derive(Debug)]
 struct Known {
     time: SystemTime,
-    /// The time is the delivery's own, and not that of its arrival.
+    /// Whether `time` is the delivery's own timestamp, and not the time of its arrival.
     is_dated: bool,
     /// The handler is still running and may fail.
     pending: bool,
@@ -80,14 +80,14 @@ pub(super) enum Begun {
 #[derive(Debug, Default)]
 struct Seen {
     known: HashMap<Digest, Known>,
-    /// Those with a time of their own that were handled, the oldest first. A pending delivery is in neither order, so it
-    /// stays until its handler returns.
+    /// The handled deliveries with a timestamp, oldest first. A pending delivery is neither here nor in `undated`, so
+    /// it stays until its handler returns.
     dated: BTreeSet<(SystemTime, Digest)>,
-    /// Those without a time of their own that were handled, in the order of their arrival.
+    /// The handled deliveries without a timestamp, in the order of their arrival.
     undated: BTreeSet<(SystemTime, Digest)>,
-    /// Those whose handler failed: they are new again, whatever was forgotten.
+    /// The deliveries with a timestamp whose handler failed: they are new again, even if `floor` is later.
     failed: BTreeSet<(SystemTime, Digest)>,
-    /// The time of the newest delivery with a time that was forgotten.
+    /// The newest timestamp of a forgotten delivery.
     floor: Option<SystemTime>,
 }
 
@@ -110,7 +110,7 @@ impl Deliveries {
         self
     }
 
-    /// How many deliveries are stored. Defaults to 65,536.
+    /// How many deliveries to remember. Defaults to 65,536.
     #[must_use]
     pub fn capacity(mut self, count: usize) -> Self {
         self.capacity = count.max(1);
@@ -135,8 +135,8 @@ impl Deliveries {
         self.forget_parts(&[body]);
     }
 
-    /// Stores a delivery that is being handled. Call [`finish`](Self::finish) or [`forget_parts`](Self::forget_parts)
-    /// afterwards.
+    /// Stores a delivery whose handler is about to run. Call [`finish`](Self::finish) or
+    /// [`forget_parts`](Self::forget_parts) afterwards.
     pub(super) fn begin(&self, parts: &[&[u8]], sent: Option<&Timestamp>, now: SystemTime) -> Begun {
         let sent = sent.filter(|sent| !sent.as_str().is_empty());
         let is_dated = sent.is_some();
@@ -180,7 +180,7 @@ impl Deliveries {
         let entry = (time, digest);
         seen.dated.remove(&entry);
         seen.undated.remove(&entry);
-        // Nothing that was forgotten affects one without a time of its own.
+        // A delivery without a timestamp needs no entry, because `floor` does not apply to it.
         if is_dated {
             seen.failed.insert(entry);
         }
@@ -215,8 +215,8 @@ impl Seen {
         }
     }
 
-    /// Drops the oldest delivery with a time of its own. If the clock is set back, that time is within the window again,
-    /// so it is refused from now on.
+    /// Drops the oldest delivery with a timestamp. If somebody sets the clock back, the timestamp is within the window
+    /// again, so `begin` refuses it from now on.
     fn drop_dated(&mut self) {
         if let Some((time, digest)) = self.dated.pop_first() {
             self.known.remove(&digest);

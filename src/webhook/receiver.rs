@@ -176,12 +176,12 @@ impl Receiver {
         self.route(path.into(), RouteKind::Command { name: None, handler })
     }
 
-    /// Registers the handler for the deliveries of a webhook subscription. Each delivery is handled once: a repeated
-    /// delivery is answered without calling the handler. A delivery that is too old or has a wrong signature is
-    /// refused. With `None` as the secret, deliveries from anybody are accepted.
+    /// Registers the handler for the deliveries of a webhook subscription. The receiver handles each delivery once: it
+    /// answers a repeated delivery without calling the handler. It refuses a delivery that is too old or has a wrong
+    /// signature. With `None` as the secret, it accepts deliveries from anybody.
     ///
-    /// If the handler fails, the answer is 500, and the delivery is handled again when the platform repeats it. The
-    /// handler returns nothing or a `Result`; an error is logged, not sent.
+    /// If the handler fails, the answer is 500, and the receiver handles the delivery again when the platform repeats
+    /// it. The handler returns nothing or a `Result`; the crate logs an error and does not send it.
     #[must_use]
     pub fn deliveries<R: IntoOutcome>(
         self,
@@ -193,10 +193,10 @@ impl Receiver {
         self.route(path.into(), RouteKind::Deliveries { secret: secret.into(), handler })
     }
 
-    /// Registers the handler for the prompts of an agent's response webhook. The answer is signed with the agent's
-    /// token. With `None` as the secret (`response_webhook_secret`), prompts from anybody are accepted.
+    /// Registers the handler for the prompts of an agent's response webhook. The receiver signs the answer with the
+    /// agent's token. With `None` as the secret (`response_webhook_secret`), it accepts prompts from anybody.
     ///
-    /// Prompts have no documented time, so a repeated prompt is handled again.
+    /// Prompts have no documented time, so the receiver handles a repeated prompt again.
     #[must_use]
     pub fn prompts<R: Into<PromptReply>>(
         self,
@@ -209,8 +209,7 @@ impl Receiver {
         self.route(path.into(), RouteKind::Prompts { secret: secret.into(), token, handler })
     }
 
-    /// Sets how long deliveries are remembered, and how many deliveries are remembered. Defaults to
-    /// [`Deliveries::new`].
+    /// Sets how long the receiver remembers deliveries, and how many. Defaults to [`Deliveries::new`].
     #[must_use]
     pub fn remember(mut self, deliveries: Deliveries) -> Self {
         self.deliveries = Arc::new(deliveries);
@@ -224,7 +223,8 @@ impl Receiver {
         self
     }
 
-    /// How long `Receiver::serve` waits for a request to arrive, and for its answer to be read. Defaults to 10 s.
+    /// How long a request to `Receiver::serve` may take to arrive, and its sender may take to read the answer. Defaults
+    /// to 10 s.
     #[must_use]
     pub fn time_limit(mut self, time: Duration) -> Self {
         self.time_limit = time;
@@ -316,7 +316,7 @@ impl Receiver {
         for route in at_path {
             match &route.kind {
                 RouteKind::Deliveries { secret, handler } => {
-                    // The route's own path: a request may spell it with more slashes, and repeats a delivery nevertheless.
+                    // Pass the route's own path, because a repeated request may spell the path with more slashes.
                     return self.deliver(&route.path, secret.as_ref(), signature, body, handler);
                 }
                 RouteKind::Prompts { secret, token, handler } => {

@@ -47,7 +47,7 @@ impl HookReply {
         self.set("ephemeral", &ephemeral)
     }
 
-    /// Sets the sender that is shown. Defaults to the platform's choice.
+    /// Sets the sender that the room shows. Defaults to the platform's choice.
     pub fn sender(self, username: impl Into<String>, display_name: impl Into<String>) -> Self {
         self.set("sender_username", &username.into()).set("sender_display_name", &display_name.into())
     }
@@ -102,7 +102,7 @@ impl PromptReply {
         PromptReply(fields(message.into()))
     }
 
-    /// An error. The platform shows it as the agent's message.
+    /// An error. The platform shows the reason as the agent's message.
     pub fn error(reason: impl Into<String>) -> Self {
         PromptReply(failure(reason.into()))
     }

@@ -59,8 +59,8 @@ struct RequestReader<'a> {
     stream: &'a TcpStream,
     deadline: Instant,
     read: Vec<u8>,
-    /// How many of the bytes were used. They are removed together, so that many small chunks cost no more than a large
-    /// one.
+    /// How many of the bytes were used. `more` removes them together, so that many small chunks cost no more than a
+    /// large chunk.
     used: usize,
 }
 

@@ -20,9 +20,9 @@ use crate::sync::lock::{Condvar, Mutex};
 
 /// The time that the platform itself waits for an answer.
 const GRACE: Duration = Duration::from_secs(15);
-/// How many bytes of a refused request are read and discarded, so that the sender receives the answer.
+/// How many bytes of a refused request the server reads and discards, so that the sender receives the answer.
 const LEFTOVER: u64 = 64 << 10;
-/// How many connections above the limit are refused at once with an answer that certainly arrives.
+/// The most refused connections above the limit whose rest the server reads at the same time.
 const MOST_REFUSED: usize = 16;
 
 impl Receiver {
@@ -70,7 +70,7 @@ impl Receiver {
     }
 }
 
-/// The error for an address that cannot be listened on.
+/// The error for an address on which the server cannot listen.
 fn unusable(error: io::Error) -> Error {
     let advice = match error.kind() {
         io::ErrorKind::AddrInUse => "another program listens there: choose another port",
@@ -183,7 +183,7 @@ struct ServerState {
     connections: usize,
     /// The threads that serve a connection.
     threads: HashSet<ThreadId>,
-    /// Connections above the limit that are being refused.
+    /// The number of connections above the limit whose rest a thread reads.
     refused: usize,
     /// Connections whose request has not arrived completely.
     reading: HashMap<usize, TcpStream>,
@@ -238,8 +238,8 @@ fn admit(stream: TcpStream, shared: &Arc<ServerShared>) {
     start("crustocean-webhook", move || connection.serve(stream));
 }
 
-/// Refuses a connection on a short-lived thread: an answer that is followed by a close with unread bytes may be lost.
-/// If many connections are being refused, this one only gets the answer.
+/// Answers 503. A short-lived thread then reads the rest of the request, because the sender may lose the answer if the
+/// connection closes with unread bytes. With many refused connections at once, no thread reads the rest.
 fn refuse(stream: TcpStream, shared: &Arc<ServerShared>) {
     let guard = RefusedGuard::new(shared);
     let busy = Answer::error(503, "too many requests at once");
@@ -266,11 +266,11 @@ fn start(name: &str, work: impl FnOnce() -> io::Result<()> + Send + 'static) {
     }
 }
 
-/// A connection that is being refused, until it is dropped.
+/// Counts a refused connection whose rest a thread reads, until this value is dropped.
 struct RefusedGuard(Arc<ServerShared>);
 
 impl RefusedGuard {
-    /// `None` if many connections are being refused.
+    /// `None` if threads read the rest of many refused connections already.
     fn new(shared: &Arc<ServerShared>) -> Option<Self> {
         let mut state = shared.state.lock();
         if state.refused >= MOST_REFUSED {

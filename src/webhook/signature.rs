@@ -23,8 +23,8 @@ impl WebhookSecret {
 
     /// Checks the signature of a body. Pass the exact bytes of the request, before any JSON is read.
     ///
-    /// The platform does not document the form of the header, so hex in lowercase or uppercase is accepted, with or
-    /// without `sha256=`. The comparison takes the same time for every signature.
+    /// The platform does not document the form of the header, so `verify` accepts hex in lowercase or uppercase, with
+    /// or without `sha256=`. The comparison takes the same time for every signature.
     ///
     /// # Errors
     /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if the signature is wrong.

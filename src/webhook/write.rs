@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// The write timeout of a socket limits each write, so a slow reader could prolong a sequence of writes without end.
+/// Writes all bytes, or fails at the deadline. The write timeout of a socket limits only each single write, so a slow
+/// reader could prolong a sequence of writes without end.
 pub(super) fn all_until(mut stream: &TcpStream, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());

@@ -1,7 +1,7 @@
 //! Accepts connections and assigns each to one of two servers by the path of its first request: the server for control over
 //! HTTP (`/_sandbox`), or the server for bots.
 //!
-//! A thread of its own serves the control connections, so that a client can inspect and end a freeze.
+//! A separate thread serves the control connections, so that a client can inspect and end a freeze.
 
 use std::io;
 use std::net::SocketAddr;
@@ -67,19 +67,19 @@ impl Acceptor {
                     tokio::spawn(async move {
                         let to = if controls(&stream).await { control } else { others };
                         if let Ok(stream) = stream.into_std() {
-                            // Fails only while the server ends.
+                            // Sending fails only while the server ends.
                             let _ = to.send((stream, peer)).await;
                         }
                     });
                 }
-                // No file handles are left, or the client has gone: wait a moment.
+                // The process has no file handles left, or the client has closed the connection. Wait a moment.
                 Err(_) => sleep(Duration::from_millis(20)).await,
             }
         }
     }
 }
 
-/// Whether a connection begins with a control request. Does not consume its bytes.
+/// Whether a connection begins with a control request. Leaves the bytes in the connection.
 async fn controls(stream: &TcpStream) -> bool {
     let mut bytes = [0; MAX_METHOD + CONTROL.len()];
     let mut deadline = None;
@@ -95,7 +95,7 @@ async fn controls(stream: &TcpStream) -> bool {
     }
 }
 
-/// `None` if more bytes are needed.
+/// `None` if the decision needs more bytes.
 fn is_control(request: &[u8]) -> Option<bool> {
     let Some(space) = request.iter().position(|byte| *byte == b' ') else {
         return (request.len() >= MAX_METHOD).then_some(false);

@@ -48,7 +48,7 @@ pub(crate) struct Options {
     pub(crate) claim_ttl: Duration,
     pub(crate) rate_limits: bool,
     pub(crate) metrics_secret: Option<String>,
-    /// Messages are cut to this many characters.
+    /// The longest text of a message or an edit, in characters. Longer texts are cut. `None`: no limit.
     pub(crate) truncate_content: Option<usize>,
     /// How many messages a room keeps.
     pub(crate) max_messages: usize,
@@ -81,7 +81,7 @@ struct Inner {
     metadata_as_string: AtomicBool,
 }
 
-/// The data, locked.
+/// The locked data.
 pub(crate) struct DataGuard<'a> {
     data: MutexGuard<'a, Data>,
     changed: bool,
@@ -153,7 +153,7 @@ impl App {
         DataGuard { data, changed: false, journal: &self.0.journal }
     }
 
-    /// The account of a token, if the token is valid now.
+    /// The account of a token. `None` if the token is not valid now.
     pub(crate) fn account_of(&self, token_hash: &str) -> Option<String> {
         let mut data = self.data();
         let account = data.tokens.resolve(token_hash)?;
@@ -167,8 +167,8 @@ impl App {
         self.0.data.clone()
     }
 
-    /// Held from when a message gets its place in the history until it is queued for all sockets, so that sockets get messages
-    /// in the order of the history. Lock it before the data.
+    /// The lock for posting a message. Hold it from adding a message to the history until the message is queued for all
+    /// sockets, so that sockets get messages in the order of the history. Lock it before the data.
     pub(crate) fn posting(&self) -> MutexGuard<'_, ()> {
         self.0.posting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -186,7 +186,7 @@ impl App {
         &self.0.wire
     }
 
-    /// The tokens of the demo, if this is one.
+    /// The tokens of the demo, if this sandbox has one.
     pub(crate) fn demo(&self) -> Option<&DemoTokens> {
         self.0.demo.as_ref()
     }
@@ -241,8 +241,7 @@ impl App {
         &self.0.options
     }
 
-    /// Sets the Socket.IO server, or `None` at the end. Its handlers hold this state and this state holds the server, so the
-    /// cycle must be broken to free both.
+    /// Sets the Socket.IO server. `None` at the end frees the server and this state, which hold each other.
     pub(crate) fn set_io(&self, io: Option<SocketIo>) {
         *self.0.io.lock().unwrap_or_else(PoisonError::into_inner) = io;
     }
@@ -251,7 +250,7 @@ impl App {
         self.0.io.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// All connected sockets. The server's list also has sockets that are closing, which are left out.
+    /// All connected sockets. Omits sockets that are closing, which the server's list also has.
     pub(crate) fn sockets(&self) -> Vec<SocketRef> {
         let sockets = self.io().map_or_else(Vec::new, |io| io.sockets());
         sockets.into_iter().filter(|socket| socket.connected()).collect()

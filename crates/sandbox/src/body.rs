@@ -1,4 +1,4 @@
-//! Request bodies: a JSON object, or nothing at all.
+//! Request bodies: a JSON object, or no bytes.
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
@@ -8,7 +8,8 @@ use crate::error::{ApiError, ApiResult};
 
 const MAX_BODY: usize = 1_000_000;
 
-/// The object in a request's body. The CLI announces JSON on requests without a body, so nothing counts as `{}`.
+/// The object in a request's body. An empty body counts as `{}`, because the CLI sends the JSON content type without a
+/// body.
 #[derive(Debug)]
 pub(crate) struct Body(pub(crate) Map<String, Value>);
 

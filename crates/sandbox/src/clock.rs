@@ -1,4 +1,4 @@
-//! Times as the platform writes them: ISO 8601, UTC, milliseconds, `Z`.
+//! Times in the platform's format: ISO 8601, UTC, milliseconds, `Z`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -23,7 +23,7 @@ pub(crate) fn iso(ms: u64) -> String {
 
 /// Year, month and day of a number of days since 1970, in the Gregorian calendar.
 fn civil(days: u64) -> (u64, u64, u64) {
-    // Years start on 1 March here, so that the leap day is the last day of a year and one formula gives the months.
+    // In this formula a year starts on 1 March, so that the leap day is the last day of a year.
     let days = days + 719_468;
     let era_day = days % 146_097;
     let era_year = (era_day - era_day / 1_460 + era_day / 36_524 - era_day / 146_096) / 365;

@@ -1,4 +1,4 @@
-//! The user and the agent of the demo, so that a bot can be tried without any request.
+//! The user and the agent of the demo, with which you can try a bot without any request.
 
 use crate::app::App;
 use crate::error::ApiResult;

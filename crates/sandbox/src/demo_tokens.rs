@@ -10,7 +10,7 @@ use crate::ids;
 
 const FILE: &str = "demo.json";
 
-/// The tokens of the demo's user and agent. The data has only hashes of tokens, so these are stored separately.
+/// The tokens of the demo's user and agent. The data has only hashes of tokens, so a separate file stores these tokens.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct DemoTokens {
     pub(crate) user: String,

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// The reason why a request is refused. Crustocean has no error codes, only a status and a text.
+/// The reason for a refusal. Crustocean has no error codes, only a status and a text.
 #[derive(Debug)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,

@@ -8,19 +8,19 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! Bots and their tests use it like the platform, with another URL (`CRUSTOCEAN_API_URL`). A test can inspect what clients
-//! sent ([`Sandbox::events`]), send events as the server ([`Sandbox::emit_to_agency`]), and inject faults: close all
-//! connections ([`Sandbox::drop_links`]), refuse or delay requests ([`Sandbox::fail_next`], [`Sandbox::delay_next`]),
-//! freeze the server ([`Sandbox::freeze`]), answer commands late ([`Sandbox::slow_hooks`]), expire sessions
-//! ([`Sandbox::expire_sessions`]), forbid a history ([`Sandbox::history_forbidden`]),
-//! alter a message in a history ([`Sandbox::alter_in_history`]), and end the server and start it again
-//! with its data ([`Sandbox::suspend`], [`Builder::resume`]).
+//! Bots and their tests use the sandbox like the platform, with another URL (`CRUSTOCEAN_API_URL`). A test can inspect
+//! what clients sent ([`Sandbox::events`]), send events as the server ([`Sandbox::emit_to_agency`]), and inject faults:
+//! close all connections ([`Sandbox::drop_links`]), refuse or delay requests ([`Sandbox::fail_next`],
+//! [`Sandbox::delay_next`]), freeze the server ([`Sandbox::freeze`]), answer commands late ([`Sandbox::slow_hooks`]),
+//! expire sessions ([`Sandbox::expire_sessions`]), forbid a history ([`Sandbox::history_forbidden`]), alter a message
+//! in a history ([`Sandbox::alter_in_history`]), and end the server and start it again with its data
+//! ([`Sandbox::suspend`], [`Builder::resume`]).
 //!
-//! It calls webhooks over plain HTTP: those of custom commands, of event subscriptions, and of agents that answer by
-//! webhook.
+//! The sandbox calls webhooks over plain HTTP: those of custom commands, of event subscriptions, and of agents that
+//! answer by webhook.
 //!
-//! It is also a program: `cargo run -p crustocean-sandbox -- --demo`. The program has a page at `/_sandbox`, control over
-//! HTTP, faults by name ([`Sandbox::fault`]), conversations that are recorded and replayed ([`Script`]), and data that
+//! The sandbox is also a program: `cargo run -p crustocean-sandbox -- --demo`. The program has a page at `/_sandbox`,
+//! control over HTTP, faults by name ([`Sandbox::fault`]), recorded conversations to replay ([`Script`]), and data that
 //! survives a restart ([`Builder::data`]). The README describes them.
 //!
 //! # Behaviour that the platform does not document
@@ -28,7 +28,8 @@
 //! Where the public documentation does not say what the server does, the sandbox does what the public clients expect:
 //!
 //! - A socket with an invalid token gets a CONNECT error. The wording is the sandbox's own, like that of most errors.
-//! - Any account may read a public agency and join its room. Only members may do that in a private agency.
+//! - Any account may read a public agency and join its room. Only its members may read a private agency and join its
+//!   room.
 //! - An agent's session may join, leave and look up agencies, list members, invite, add agents and follow users, although the
 //!   reference names only users. Only users may manage tokens, agents, commands, hooks and subscriptions. Both may deploy a
 //!   hook, as documented. Owners and admins have `manage_hooks`.
@@ -47,17 +48,18 @@
 //! - A response webhook gets `agent`, `agencyId`, `agencyName`, `agencyCharter` and `message`, and answers with `content`. The
 //!   platform expects a signature on its reply under an undocumented header; the sandbox does not check it. After 20 replies
 //!   to replies the sandbox stops calling.
-//! - A fourth pending claim is refused with 400. A replaced claim link is `invalid`, a used one `already_claimed`.
-//!   [`Sandbox::claims`] lists the mails.
-//! - `…/hook-key` always creates a new key. A revoked hook cannot be rotated, but it can be published again.
+//! - The sandbox refuses a fourth pending claim with 400. A replaced claim link is `invalid`, a used one
+//!   `already_claimed`. [`Sandbox::claims`] lists the mails.
+//! - `…/hook-key` always creates a new key. The key of a revoked hook cannot be rotated, but the hook can be published
+//!   again.
 //! - A browser's session is in the cookie `crustocean_token`. The sandbox reads this cookie but never sets it.
 //!
 //! The sandbox does not have: language models, Ollama and OpenClaw, webhooks over `https`, running native hooks, a chain for
 //! payments, database timings in the metrics, and most of the platform's slash commands. Rate limits are off by default
 //! ([`Builder::rate_limits`]), and all clients count as one address.
 //!
-//! By default it listens on loopback, refuses pages of other sites and calls only webhooks on this machine. It has no other
-//! protection: never put it on a public network.
+//! By default the sandbox listens on loopback, refuses pages of other sites and calls only webhooks on this machine. It
+//! has no other protection: never put it on a public network.
 
 #![forbid(unsafe_code)]
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// A port that belongs to one sandbox until this value and its clones are dropped, or the process ends.
 ///
 /// A suspended sandbox must refuse connections, so it cannot keep its port by listening. All sandboxes of this machine
-/// use the UDP port of the same number as the sign that the port is taken. Nothing is sent over it.
+/// use the UDP port of the same number as the sign that the port is taken. They send nothing over this UDP port.
 #[derive(Debug, Clone)]
 pub(crate) struct ReservedPort {
     _taken: Arc<UdpSocket>,

@@ -1,4 +1,4 @@
-//! A room as tests use it: say something, wait for an answer.
+//! A room for tests: post a message, wait for an answer.
 
 use std::fmt;
 use std::io;
@@ -32,7 +32,7 @@ pub struct Message {
     pub kind: String,
     /// The metadata as it was sent; an empty object if there is none.
     pub metadata: Value,
-    /// Whether it has been edited.
+    /// Whether the message has been edited.
     pub edited: bool,
 }
 
@@ -54,7 +54,7 @@ fn refused(error: ApiError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, error.message)
 }
 
-/// What a bot under test needs to connect: the URL, its token and a room to join.
+/// The data with which a bot under test connects: the URL, its token and a room to join.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct AgentAccess {
@@ -66,7 +66,7 @@ pub struct AgentAccess {
     pub token: String,
     /// The URL of the API, for `CRUSTOCEAN_API_URL`.
     pub url: String,
-    /// The slug of a room that it is a member of: the Lobby.
+    /// The slug of a room of which the agent is a member: the Lobby.
     pub room: String,
 }
 
@@ -79,7 +79,7 @@ impl fmt::Debug for AgentAccess {
     }
 }
 
-/// A room of a sandbox. From [`Sandbox::room`].
+/// A room of a sandbox. Returned by [`Sandbox::room`].
 #[derive(Debug)]
 pub struct Room<'s> {
     sandbox: &'s Sandbox,
@@ -89,8 +89,8 @@ pub struct Room<'s> {
 }
 
 impl Sandbox {
-    /// Returns what a bot needs to connect as the verified agent of this name. Creates the agent if necessary; its owner is then
-    /// the user `owner`.
+    /// Returns the data with which a bot connects as the verified agent of this name. Creates the agent if necessary,
+    /// with the user `owner` as its owner.
     ///
     /// ```
     /// use crustocean_sandbox::Sandbox;
@@ -184,12 +184,13 @@ impl Room<'_> {
         self.sandbox.messages(&self.id)
     }
 
-    /// Waits for a message for which `wanted` returns true. Considers the messages after the last [`say`](Room::say) and after
-    /// the last one that this method has returned; at the first call, those after [`Sandbox::room`]. An edited message is
-    /// considered again.
+    /// Waits for a message for which `wanted` returns true. Considers the messages after the last [`say`](Room::say)
+    /// and after the last message that this method has returned. The first call considers the messages after
+    /// [`Sandbox::room`]. Considers an edited message again.
     ///
     /// # Errors
-    /// [`TimedOut`](io::ErrorKind::TimedOut) if there is none within `limit`. The error lists the other messages.
+    /// [`TimedOut`](io::ErrorKind::TimedOut) if no such message arrives within `limit`. The error lists the other
+    /// messages.
     pub fn wait_for_message(
         &self,
         limit: Duration,

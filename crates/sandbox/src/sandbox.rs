@@ -54,7 +54,7 @@ impl Sandbox {
         format!("{}{}", self.url, HOSTED)
     }
 
-    /// The port it listens on.
+    /// The port of the server.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.server.address.port()
@@ -65,8 +65,8 @@ impl Sandbox {
         self.server.stop();
     }
 
-    /// Stops the server and returns its data, for another server to go on with, like a server that is killed and restarted.
-    /// Webhook deliveries that are being made are lost.
+    /// Stops the server and returns its data for the next server, which [`Builder::resume`] starts. This simulates a
+    /// server that is killed and restarted. Webhook deliveries that are running get lost.
     ///
     /// ```
     /// use crustocean_sandbox::Sandbox;
@@ -94,8 +94,9 @@ impl Sandbox {
         disconnect::cut_all(&self.server.app);
     }
 
-    /// Freezes the whole server for this time: it accepts, reads and answers nothing, and closes no connection. Returns when
-    /// the freeze has begun. After a freeze longer than the heartbeat interval, clients that missed heartbeats are dropped.
+    /// Freezes the whole server for this time: it accepts, reads and answers nothing, and closes no connection. Returns
+    /// when the freeze has begun. After a freeze longer than the heartbeat interval, the server drops clients that
+    /// missed heartbeats.
     pub fn freeze(&self, time: Duration) {
         self.server.freeze(time);
     }
@@ -115,7 +116,7 @@ impl Sandbox {
         self.server.app.data().tokens.expire_personal();
     }
 
-    /// Answers the next `count` REST requests with `status`, and with `Retry-After` if that is given.
+    /// Answers the next `count` REST requests with `status`, and with the header `Retry-After` if `retry_after` is set.
     pub fn fail_next(&self, count: usize, status: u16, retry_after: Option<Duration>) {
         self.server.app.faults().fail_next(count, status, retry_after);
     }
@@ -125,16 +126,18 @@ impl Sandbox {
         self.server.app.faults().delay_next(count, delay);
     }
 
-    /// Sets whether the history of a room answers 403: `GET /api/agencies/{id}/messages`, and the same for direct messages.
+    /// Sets whether requests for a room's history get 403: `GET /api/agencies/{id}/messages`, and the same for direct
+    /// messages.
     pub fn history_forbidden(&self, agency_id: &str, on: bool) {
         self.server.app.faults().forbid_history(agency_id, on);
     }
 
-    /// From now on the history shows JSON that `alter` makes of a message, as it is: something that does not follow the
-    /// documentation, such as `null`, a number for a text, or half a surrogate pair.
+    /// Replaces a message in the history by the JSON text that `alter` returns for the message. The sandbox sends this
+    /// text unchanged. Use it for JSON that breaks the documentation, such as `null`, a number in place of a text, or
+    /// half a surrogate pair.
     ///
     /// # Errors
-    /// If there is no such agency or message, or what `alter` returns is no JSON at all.
+    /// If there is no such agency or message, or the result of `alter` is not JSON.
     pub fn alter_in_history(
         &self,
         agency_id: &str,
@@ -189,7 +192,8 @@ impl Sandbox {
         self.server.app.data().claims.expire();
     }
 
-    /// Sets whether sockets get `metadata` as a JSON string instead of in the form it was sent. Histories always have strings.
+    /// Sets whether sockets get `metadata` as a JSON string instead of in the sender's form. Histories always have
+    /// strings.
     pub fn metadata_as_string(&self, on: bool) {
         self.server.app.set_metadata_as_string(on);
     }
@@ -241,7 +245,7 @@ impl Sandbox {
         emit::emit_to_room(&self.server.app, agency_id, event, &payload);
     }
 
-    /// Sends an event to every socket that has joined an agency, with JSON text that is sent unchanged. Use it for payloads
+    /// Sends an event to every socket that has joined an agency. Does not change the JSON text. Use it for payloads
     /// that the platform relays but a strict parser refuses, such as half a surrogate pair or hundreds of levels.
     ///
     /// # Errors
@@ -276,7 +280,7 @@ impl Sandbox {
     /// `--fault` and `POST /_sandbox/fault`. The README lists all faults.
     ///
     /// # Errors
-    /// If there is no such fault, or its value is not valid. The error lists what is allowed.
+    /// If there is no such fault, or its value is not valid. The error lists the allowed faults and values.
     pub fn fault(&self, faults: &str) -> io::Result<()> {
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
         let _runtime = self.server.runtime.enter();
@@ -303,7 +307,7 @@ impl Sandbox {
         Ok(Recording { app: self.server.app.clone(), number })
     }
 
-    /// The run and thinking events of agents that break the documented form or order. The last 1,000.
+    /// The last 1,000 run and thinking events of agents that break the documented form or order.
     #[must_use]
     pub fn run_violations(&self) -> Vec<String> {
         self.server.app.data().run_rules.violations()
@@ -315,7 +319,7 @@ impl Sandbox {
     }
 }
 
-/// A script that is being recorded. From [`Sandbox::record`].
+/// A running recording. Returned by [`Sandbox::record`].
 #[must_use = "the recording ends when this is dropped"]
 pub struct Recording {
     app: App,
@@ -413,7 +417,7 @@ impl Builder {
         Ok(self)
     }
 
-    /// Sets the port. Defaults to 0, which means a free port: one from 20,000 to 26,999, where possible.
+    /// Sets the port. Defaults to 0, which means a free port, where possible from 20,000 to 26,999.
     pub fn port(mut self, port: u16) -> Self {
         self.0.port = port;
         self
@@ -437,13 +441,14 @@ impl Builder {
         self
     }
 
-    /// Sets whether each request and event is logged as a line on stderr, without tokens and passwords. Off by default.
+    /// Sets whether the sandbox logs each request and event as a line on stderr, without tokens and passwords. Defaults
+    /// to `false`.
     pub fn log(mut self, on: bool) -> Self {
         self.0.options.log = on;
         self
     }
 
-    /// Sets whether sockets get `metadata` as a JSON string instead of in the form it was sent. Off by default.
+    /// Sets whether sockets get `metadata` as a JSON string instead of in the sender's form. Defaults to `false`.
     pub fn metadata_as_string(mut self, on: bool) -> Self {
         self.0.options.metadata_as_string = on;
         self
@@ -468,32 +473,35 @@ impl Builder {
         self
     }
 
-    /// Sets whether register, login, bootstrap and agent registration are limited to 10 requests per minute each, as on the
-    /// platform. Off by default.
+    /// Sets whether the sandbox limits register, login, bootstrap and agent registration to 10 requests per minute
+    /// each, as the platform does. Defaults to `false`.
     pub fn rate_limits(mut self, on: bool) -> Self {
         self.0.options.rate_limits = on;
         self
     }
 
-    /// Sets the secret for `/metrics`, which clients send as `?key=` or `X-Metrics-Key`. By default `/metrics` needs none.
+    /// Sets the secret for `/metrics`, which clients send as `?key=` or `X-Metrics-Key`. By default `/metrics` needs no
+    /// secret.
     pub fn metrics_secret(mut self, secret: impl Into<String>) -> Self {
         self.0.options.metrics_secret = Some(secret.into());
         self
     }
 
-    /// Cuts messages and edits of clients to this many characters, without an error. By default they are not cut.
+    /// Cuts messages and edits of clients to this many characters, without an error. Defaults to no cut.
     pub fn truncate_content(mut self, characters: usize) -> Self {
         self.0.options.truncate_content = Some(characters);
         self
     }
 
-    /// Sets how many messages a room keeps; the oldest are deleted. Defaults to 10,000. A room never keeps more than 16 MiB.
+    /// Sets how many messages a room keeps; it deletes the oldest ones. Defaults to 10,000. A room never keeps more
+    /// than 16 MiB.
     pub fn max_messages(mut self, count: usize) -> Self {
         self.0.options.max_messages = count;
         self
     }
 
-    /// Sets how many bytes may wait for a client that does not read. Above that its connection is closed. Defaults to 64 MiB.
+    /// Sets how many bytes may wait for a client that does not read. Above this number the sandbox closes the client's
+    /// connection. Defaults to 64 MiB.
     pub fn max_waiting(mut self, bytes: usize) -> Self {
         self.0.options.max_waiting = bytes;
         self
@@ -505,29 +513,30 @@ impl Builder {
         self
     }
 
-    /// Allows another host name for this server, such as that of its container. `localhost`, IP addresses and names under
-    /// `.localhost` and `.test` are always allowed. Requests with other names get 403: they may come from a web page whose
-    /// own name points to this machine.
+    /// Allows another host name for this server, such as that of its container. The sandbox always allows `localhost`,
+    /// IP addresses and names under `.localhost` and `.test`. Requests with other names get 403, because they may come
+    /// from a web page whose own name points to this machine.
     pub fn allow_host(mut self, name: impl Into<String>) -> Self {
         self.0.options.access.hosts.push(name.into());
         self
     }
 
-    /// Allows webhooks on a host outside this machine; `*` allows all hosts. By default only loopback addresses are allowed.
+    /// Allows webhooks on a host outside this machine; `*` allows all hosts. Defaults to loopback addresses only.
     pub fn allow_webhooks_to(mut self, host: impl Into<String>) -> Self {
         self.0.options.access.webhook_hosts.push(host.into());
         self
     }
 
-    /// Sets whether the sandbox starts with a user `demo` and a verified agent `mybot`. [`Sandbox::demo`] returns their tokens.
-    /// Off by default.
+    /// Sets whether the sandbox starts with a user `demo` and a verified agent `mybot`. [`Sandbox::demo`] returns their
+    /// tokens. Defaults to `false`.
     pub fn demo(mut self, on: bool) -> Self {
         self.0.demo = on;
         self
     }
 
-    /// Sets a folder for accounts, tokens, rooms, messages and runs. The next sandbox with this folder starts with them, even if
-    /// this one was killed. The folder is created if necessary. By default the data is only in memory.
+    /// Sets a folder for accounts, tokens, rooms, messages and runs. The next sandbox with this folder starts with this
+    /// data, even if this one was killed. The sandbox creates the folder if necessary. By default the data is only in
+    /// memory.
     ///
     /// Two sandboxes cannot use the same folder at the same time: the second one does not start.
     pub fn data(mut self, folder: impl Into<PathBuf>) -> Self {
@@ -545,16 +554,16 @@ impl Builder {
         self
     }
 
-    /// Starts the server. It is listening when this returns.
+    /// Starts the server. When this method returns, the server is listening.
     ///
     /// # Errors
-    /// If the port is taken, a thread cannot be started, or the folder of [`data`](Builder::data) cannot be used. In the last
-    /// case the error names the file and the line.
+    /// If the port is taken, the system starts no thread, or the folder of [`data`](Builder::data) is not usable. In
+    /// the last case the error names the file and the line.
     pub fn start(self) -> io::Result<Sandbox> {
         let server = Server::start(self.0)?;
         let mut address = server.address;
         if address.ip().is_unspecified() {
-            // It listens on all addresses: use the loopback address to reach it.
+            // The server listens on all addresses; use the loopback address to reach it.
             address.set_ip(match address.ip() {
                 IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
                 IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),

@@ -15,13 +15,14 @@ use crate::sandbox::Sandbox;
 use crate::script_lines::{Expect, Line, Matcher, Say};
 
 const DEFAULT_WITHIN: Duration = Duration::from_secs(10);
-/// How often the room's messages are read.
+/// How often the script reads the room's messages.
 const POLL_INTERVAL: Duration = Duration::from_millis(25);
 const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A conversation to replay: users' messages, and the expected answers of the bot.
 ///
-/// A script is a text file with one JSON object per line. Lines that are empty or begin with `#` or `//` are ignored.
+/// A script is a text file with one JSON object per line. The parser ignores empty lines and lines that begin with `#`
+/// or `//`.
 ///
 /// ```text
 /// {"say":"@mybot hello","as":"alice"}
@@ -33,8 +34,8 @@ const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
 /// {"expect":{"any":true},"room":"@alice,@mybot"}
 /// ```
 ///
-/// In `exact`, `{id}`, `{time}`, `{number}` and `{any}` are placeholders for text that differs each time. Expectations and
-/// answers are compared in order: the first expectation in a room with the first answer there, and so on.
+/// In `exact`, `{id}`, `{time}`, `{number}` and `{any}` are placeholders for text that differs each time. The script
+/// compares expectations and answers in order: the first expectation in a room with the first answer there, and so on.
 ///
 /// [`Sandbox::record`] and the page create such files.
 ///
@@ -57,7 +58,7 @@ pub struct Script {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Report {
-    /// How many messages were said.
+    /// How many messages the script has posted.
     pub said: usize,
     /// How many answers were as expected.
     pub answered: usize,
@@ -79,7 +80,7 @@ pub enum ScriptError {
     Line {
         /// The line number, from 1 on.
         line: usize,
-        /// What is wrong with it.
+        /// The problem in this line.
         what: String,
     },
     /// Some answers were different, or missing.
@@ -164,8 +165,8 @@ impl Script {
         Ok(Script { lines, pace: 0.0 })
     }
 
-    /// Sets the factor for the pauses between lines: 1 keeps the recorded pauses, 0.1 is ten times as fast. Defaults to 0: each
-    /// message is said as soon as the expected answers before it have arrived.
+    /// Sets the factor for the pauses between lines: 1 keeps the recorded pauses, 0.1 is ten times as fast. Defaults to
+    /// 0: the script posts each message as soon as the expected answers before it have arrived.
     #[must_use]
     pub fn pace(mut self, pace: f64) -> Self {
         self.pace = if pace.is_finite() { pace.clamp(0.0, 1_000.0) } else { 0.0 };
@@ -175,8 +176,8 @@ impl Script {
     /// Runs the script against a bot that is connected to this sandbox. Blocks until the end of the script.
     ///
     /// # Errors
-    /// [`ScriptError::Different`] if an answer was different or did not arrive in time. The script runs to its end
-    /// nevertheless, so the error has all differences.
+    /// [`ScriptError::Different`] if an answer was different or did not arrive in time. The script still runs to its
+    /// end, so the error has all differences.
     pub fn run(&self, sandbox: &Sandbox, bot: &str) -> Result<Report, ScriptError> {
         self.run_at(sandbox.url(), bot)
     }
@@ -184,7 +185,7 @@ impl Script {
     /// Runs the script against the sandbox at a URL, such as one that runs as a program.
     ///
     /// # Errors
-    /// As [`run`](Script::run).
+    /// The errors of [`run`](Script::run).
     pub fn run_at(&self, url: &str, bot: &str) -> Result<Report, ScriptError> {
         let mut play =
             Play { url, bot, rooms: Vec::new(), report: Report::default(), differences: Vec::new() };
@@ -212,7 +213,7 @@ impl Script {
 struct Play<'a> {
     url: &'a str,
     bot: &'a str,
-    /// The name of each room, and the number of the last message that was compared there.
+    /// The name of each room, and the number of the last message that the script has compared there.
     rooms: Vec<(String, u64)>,
     report: Report,
     differences: Vec<String>,
@@ -223,7 +224,7 @@ impl Play<'_> {
         room.unwrap_or("lobby").to_owned()
     }
 
-    /// The number of the message after which answers count in a room. At the first call: the newest message.
+    /// The number of the message after which answers count in a room. The first call sets it to the newest message.
     fn place(&mut self, room: &str) -> io::Result<&mut u64> {
         let known = self.rooms.iter().position(|(name, _)| name == room);
         let place = match known {

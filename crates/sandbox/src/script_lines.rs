@@ -32,7 +32,7 @@ pub(crate) struct Say {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Expect {
     pub(crate) expect: Matcher,
-    /// Who answers. Defaults to the bot of the run.
+    /// The username of the answer's sender. Defaults to the bot of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) from: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,7 +42,7 @@ pub(crate) struct Expect {
     pub(crate) within_ms: Option<u64>,
 }
 
-/// How an answer is compared.
+/// How the script compares an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Matcher {
@@ -69,7 +69,7 @@ pub(crate) const PLACEHOLDERS: [(&str, &str); 4] = [
 ];
 
 impl Line {
-    /// Takes the text of a newer line about the same message, which was edited.
+    /// Takes the text of a newer line for the same message, after an edit.
     pub(crate) fn replace_text(&mut self, other: Line) {
         match (self, other) {
             (Line::Say(mine), Line::Say(other)) => mine.say = other.say,
@@ -111,7 +111,7 @@ fn generalised(text: &str) -> String {
 }
 
 pub(crate) fn text_of<'l>(lines: impl Iterator<Item = &'l Line>) -> String {
-    // Lines have only text and numbers, so they can always be written as JSON.
+    // Lines have only text and numbers, so `to_string` never fails.
     lines.filter_map(|line| serde_json::to_string(line).ok()).map(|line| line + "\n").collect()
 }
 

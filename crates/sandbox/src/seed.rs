@@ -46,7 +46,7 @@ impl Sandbox {
         Some((user, Credentials { id: id(demo::AGENT)?, token: tokens.agent.clone() }))
     }
 
-    /// The password of every user made by [`Sandbox::add_user`].
+    /// The password of every user that [`Sandbox::add_user`] creates.
     pub const PASSWORD: &'static str = demo::PASSWORD;
 
     /// Creates a user. The token is a personal access token that never expires.
@@ -95,8 +95,8 @@ impl Sandbox {
         Ok(agency.id.clone())
     }
 
-    /// Sets the role of a member: `owner`, `admin`, `moderator` or `member`. A second `owner` has the name of the role only, not
-    /// its rights.
+    /// Sets the role of a member: `owner`, `admin`, `moderator` or `member`. A second `owner` only has the name of the
+    /// role, not its rights.
     ///
     /// # Errors
     /// If there is no such agency, member or role.
@@ -132,8 +132,8 @@ impl Sandbox {
         self.server.app.data().agencies.lobby_id().to_owned()
     }
 
-    /// Posts a chat message as an account, which need not be connected. Returns the message's id. `metadata` may be `null`, an
-    /// object, or a string that is passed on unchanged.
+    /// Posts a chat message as an account, which need not be connected. Returns the message's id. `metadata` may be
+    /// `null`, an object, or a string, which stays unchanged.
     ///
     /// # Errors
     /// If there is no such agency or account.
@@ -149,11 +149,11 @@ impl Sandbox {
             .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))
     }
 
-    /// Posts a message that the history shows altered from the start. [`alter_in_history`](Sandbox::alter_in_history) alters
-    /// a message that others may have read already.
+    /// Posts a message whose form in the history is altered from the start.
+    /// [`alter_in_history`](Sandbox::alter_in_history) alters a message that clients may already have read.
     ///
     /// # Errors
-    /// If there is no such agency or account, or what `alter` returns is no JSON at all.
+    /// If there is no such agency or account, or the result of `alter` is not JSON.
     pub fn say_altered(
         &self,
         agency_id: &str,

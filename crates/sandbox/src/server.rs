@@ -41,9 +41,9 @@ pub(crate) struct Config {
     pub(crate) ping_timeout: Duration,
     pub(crate) options: Options,
     pub(crate) demo: bool,
-    /// Where the data is saved.
+    /// The folder for the data. `None` keeps the data in memory.
     pub(crate) folder: Option<PathBuf>,
-    /// The data of an ended server. `None` starts empty.
+    /// The data of an ended server. `None` starts with no data.
     pub(crate) resumed: Option<Suspended>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Server {
     pub(crate) app: App,
     pub(crate) address: SocketAddr,
     pub(crate) runtime: Handle,
-    /// Keeps other sandboxes from the port. `None` if the port was given.
+    /// Keeps the port from other sandboxes. `None` for a port that the program or the operating system has chosen.
     pub(crate) reserved: Option<ReservedPort>,
     running: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
@@ -142,11 +142,11 @@ fn new_runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()
 }
 
-/// The ports of sandboxes without a wanted port. Systems give other ports to outgoing connections: Linux from 32,768,
-/// most others from 49,152. So no connection takes the port of a suspended sandbox, which gets its port again.
+/// The ports for sandboxes without a configured port. Operating systems use other ports for outgoing connections: Linux
+/// from 32,768, most others from 49,152. So no connection takes the port of a suspended sandbox.
 const PORTS: Range<u16> = 20_000..27_000;
 
-/// How many ports of [`PORTS`] are tried.
+/// How many ports of [`PORTS`] the sandbox tries.
 const MOST_TRIES: usize = 50;
 
 /// Listens on a free port, which no other sandbox gets before the reservation is dropped.
@@ -161,7 +161,7 @@ async fn listen_somewhere(host: IpAddr) -> io::Result<(TcpListener, Option<Reser
     Ok((TcpListener::bind((host, 0)).await?, None))
 }
 
-/// What a server needs to begin.
+/// The parts from which a server starts.
 struct Prepared {
     runtime: Runtime,
     listener: std::net::TcpListener,
@@ -184,7 +184,7 @@ fn prepare(config: &Config) -> io::Result<Prepared> {
     Ok(Prepared { runtime, listener, address, reserved })
 }
 
-/// Serves the control connections, and accepts all other connections, until `stopped`.
+/// Accepts all connections and serves the control connections, until `stopped`.
 fn serve_control(
     acceptor: Acceptor,
     listener: CutListener,
@@ -216,7 +216,7 @@ async fn serve(
         .max_payload(MAX_PAYLOAD)
         .max_buffer_size(MAX_WAITING)
         .build_layer();
-    // Before anything else: asking a server without a namespace for its sockets panics.
+    // Register the namespace first, because a request for the sockets of a server without a namespace panics.
     namespace::serve(&io, &app);
     app.set_io(Some(io));
     tokio::spawn(deliver::run(app.clone(), app.outbox().open()));
@@ -224,7 +224,7 @@ async fn serve(
     let router = routes::routes()
         .layer(from_fn_with_state(app.clone(), guard::guard))
         .layer(from_fn_with_state(app.clone(), metrics::measure))
-        // Control requests are not recorded, and faults do not affect them.
+        // The sandbox does not record control requests, and faults do not affect them.
         .merge(control::routes(&app))
         .layer(sockets)
         .layer(from_fn_with_state(app.clone(), disconnect::guard))

@@ -1,4 +1,4 @@
-//! Calls a webhook: one POST over plain HTTP. Webhooks under test are on this machine, so TLS is not needed.
+//! Calls a webhook: one POST over plain HTTP. Webhooks under test are on this machine, so they need no TLS.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -34,7 +34,8 @@ pub(crate) async fn post(
     }
 }
 
-/// The address to connect to. The checked address is the one that is called, so a second lookup cannot return another one.
+/// Resolves and checks the address to connect to. The caller connects to this address, so a second lookup cannot return
+/// another one.
 async fn resolve(access: &Access, host: &str, port: u16) -> Result<SocketAddr, String> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let found = lookup_host((bare, port)).await.map_err(|error| format!("{host}: {error}"))?;
@@ -68,7 +69,7 @@ async fn exchange(
         let signature = ids::hmac_sha256(secret.as_bytes(), body.as_bytes());
         format!("X-Crustocean-Signature: {signature}\r\n")
     });
-    // HTTP/1.0, so that the response is not chunked.
+    // Use HTTP/1.0, so that the response is not chunked.
     let request = format!(
         "POST {slash}{path} HTTP/1.0\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\nConnection: close\r\n{signature}\r\n{body}",
@@ -94,7 +95,7 @@ fn split(answer: &[u8]) -> Option<(&str, &[u8])> {
     Some((std::str::from_utf8(head).ok()?, body.get(4..)?))
 }
 
-/// Whether the response is complete by its length. Not every server closes the connection after its response.
+/// Whether the response has its full length. Not every server closes the connection after its response.
 fn is_whole(answer: &[u8]) -> bool {
     let Some((head, body)) = split(answer) else { return false };
     let length = head.lines().filter_map(|line| line.split_once(':')).find_map(|(name, value)| {

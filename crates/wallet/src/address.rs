@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::hex;
 use crate::keccak::keccak;
 
-/// An address: 20 bytes. Displayed with the EIP-55 checksum, in uppercase and lowercase letters.
+/// An address: 20 bytes. `Display` writes it with the EIP-55 checksum, in uppercase and lowercase letters.
 ///
 /// ```
 /// let address: crustocean_wallet::Address = "0x036cbd53842c5426634e7929541ec2318f3dcf7e".parse()?;
@@ -23,7 +23,7 @@ impl Address {
         Address(bytes)
     }
 
-    /// Its bytes.
+    /// The bytes.
     pub const fn as_bytes(&self) -> &[u8; 20] {
         &self.0
     }
@@ -33,7 +33,7 @@ impl Address {
         self.0 == [0; 20]
     }
 
-    /// The form of a call's argument: 32 bytes, with leading zeros.
+    /// The address as a call's argument: 32 bytes, with leading zeros.
     pub(crate) fn word(&self) -> [u8; 32] {
         let mut word = [0; 32];
         for (to, from) in word.iter_mut().skip(12).zip(self.0) {
@@ -42,7 +42,7 @@ impl Address {
         word
     }
 
-    /// Reads a word of 32 bytes, if it is an address.
+    /// Reads an address from a word of 32 bytes. `None` if the word is not an address.
     pub(crate) fn from_word(word: &[u8; 32]) -> Option<Self> {
         let (zeros, address) = word.split_first_chunk::<12>()?;
         (*zeros == [0; 12]).then_some(Address(address.try_into().ok()?))
@@ -86,8 +86,8 @@ impl FromStr for Address {
     /// Parses an address with only lowercase letters, only uppercase letters, or a correct checksum.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if it is not `0x` and 40 hexadecimal digits, or if the checksum is
-    /// wrong, which means a typing error.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the text is not `0x` and 40 hexadecimal digits, or if the checksum is
+    /// wrong, which shows a typing error.
     fn from_str(text: &str) -> Result<Self> {
         let address = hex::decode(text)
             .map(Address)
@@ -104,7 +104,7 @@ impl FromStr for Address {
     }
 }
 
-/// The hash of a transaction: 32 bytes. It is known before the transaction is sent.
+/// The hash of a transaction: 32 bytes. The wallet knows it before it sends the transaction.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TxHash([u8; 32]);
 
@@ -114,7 +114,7 @@ impl TxHash {
         TxHash(bytes)
     }
 
-    /// Its bytes.
+    /// The bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -136,8 +136,8 @@ impl FromStr for TxHash {
     type Err = Error;
 
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if it is not `0x` and 64 hexadecimal digits. The error does not contain
-    /// the text, which might be a key.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the text is not `0x` and 64 hexadecimal digits. The error does not
+    /// contain the text, which might be a key.
     fn from_str(text: &str) -> Result<Self> {
         let invalid = || Error::invalid("a transaction's hash is \"0x\" and 64 hexadecimal digits");
         hex::decode(text).map(TxHash).ok_or_else(invalid)

@@ -14,7 +14,7 @@ use crate::wallet::Wallet;
 use crate::wei::Wei;
 
 const CONFIRM: Duration = Duration::from_secs(60);
-/// A longer limit could exceed the range of a clock.
+/// The longest `confirm_timeout`. A longer one could exceed the range of a clock.
 const MAX_CONFIRM: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_FEE: Wei = Wei::new(1_000_000_000_000_000);
 
@@ -81,36 +81,36 @@ impl WalletBuilder {
         self
     }
 
-    /// Sets the certificate authorities for your own node, in PEM, one or several. The node's certificate must then
-    /// be from one of these. Defaults to the usual authorities.
+    /// Sets the certificate authorities for your own node, in PEM, one or several. The node's certificate must then be
+    /// from one of these authorities. Defaults to the authorities of the TLS library.
     pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.root_certificate = Some(pem.into());
         self
     }
 
-    /// Sets how many blocks, including its own, make a payment final. With more than one, a payment that a
-    /// reorganisation removes is sent again. Defaults to 1, as in the platform's SDK.
+    /// Sets how many blocks, including the payment's own, make a payment final. With more than one, the wallet sends a
+    /// payment again that a reorganisation has removed. Defaults to 1, as in the platform's SDK.
     pub fn confirmations(mut self, blocks: u64) -> Self {
         self.confirmations = blocks;
         self
     }
 
-    /// Sets how long to wait for that. After this time a payment is [`MaybeSent`](crate::PaymentError::MaybeSent). At
-    /// most one day. Defaults to 60 s.
+    /// Sets how long a call waits until a payment is final. After this time the call returns
+    /// [`MaybeSent`](crate::PaymentError::MaybeSent). At most one day. Defaults to 60 s.
     pub fn confirm_timeout(mut self, limit: Duration) -> Self {
         self.confirm_timeout = limit.min(MAX_CONFIRM);
         self
     }
 
-    /// Sets the highest fee of a transaction: all its gas at the highest price. Above it, nothing is signed. Defaults
-    /// to 0.001 ETH.
+    /// Sets the highest fee of a transaction: all its gas at the highest price. The wallet signs no transaction with a
+    /// higher fee. Defaults to 0.001 ETH.
     pub fn max_fee(mut self, fee: Wei) -> Self {
         self.max_fee = fee;
         self
     }
 
     /// Sets the client for [`register`](Wallet::register), [`tip`](Wallet::tip) and [`recipient`](Wallet::recipient):
-    /// your own, or an agent's (`agent.client()`). Defaults to none; names are then looked up anonymously at
+    /// your own, or an agent's (`agent.client()`). Defaults to none: the wallet then looks up names anonymously at
     /// `CRUSTOCEAN_API_URL`.
     pub fn client(mut self, client: crustocean::Client) -> Self {
         self.client = Some(client);

@@ -5,8 +5,8 @@ use std::fmt;
 use crate::address::{Address, TxHash};
 use crate::hex;
 
-/// The blockchain of a wallet, with all values that must never come from a server: the chain id, the USDC contract,
-/// and the contract's EIP-712 domain.
+/// The blockchain of a wallet, with all values that the wallet must not take from a server: the chain id, the USDC
+/// contract, and the contract's EIP-712 domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Chain {

@@ -28,12 +28,12 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// The 32 bytes that are signed.
+    /// The 32 bytes to sign.
     pub fn digest(&self) -> [u8; 32] {
         keccak(&[&self.encode(None)])
     }
 
-    /// The bytes that are sent, and their hash.
+    /// The signed bytes for the node, and the transaction's hash.
     pub fn signed(&self, signature: &Signature) -> (Vec<u8>, TxHash) {
         let bytes = self.encode(Some(signature));
         let hash = TxHash::new(keccak(&[&bytes]));
@@ -50,7 +50,7 @@ impl Transaction {
         string(&mut fields, self.to.as_bytes());
         number(&mut fields, self.value);
         string(&mut fields, &self.data);
-        // The empty access list.
+        // An empty access list.
         fields.push(0xc0);
         if let Some(signature) = signature {
             number(&mut fields, signature.y_odd.into());
@@ -87,7 +87,7 @@ fn header(out: &mut Vec<u8>, kind: u8, length: usize) {
         _ => {
             let length = length.to_be_bytes();
             let length = without_zeros(&length);
-            // At most eight.
+            // A length has at most eight bytes.
             out.push(kind + 55 + u8::try_from(length.len()).unwrap_or(8));
             out.extend_from_slice(length);
         }

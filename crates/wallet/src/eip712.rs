@@ -11,11 +11,10 @@ const DOMAIN: &str = "EIP712Domain(string name,string version,uint256 chainId,ad
 const TRANSFER: &str = "TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,\
                         uint256 validBefore,bytes32 nonce)";
 
-/// A signed permission to transfer USDC. Anybody who has the signature can send it to the chain, once. x402 pays with
-/// it.
+/// A permission to transfer USDC, with which x402 pays. Anybody who has its signature can send it to the chain once.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Authorization {
-    /// The chain, and so the contract, its name and its version.
+    /// The chain, which determines the contract, its name and its version.
     pub chain: Chain,
     /// The payer.
     pub from: Address,
@@ -27,12 +26,12 @@ pub struct Authorization {
     pub valid_after: u64,
     /// The end of validity, in seconds since 1970.
     pub valid_before: u64,
-    /// A random value, so that it can be used only once.
+    /// A random value. The contract accepts each value once.
     pub nonce: [u8; 32],
 }
 
 impl Authorization {
-    /// The 32 bytes that are signed.
+    /// The 32 bytes to sign.
     pub fn digest(&self) -> [u8; 32] {
         let domain = keccak(&[
             &keccak(&[DOMAIN.as_bytes()]),

@@ -23,7 +23,7 @@ pub enum ErrorKind {
     Node,
     /// The node's or server's response is not valid.
     Protocol,
-    /// The node is on another chain than the wallet.
+    /// The node's chain is not the wallet's chain.
     WrongChain,
     /// There is not enough USDC, or not enough ether for the fee.
     Funds,
@@ -43,7 +43,7 @@ pub enum ErrorKind {
 
 /// The error type of this crate. [`kind`](Error::kind) is for matching, `Display` says what happened and what to do.
 ///
-/// It never contains a key, or the path or query of a node's URL, which often contains one.
+/// An error never contains a private key, nor the path or query of a node's URL, which often contains an access key.
 pub struct Error(Box<Inner>);
 
 struct Inner {

@@ -12,8 +12,8 @@ use crate::tls::{self, Roots};
 
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// No redirects, statuses are not errors, with time limits and the compiled-in TLS library. `roots`: additional
-/// settings for certificate authorities.
+/// Settings with time limits and the compiled-in TLS library, without redirects and without errors for statuses.
+/// `roots`: the certificate authorities, instead of the TLS library's own.
 pub(crate) fn settings(request_timeout: Duration, roots: Option<Roots>) -> ConfigBuilder<AgentScope> {
     let settings = Config::builder()
         .http_status_as_error(false)
@@ -27,12 +27,12 @@ pub(crate) fn settings(request_timeout: Duration, roots: Option<Roots>) -> Confi
 /// Whether a failed request may have arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrival {
-    /// It was not sent.
+    /// The request was not sent.
     Never,
     Unknown,
 }
 
-/// Converts an error of ureq. Only `host` is shown of the URL, because its path may be a key.
+/// Converts an error of ureq. Shows only `host` of the URL, because the path may be a key.
 pub(crate) fn failure(host: &str, error: ureq::Error) -> (Arrival, Error) {
     let (arrival, kind) = match &error {
         ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => (Arrival::Never, ErrorKind::Timeout),
@@ -59,7 +59,7 @@ pub(crate) fn failure(host: &str, error: ureq::Error) -> (Arrival, Error) {
     (arrival, Error::new(kind, message).with_source(error))
 }
 
-/// A short server text on one line.
+/// Shortens a server's text to one line.
 pub(crate) fn short(text: &str) -> String {
     const MAX: usize = 300;
     let mut short: String = text.chars().take(MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();

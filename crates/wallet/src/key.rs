@@ -15,8 +15,8 @@ use crate::signer::{SignRequest, Signer};
 
 const VARIABLE: &str = "CRUSTOCEAN_WALLET_KEY";
 
-/// A private key. It is wiped when it is dropped. No `Debug`, error or log contains it; only [`expose`](Key::expose)
-/// returns it.
+/// A private key. Dropping it wipes it. No `Debug`, error or log contains the key; only [`expose`](Key::expose) returns
+/// it.
 ///
 /// ```
 /// use crustocean_wallet::Key;
@@ -50,15 +50,15 @@ impl Key {
     /// Reads the key from the environment variable `CRUSTOCEAN_WALLET_KEY`.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if it is not set, [`Invalid`](crate::ErrorKind::Invalid) if it is not a
-    /// key.
+    /// [`Config`](crate::ErrorKind::Config) if the variable is not set, [`Invalid`](crate::ErrorKind::Invalid) if its
+    /// value is not a key.
     pub fn from_env() -> Result<Self> {
         let text = std::env::var(VARIABLE).map(Zeroizing::new);
         let text = text.map_err(|_| Error::config(format!("set {VARIABLE} to the wallet's private key")))?;
         text.parse().map_err(|error| Error::invalid(format!("{VARIABLE}: {error}")))
     }
 
-    /// The key as text, `0x` and 64 hexadecimal digits, to store it. Wiped when it is dropped.
+    /// The key as text for storage: `0x` and 64 hexadecimal digits. Dropping the text wipes it.
     pub fn expose(&self) -> Zeroizing<String> {
         let mut bytes: [u8; 32] = self.secret.to_bytes().into();
         let text = Zeroizing::new(hex::encode(&bytes));
@@ -83,7 +83,7 @@ impl Key {
 impl FromStr for Key {
     type Err = Error;
 
-    /// Parses 64 hexadecimal digits, with or without `0x`. White space around them is ignored.
+    /// Parses 64 hexadecimal digits, with or without `0x`. Ignores white space around them.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) with the reason. The error does not contain the text.

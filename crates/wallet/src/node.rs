@@ -41,7 +41,7 @@ pub(crate) enum Accepted {
     Yes,
     /// The sender has used this nonce, or uses it in another pending transaction.
     NonceTaken(Error),
-    /// The node refuses the transaction and does not keep it.
+    /// The node refuses the transaction and does not store it.
     No(Error),
     /// The node may or may not have the transaction.
     Unclear(Error),
@@ -96,7 +96,7 @@ impl Node {
         Ok(self.read_contract(AUTHORIZATION_STATE, &[from.word(), nonce])? != [0; 32])
     }
 
-    /// How many transactions the address has made: those in blocks, or including pending ones.
+    /// How many transactions the address has made up to a block. The block `pending` also counts pending ones.
     pub(crate) fn nonce(&self, of: Address, block: &str) -> Result<u64> {
         let count = self.number("eth_getTransactionCount", &json!([of.to_string(), block]))?;
         u64::try_from(count).map_err(|_| Error::protocol("the number of transactions is too large"))
@@ -107,8 +107,8 @@ impl Node {
         u64::try_from(number).map_err(|_| Error::protocol("the number of the block is too large"))
     }
 
-    /// Twice the base fee plus the tip. The base fee grows by at most one eighth per block, so this covers six
-    /// blocks.
+    /// Twice the base fee plus the tip. The base fee grows by at most one eighth per block, so this fee is high enough
+    /// for at least five blocks.
     pub(crate) fn fees(&self) -> Result<Fees> {
         let block = self.rpc.read("eth_getBlockByNumber", &json!(["latest", false]))?;
         let base = number_of(block.get("baseFeePerGas"))
@@ -170,7 +170,7 @@ impl Node {
         {
             Accepted::No(error)
         } else {
-            // "internal error", "request timed out": a node behind this one may have it.
+            // "internal error", "request timed out": a node behind this one may have the transaction.
             Accepted::Unclear(error)
         }
     }
@@ -188,7 +188,7 @@ impl Node {
         }
         let broken = || Error::protocol("the receipt of the transaction is broken");
         let number = |key| number_of(receipt.get(key));
-        // Some nodes show a receipt before its block.
+        // Some nodes return a receipt before its block.
         let (Some(block), Some(block_hash)) =
             (number("blockNumber"), receipt.get("blockHash").and_then(Value::as_str))
         else {

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use crate::address::TxHash;
 use crate::eip1559::Transaction;
 
-/// How many are kept, including those in blocks: a reorganisation may remove them from the chain.
+/// How many transactions the list keeps. It also keeps those in blocks, because a reorganisation may remove them from
+/// the chain.
 const KEPT: usize = 256;
 
 #[derive(Default)]
 pub(crate) struct Outbox {
-    /// The first unused nonce of this wallet. 0: ask the node.
+    /// The first unused nonce of this wallet. 0: only the node knows it.
     next: u64,
     sent: BTreeMap<u64, Outgoing>,
 }
@@ -27,7 +28,7 @@ pub(crate) struct Version {
     pub(crate) hash: TxHash,
     pub(crate) raw: Vec<u8>,
     pub(crate) transaction: Transaction,
-    /// It pays nothing and only replaces the others.
+    /// Whether this version pays nothing and only replaces the others.
     pub(crate) is_cancellation: bool,
 }
 
@@ -36,7 +37,7 @@ impl Outbox {
         self.next
     }
 
-    /// Another program uses the same key, so the node must be asked.
+    /// Forgets the next nonce, because another program uses the same key.
     pub(crate) fn forget_next(&mut self) {
         self.next = 0;
     }
@@ -50,12 +51,12 @@ impl Outbox {
         }
     }
 
-    /// The signed bytes of the used nonces from `first` on. `None` if one of them is missing.
+    /// The latest version for each used nonce from `first` on. `None` if one of them is missing.
     pub(crate) fn since(&self, first: u64) -> Option<Vec<Version>> {
         (first..self.next).map(|nonce| self.sent.get(&nonce)?.versions.last().cloned()).collect()
     }
 
-    /// All versions of the transaction one of which has this hash.
+    /// All versions of the transaction that has this hash in one of its versions.
     pub(crate) fn versions(&self, hash: TxHash) -> Option<Vec<Version>> {
         let has = |outgoing: &&Outgoing| outgoing.versions.iter().any(|version| version.hash == hash);
         self.sent.values().rev().find(has).map(|outgoing| outgoing.versions.clone())

@@ -8,17 +8,17 @@ use crate::error::Error;
 use crate::usdc::Usdc;
 use crate::wei::Wei;
 
-/// A successful transaction of the wallet in a block.
+/// A successful transaction of the wallet, in a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Confirmed {
-    /// Its hash.
+    /// The hash of the transaction.
     pub hash: TxHash,
-    /// The number of its block.
+    /// The number of the block.
     pub block: u64,
-    /// The price of its gas, without the small additional charge of Base for data on Ethereum.
+    /// The price of the gas, without the small additional charge of Base for data on Ethereum.
     pub fee: Wei,
-    /// The URL of a block explorer page for it.
+    /// The URL of the transaction's page in a block explorer.
     pub explorer_url: String,
 }
 
@@ -26,17 +26,17 @@ pub struct Confirmed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sent {
-    /// Its transaction.
+    /// The hash of the payment's transaction.
     pub hash: TxHash,
     /// The receiver.
     pub to: Address,
     /// The amount.
     pub amount: Usdc,
-    /// The number of its block.
+    /// The number of the block.
     pub block: u64,
-    /// The price of its gas, without the small additional charge of Base for data on Ethereum.
+    /// The price of the gas, without the small additional charge of Base for data on Ethereum.
     pub fee: Wei,
-    /// The URL of a block explorer page for it.
+    /// The URL of the transaction's page in a block explorer.
     pub explorer_url: String,
 }
 
@@ -46,15 +46,15 @@ pub struct Sent {
 pub enum Settlement {
     /// The payment has arrived.
     Sent(Sent),
-    /// It succeeded and is not a payment; for example, an approval.
+    /// The transaction succeeded and is not a payment, but for example an approval.
     Confirmed(Confirmed),
-    /// It failed on the chain. The fee is lost, the USDC is not.
+    /// The transaction failed on the chain. The fee is lost, the USDC is not.
     Reverted,
-    /// Another transaction of the same sender replaced it. It had no effect and never will.
+    /// Another transaction of the same sender replaced this one, which had no effect and never will.
     Replaced,
-    /// It waits for a block, and may still succeed.
+    /// The transaction waits for a block, and may still succeed.
     Pending,
-    /// The node does not know it. It may still succeed if another node does.
+    /// The node does not know the transaction. It may still succeed if another node knows it.
     Unknown,
 }
 
@@ -76,22 +76,22 @@ pub enum Settlement {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PaymentError {
-    /// Nothing was sent or paid. It is safe to try again.
+    /// The wallet sent and paid nothing. A new attempt is safe.
     NotSent(Error),
-    /// It may have been sent, and may still arrive. Call [`Wallet::settle`](crate::Wallet::settle) before paying
-    /// again.
+    /// The node may have the payment, so it may still arrive. Call [`Wallet::settle`](crate::Wallet::settle) before you
+    /// pay again.
     MaybeSent {
         /// The transaction.
         hash: TxHash,
         /// The cause.
         cause: Error,
     },
-    /// It failed on the chain: the fee is lost, the USDC is not.
+    /// The transaction failed on the chain: the fee is lost, the USDC is not.
     Reverted {
         /// The transaction.
         hash: TxHash,
     },
-    /// Another transaction of the same sender replaced it. Nothing was paid.
+    /// Another transaction of the same sender replaced this one. The receiver got nothing.
     Replaced {
         /// The transaction.
         hash: TxHash,
@@ -99,7 +99,7 @@ pub enum PaymentError {
 }
 
 impl PaymentError {
-    /// The transaction, if one was made.
+    /// The hash of the transaction, if there is one.
     pub fn hash(&self) -> Option<TxHash> {
         match self {
             PaymentError::NotSent(_) => None,
@@ -109,7 +109,7 @@ impl PaymentError {
         }
     }
 
-    /// Whether this certainly paid nothing, and never will.
+    /// Whether the call has certainly paid nothing, and never will.
     pub fn is_unpaid(&self) -> bool {
         !matches!(self, PaymentError::MaybeSent { .. })
     }

@@ -6,9 +6,9 @@ use crate::address::Address;
 use crate::chain::Chain;
 use crate::error::{Error, Result};
 
-/// The receiver of a payment: an address, and the user's name if it is known. Check the address before you pay.
+/// The receiver of a payment: an address, and the user's name if the wallet knows it. Check the address before you pay.
 ///
-/// Returned by [`Wallet::recipient`](crate::Wallet::recipient), or made from an [`Address`].
+/// Returned by [`Wallet::recipient`](crate::Wallet::recipient), or converted from an [`Address`].
 ///
 /// ```no_run
 /// # fn demo(wallet: &crustocean_wallet::Wallet) -> Result<(), Box<dyn std::error::Error>> {
@@ -35,7 +35,7 @@ impl Recipient {
         self.address
     }
 
-    /// The username without `@`, if the address was found by name.
+    /// The username without `@`. `None` for a receiver that was given as an address.
     pub fn username(&self) -> Option<&str> {
         self.username.as_deref()
     }

@@ -21,11 +21,11 @@ const PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1
 /// Why a call failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// It did not reach the node, or the node was too busy.
+    /// The call did not reach the node, or the node was too busy.
     NotDelivered(Error),
-    /// A gateway in front of the node refuses it: a wrong URL, an invalid key.
+    /// A gateway in front of the node refuses the call, because of a wrong URL or an invalid key.
     NotAllowed(Error),
-    /// It is not known whether the node has carried it out.
+    /// The node may or may not have executed the call.
     Unclear(Error),
     /// The node answered with an error.
     Refused { code: i64, message: String },
@@ -42,7 +42,7 @@ impl Failure {
     }
 }
 
-/// A node. A cheap handle.
+/// A node. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Rpc {
     agent: ureq::Agent,
@@ -54,7 +54,7 @@ pub(crate) struct Rpc {
 
 impl Rpc {
     pub(crate) fn new(url: &str, roots: Option<Roots>) -> Result<Self> {
-        // The error contains neither, because a node's URL often contains a key.
+        // The error does not contain the URL, because a node's URL often contains a key.
         let unusable =
             || Error::config("the node's URL is unusable: it begins with \"https://\" and names a host");
         let url: Uri = url.trim().parse().map_err(|_| unusable())?;
@@ -75,7 +75,7 @@ impl Rpc {
         &self.host
     }
 
-    /// A call that changes nothing. It is retried if it fails.
+    /// Makes a call that changes nothing, and retries it if it fails.
     pub(crate) fn read(&self, method: &str, params: &Value) -> Result<Value> {
         let mut pauses = self.pauses.iter();
         loop {
@@ -84,7 +84,7 @@ impl Rpc {
                 Err(failure) => failure,
             };
             match (failure, pauses.next()) {
-                // A call that has used its whole time limit is not retried.
+                // Do not retry a call that has used its whole time limit.
                 (Failure::NotDelivered(error) | Failure::Unclear(error), Some(pause))
                     if error.kind() != ErrorKind::Timeout =>
                 {
@@ -96,7 +96,7 @@ impl Rpc {
         }
     }
 
-    /// A single call without retries.
+    /// Makes a call once.
     pub(crate) fn call(&self, method: &str, params: &Value) -> Result<Value, Failure> {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string();
@@ -122,7 +122,7 @@ impl Rpc {
         let unclear = |text: &str| Err(Failure::Unclear(self.says(ErrorKind::Protocol, text)));
         let Some(mut answer) = answer else {
             return match status {
-                // A gateway in front of the node: the node may have got the call.
+                // The status is from a gateway in front of the node, so the node may have got the call.
                 408 | 499.. => unclear(&format!("HTTP status {status}")),
                 200..=299 => unclear("the answer is not JSON"),
                 _ => Err(Failure::NotAllowed(

@@ -13,16 +13,16 @@ use crate::payment::PaymentError;
 use crate::signer::{SignRequest, Signer, sign};
 use crate::wei::Wei;
 
-/// How often a new nonce is requested if another program with the same key was faster.
+/// How often the sender requests a new nonce if another program with the same key has used it first.
 const NONCE_TRIES: u32 = 8;
 const NONCE_PAUSE: Duration = Duration::from_millis(250);
 const FIRST_POLL: Duration = Duration::from_millis(50);
 const SLOWEST_POLL: Duration = Duration::from_secs(1);
-/// One in this many checks is a thorough one.
+/// One of this many checks is thorough, which means that it requests more than the receipt.
 const THOROUGH_CHECK_EVERY: u32 = 4;
-/// How many blocks must follow the block in which another transaction used the nonce,
+/// A transaction counts as replaced when this many blocks follow the block in which another one used its nonce.
 const REPLACED_DEPTH: u64 = 2;
-/// and how often this must have been seen: nodes behind one URL may differ.
+/// How many checks must find a transaction replaced, because nodes behind one URL may differ.
 const REPLACED_CHECKS: u32 = 2;
 const TRANSFER_OF_NOTHING_GAS: u64 = 21_000;
 
@@ -39,17 +39,17 @@ pub(crate) struct Sender {
     watched: Node,
     pub(crate) signer: Arc<dyn Signer>,
     pub(crate) settings: Settings,
-    /// Held from the request for a nonce until the node has the transaction. The signer, which may wait for a person, and
-    /// the node are asked meanwhile.
+    /// A thread holds this lock from the request for a nonce until the node has the transaction, also while it calls
+    /// the signer, which may wait for a person.
     turn: Mutex<()>,
-    /// Held for moments.
+    /// Threads hold this lock only briefly.
     outbox: Mutex<Outbox>,
 }
 
 /// The result of a transaction.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// This version of it is in a block.
+    /// The version of the transaction with this hash is in a block.
     Mined {
         hash: TxHash,
         mined: Mined,
@@ -93,7 +93,7 @@ impl Sender {
         }
     }
 
-    /// Checks everything that can be known before signing.
+    /// Checks before signing that the call would succeed and that the wallet can pay its fee.
     fn quote(&self, to: Address, data: Vec<u8>) -> Result<Quote> {
         let from = self.signer.address();
         let fees = self.node.fees()?;
@@ -128,8 +128,8 @@ impl Sender {
         Ok(fee)
     }
 
-    /// Returns the hash, and an error if the node may not have the transaction. An error as the result means that it
-    /// does not have it.
+    /// Sends the transaction. Returns its hash, and an error if the node may not have the transaction. `Err` if the
+    /// node does not have it.
     fn broadcast(&self, quote: &Quote) -> Result<(TxHash, Option<Error>)> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut tries = 0;
@@ -155,12 +155,12 @@ impl Sender {
                     // The node contradicts itself: it has the transaction.
                     Ok(true) => None,
                     Ok(false) => return Err(refusal),
-                    // Then it may have the transaction.
+                    // The node may have the transaction.
                     Err(_) => Some(refusal),
                 },
                 Accepted::NonceTaken(refusal) => match self.knows_within(hash, NONCE_PAUSE * (tries + 1)) {
                     Ok(true) => None,
-                    // The number may be taken by this very transaction.
+                    // Perhaps this transaction itself has used the nonce.
                     Err(_) => Some(refusal),
                     Ok(false) => {
                         tries += 1;
@@ -181,8 +181,8 @@ impl Sender {
         }
     }
 
-    /// Whether the node knows the transaction now, or after the pause: several nodes may be behind one URL, so the one
-    /// that answers may be behind the one that has it.
+    /// Whether the node knows the transaction now or after the pause. One URL may lead to several nodes, and the node
+    /// that answers may get the transaction late.
     fn knows_within(&self, hash: TxHash, pause: Duration) -> Result<bool> {
         if self.node.knows(hash)? {
             return Ok(true);
@@ -248,7 +248,7 @@ impl Sender {
                 Ok(None) => trouble = None,
                 Err(error) => trouble = Some(error),
             }
-            // Sends it again even if this node has it: another node behind the same URL may not.
+            // Send it again even if this node has it, because another node behind the same URL may not have it.
             if is_thorough {
                 self.broadcast_again(hash);
             }
@@ -261,7 +261,7 @@ impl Sender {
         (outcome, trouble)
     }
 
-    /// Checks once what the node knows. `None`: it has no receipt, and nothing else was requested.
+    /// Checks the transaction once. `None` if there is no receipt and the check is not thorough.
     fn check(&self, hash: TxHash, is_thorough: bool) -> Result<Option<Outcome>> {
         let (node, from) = (&self.watched, self.signer.address());
         let versions = self.outbox().versions(hash).unwrap_or_default();
@@ -270,7 +270,8 @@ impl Sender {
         if hashes.is_empty() {
             hashes.push(hash);
         }
-        // Before the receipts: otherwise a transaction that gets into a block in between would seem replaced.
+        // Check the nonce before the receipts. Otherwise a transaction that gets into a block in between would seem
+        // replaced.
         let is_number_used = is_thorough && nonce.map_or(Ok(false), |nonce| self.is_number_used(nonce))?;
         for hash in &hashes {
             if let Some(mined) = node.mined(*hash, from)? {
@@ -304,7 +305,7 @@ impl Sender {
         Ok(self.watched.nonce(self.signer.address(), &format!("{block:#x}"))? > nonce)
     }
 
-    /// Whether enough blocks follow it, and it is still in the chain.
+    /// Whether enough blocks follow the transaction's block, and the transaction is still in the chain.
     fn is_deep_enough(&self, hash: TxHash, mined: &Mined) -> Result<bool> {
         if self.settings.confirmations <= 1 {
             return Ok(true);
@@ -336,7 +337,7 @@ impl Sender {
                     "this wallet has not sent that transaction, or too long ago, or before a restart",
                 )
             })?;
-            // Nodes require an increase of at least 10 % for both.
+            // Nodes require an increase of both fees by at least 10 %.
             let more = |fee: u128| fee.saturating_add(fee / 8).saturating_add(1);
             let mut transaction = last.transaction;
             transaction.max_priority_fee = more(transaction.max_priority_fee).max(fees.max_priority_fee);
@@ -365,7 +366,7 @@ impl Sender {
         }
     }
 
-    /// Whether this version was to replace the payment.
+    /// Whether the version with this hash cancels the payment.
     pub(crate) fn is_cancellation(&self, hash: TxHash) -> bool {
         let versions = self.outbox().versions(hash).unwrap_or_default();
         versions.iter().any(|version| version.hash == hash && version.is_cancellation)
@@ -381,15 +382,15 @@ impl Sender {
     }
 }
 
-/// Signatures are deterministic: two programs with one key that make the same payment at the same time would create
-/// one transaction, and both would count it as theirs. Random values in the unused part of fee and gas make them
-/// different.
+/// Adds small random values to the fee and the gas. Signatures are deterministic: without the random values, two
+/// programs with one key that make the same payment at the same time would create the same transaction, and both would
+/// count it as theirs.
 fn with_random_parts(gas: u64, fees: Fees) -> Result<(u64, Fees)> {
     let mut chance = [0; 4];
     getrandom::fill(&mut chance)
         .map_err(|cause| Error::new(ErrorKind::Config, format!("the system gives no randomness: {cause}")))?;
     let chance = u32::from_be_bytes(chance);
-    // Up to 0.001 gwei, and up to 4,095 units.
+    // Up to 0.001 gwei for the price, and up to 4,095 units of gas.
     let (price, units) = (u128::from(chance >> 12), u64::from(chance & 0xfff));
     Ok((gas.saturating_add(units), Fees { max_fee: fees.max_fee.saturating_add(price), ..fees }))
 }

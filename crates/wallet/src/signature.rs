@@ -19,7 +19,7 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// Completes a signature from a key service, which has no recovery bit: finds the bit by the address, and moves
+    /// Completes a signature without a recovery bit, as key services return it: finds the bit by the address, and moves
     /// `s` into the lower half of its range.
     ///
     /// # Errors
@@ -61,7 +61,7 @@ impl Signature {
 }
 
 impl fmt::Debug for Signature {
-    /// Anybody who has the signature of an authorization can collect the payment.
+    /// Omits the signature, because anybody who has the signature of an authorization can collect the payment.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Signature(..)")
     }

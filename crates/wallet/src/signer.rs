@@ -10,8 +10,8 @@ use crate::signature::{Signature, wrong_key};
 
 /// Signs for one address: a [`Key`](crate::Key), a hardware wallet, a key service.
 ///
-/// It gets the full data that it signs, so it can show or refuse it. The wallet checks every signature before
-/// anything is sent.
+/// The signer gets the full data to sign, so it can show or refuse the data. The wallet checks every signature before
+/// it sends anything.
 ///
 /// ```
 /// use crustocean_wallet::{Address, Key, SignRequest, Signature, Signer};
@@ -41,7 +41,7 @@ pub trait Signer: Send + Sync {
     /// Signs [`request.digest()`](SignRequest::digest).
     ///
     /// # Errors
-    /// Any error. Nothing is sent then.
+    /// Any error. The wallet then sends nothing.
     fn sign(&self, request: &SignRequest<'_>) -> Result<Signature, Box<dyn StdError + Send + Sync>>;
 }
 
@@ -56,7 +56,7 @@ pub enum SignRequest<'a> {
 }
 
 impl SignRequest<'_> {
-    /// The 32 bytes that are signed.
+    /// The 32 bytes to sign.
     pub fn digest(&self) -> [u8; 32] {
         match self {
             SignRequest::Transaction(transaction) => transaction.digest(),

@@ -9,7 +9,7 @@ use crate::recipient::Recipient;
 use crate::usdc::Usdc;
 use crate::wallet::Wallet;
 
-/// A tip that was paid. Returned by [`Wallet::tip`].
+/// A paid tip. Returned by [`Wallet::tip`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Tip {
@@ -21,8 +21,8 @@ pub struct Tip {
 }
 
 impl Wallet {
-    /// Pays a user and reports it in a room. First checks everything that can be known: whether you are in the room,
-    /// whether the platform uses this chain, the agent's limit for one payment, the balance.
+    /// Pays a user and reports the payment in a room. Before the payment, checks that you are in the room, that the
+    /// platform uses this chain, and that the agent's limit for one payment and the balance are high enough.
     ///
     /// ```no_run
     /// # fn demo(wallet: &crustocean_wallet::Wallet, room: &crustocean::AgencyId)
@@ -112,14 +112,14 @@ fn report(
 ) -> Result<Payment, crustocean::Error> {
     let report =
         client.wallet().report_payment(sent.hash.to_string(), room, to.payee(), sent.amount.to_string());
-    // The official clients send it, too.
+    // The official clients send the token's name, too.
     report.token("USDC").send()
 }
 
 /// The limit for one payment. `None` if the platform reports none.
 ///
 /// # Errors
-/// `Limit` if it cannot be read. A payment above the limit could not be reported.
+/// `Limit` if the limit is not an amount. The platform would refuse the report of a payment above the limit.
 fn limit_per_payment(config: &Value) -> Result<Option<Usdc>> {
     let limit = match config.get("wallet_spend_limit_per_tx") {
         None | Some(Value::Null) => return Ok(None),
@@ -135,17 +135,17 @@ fn limit_per_payment(config: &Value) -> Result<Option<Usdc>> {
     })
 }
 
-/// Reads a number in any form, without the decimals that USDC does not have.
+/// Parses a number in any notation, and rounds it down to the decimals of USDC.
 fn rounded_down(text: &str) -> Option<Usdc> {
     let number: f64 = text.parse().ok()?;
     if !number.is_finite() || number.is_sign_negative() {
         return None;
     }
-    // Written without an exponent.
+    // `to_string` writes the number without an exponent.
     let text = number.to_string();
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
     let units: String = whole.chars().chain(fraction.chars().chain("000000".chars()).take(6)).collect();
-    // Only too many digits cannot be parsed: such a limit is above all amounts.
+    // Parsing fails only for too many digits. Such a limit is above all amounts.
     Some(Usdc::from_units(units.parse().unwrap_or(u64::MAX)))
 }
 

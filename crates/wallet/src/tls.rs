@@ -1,4 +1,4 @@
-//! The TLS library and the certificate authorities it trusts. All `cfg`s for TLS are in this file.
+//! The TLS library and its trusted certificate authorities. All `cfg`s for TLS are in this file.
 
 pub(crate) use choice::{Roots, choose, roots};
 
@@ -14,7 +14,7 @@ mod choice {
 
     pub(crate) type Roots = RootCerts;
 
-    /// The settings for the compiled-in TLS library, with the given authorities or the usual ones.
+    /// The settings for the compiled-in TLS library, with the given authorities or its own.
     pub(crate) fn choose(
         settings: ConfigBuilder<AgentScope>,
         roots: Option<Roots>,
@@ -50,7 +50,7 @@ mod choice {
 
     use crate::error::{Error, Result};
 
-    /// Without TLS there are no certificates.
+    /// No value of this type exists, because without TLS there are no certificates.
     #[derive(Debug)]
     pub(crate) enum Roots {}
 

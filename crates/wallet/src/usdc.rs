@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 const ONE: u64 = 1_000_000;
 const DECIMALS: usize = 6;
 
-/// An exact amount of USDC: a whole number of millionths. No floating point is used.
+/// An exact amount of USDC: a whole number of millionths, without floating point.
 ///
-/// It is parsed from decimal text. More than six decimals, zero, a sign, and amounts that are too large are errors;
-/// nothing is rounded.
+/// `parse` reads decimal text and rounds nothing: more than six decimals, zero, a sign, and amounts that are too large
+/// are errors.
 ///
 /// ```
 /// use crustocean_wallet::Usdc;
@@ -27,7 +27,8 @@ const DECIMALS: usize = 6;
 pub struct Usdc(u64);
 
 impl Usdc {
-    /// Zero: an empty wallet, or an approval that is revoked. It is never sent.
+    /// Zero: the balance of an empty wallet, or the amount that revokes an approval. The wallet makes no payment of
+    /// zero.
     pub const ZERO: Usdc = Usdc(0);
 
     /// Creates an amount from millionths of a USDC, the contract's unit.
@@ -52,7 +53,7 @@ impl Usdc {
         self.0.checked_sub(other.0).map(Usdc)
     }
 
-    /// The form of a call's argument.
+    /// The amount as a call's argument.
     pub(crate) fn word(self) -> [u8; 32] {
         let mut word = [0; 32];
         for (to, from) in word.iter_mut().skip(24).zip(self.0.to_be_bytes()) {

@@ -29,8 +29,8 @@ pub struct Balances {
     pub eth: Wei,
 }
 
-/// A USDC wallet on one chain. It is a cheap handle: clones share a connection pool and a lock, so any number of
-/// threads may pay at the same time.
+/// A USDC wallet on one chain. Cheap to clone: clones share a connection pool and a lock, so any number of threads may
+/// pay at the same time.
 ///
 /// ```no_run
 /// use crustocean_wallet::{Chain, Key, Wallet};
@@ -58,7 +58,7 @@ impl Wallet {
         Wallet(Arc::new(Inner { sender, client }))
     }
 
-    /// Its address.
+    /// The wallet's address.
     pub fn address(&self) -> Address {
         self.0.sender.signer.address()
     }
@@ -112,7 +112,7 @@ impl Wallet {
         Ok(recipient)
     }
 
-    /// Pays, and returns when the payment is in a block.
+    /// Pays, and returns when the payment is final: by default, when it is in a block.
     ///
     /// # Errors
     /// Each error says what happened to the money: see [`PaymentError`].
@@ -128,7 +128,7 @@ impl Wallet {
         Ok(self.sent(hash, &mined, to.address(), amount))
     }
 
-    /// Checks everything that can be known before paying.
+    /// Checks before a payment that the receiver and the amount are valid and that the balance is high enough.
     pub(crate) fn can_pay(&self, to: &Recipient, amount: Usdc) -> Result<()> {
         to.check(self.chain())?;
         amount.not_zero()?;
@@ -155,8 +155,8 @@ impl Wallet {
 
     /// Waits for the definite result of a transaction of this wallet, at most `confirm_timeout`.
     ///
-    /// If this `Wallet` has sent it and the node has lost it, sends the same bytes again, which never pays twice. For
-    /// a hash from before this `Wallet` was connected, the result may be [`Settlement::Unknown`].
+    /// If the node has lost a transaction of this `Wallet`, sends the same bytes again, which never pays twice. For a
+    /// hash from before this `Wallet` was connected, the result may be [`Settlement::Unknown`].
     ///
     /// # Errors
     /// The error of the node.
@@ -171,15 +171,16 @@ impl Wallet {
     /// the two gets into a block.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) if this `Wallet` has not sent it, [`Fee`](ErrorKind::Fee) if the fee would
-    /// exceed the limit, otherwise the error of the node. The transaction is still pending then.
+    /// [`Invalid`](ErrorKind::Invalid) if the transaction is not among the last 256 of this `Wallet`,
+    /// [`Fee`](ErrorKind::Fee) if the fee would exceed the limit, otherwise the error of the node. After an error the
+    /// transaction may still succeed.
     pub fn speed_up(&self, hash: TxHash) -> Result<Settlement> {
         self.0.sender.replace(hash, false).map(|outcome| self.settlement(outcome))
     }
 
-    /// Cancels a pending transaction: sends an empty transaction with the same nonce and a higher fee. Only one of
-    /// the two gets into a block: [`Settlement::Replaced`] if it was cancelled, [`Settlement::Sent`] if it was too
-    /// late.
+    /// Cancels a pending transaction: sends an empty transaction with the same nonce and a higher fee. Only one of the
+    /// two gets into a block: [`Settlement::Replaced`] if this was the empty one, [`Settlement::Sent`] if it was the
+    /// payment.
     ///
     /// # Errors
     /// The kinds of [`speed_up`](Wallet::speed_up).
@@ -205,7 +206,7 @@ impl Wallet {
         &*self.0.sender.signer
     }
 
-    /// Whether an x402 authorization was used.
+    /// Whether an x402 authorization was used or cancelled.
     pub(crate) fn is_used(&self, nonce: [u8; 32]) -> Result<bool> {
         self.0.sender.node.is_used(self.address(), nonce)
     }

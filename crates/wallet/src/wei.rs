@@ -4,7 +4,7 @@ use std::fmt;
 
 const ONE: u128 = 1_000_000_000_000_000_000;
 
-/// An exact amount of ether: a whole number of wei, 10⁻¹⁸ ether. It is used for fees.
+/// An exact amount of ether for fees: a whole number of wei (10⁻¹⁸ ether).
 ///
 /// ```
 /// use crustocean_wallet::Wei;

@@ -34,8 +34,8 @@ impl Answer {
         Answer { text: Some(text.into()), ..Answer::default() }
     }
 
-    /// Posts nothing and marks the question as done: there is no answer, or the handler has posted it itself, for example
-    /// at the end of a run's stream.
+    /// No answer: marks the question as done and posts nothing. Use it if the handler has no answer or has posted the
+    /// answer itself, for example at the end of a run's stream.
     pub fn nothing() -> Self {
         Answer::default()
     }
@@ -72,7 +72,7 @@ impl Answer {
     }
 }
 
-/// An entry of the stream of answers: what a worker without a connection hands to the holder.
+/// An entry of the stream of answers, which a worker without a connection hands to the holder.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct HandedOver {
     pub(crate) question: Message,

@@ -1,4 +1,4 @@
-//! Posts answers, each once where the room's history shows what was posted.
+//! Posts answers. Each answer appears once in a room whose history the agent may read.
 
 use std::collections::HashSet;
 use std::error::Error as _;
@@ -14,9 +14,9 @@ use crate::connect::{self, Connect, is_transient};
 use crate::connection::RedisConnection;
 use crate::lease::Term;
 
-/// Posts answers through one agent. Connects the agent when it is first needed, and again after the connection has ended.
+/// Posts answers through one agent. Connects the agent at the first answer, and again after the connection has ended.
 pub(crate) struct AnswerSender {
-    /// `None`: uses the given agent only.
+    /// Connects the agent. `None`: the sender uses the given agent only.
     connect: Option<Connect>,
     /// How long before the end of a term the last request must be done.
     margin: Duration,
@@ -35,9 +35,9 @@ struct State {
 /// Why an answer was not posted.
 #[derive(Debug)]
 pub(crate) enum NotSent {
-    /// The term has ended, or is about to end: the next owner handles the question.
+    /// The term has ended or ends soon: the next owner handles the question.
     TermEnded,
-    /// The platform refuses it, for this reason.
+    /// The agent cannot post the answer, for this reason.
     Failed(String),
 }
 
@@ -67,7 +67,7 @@ impl AnswerSender {
             if !term.should_continue() {
                 return Err(NotSent::TermEnded);
             }
-            // A short wait, because the end of the term does not wake this thread.
+            // Wait only a short time, because the end of the term does not wake this thread.
             let wait = Duration::from_millis(50);
             state = self.connected.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -145,7 +145,7 @@ impl AnswerSender {
         answer: &Outgoing,
     ) -> Result<(), NotSent> {
         let (mut backoff, mut rejoined) = (backoff(), false);
-        // What the last attempt may have left to send.
+        // The answer from the last attempt, if the agent can look for it in the room before it sends it again.
         let mut unsent: Option<Unsent> = None;
         loop {
             let room = self.room(term, question)?;
@@ -153,7 +153,7 @@ impl AnswerSender {
                 self.wait_for_late_answer(term, &room, question)?;
             }
             let agent = self.agent(term)?;
-            // Checked as late as possible: the process may have been suspended for longer than its term.
+            // Check the term as late as possible, because the process may have been suspended for longer than its term.
             if matches!(term.verify(redis), Ok(false)) {
                 term.lose();
             }
@@ -161,7 +161,7 @@ impl AnswerSender {
                 return Err(NotSent::TermEnded);
             }
             let posted = match &unsent {
-                // Looks for the answer in the room first.
+                // `repost` first looks for the answer in the room.
                 Some(unsent) => agent.repost(unsent),
                 None => room.post(answer.clone()),
             };
@@ -178,11 +178,11 @@ impl AnswerSender {
         }
     }
 
-    /// Waits until the room shows an answer that may still be on its way, or until it is certainly lost.
+    /// Waits until the room shows an answer that the server may still get, or until the answer is certainly lost.
     fn wait_for_late_answer(&self, term: &Term, room: &Room, question: &Message) -> Result<(), NotSent> {
         let (started, mut backoff) = (Instant::now(), backoff());
         while started.elapsed() < LATEST && !self.is_answered(term, room, question)? {
-            // Waits here and not in `repost`, which does not know the term.
+            // Wait here and not in `repost`, which does not know the term.
             term.wait_for_end(backoff.next());
             if !term.should_continue() {
                 return Err(NotSent::TermEnded);
@@ -215,11 +215,11 @@ fn backoff() -> Backoff {
     Backoff::new(Duration::from_millis(50), Duration::from_secs(5))
 }
 
-/// How long the server may take what was sent over a connection that broke: `pingInterval` plus `pingTimeout`, which
-/// usually are 45 s.
+/// How long the server may still accept a message from a connection that broke: `pingInterval` plus `pingTimeout`,
+/// usually 45 s.
 const LATEST: Duration = Duration::from_secs(45);
 
-/// Whether the room cannot be searched for an answer that may be in it.
+/// Whether the agent may not read the room's history, so that it cannot look for an answer there.
 fn is_history_closed(error: &crustocean::Error) -> bool {
     let cause = error.source().and_then(|cause| cause.downcast_ref::<crustocean::Error>());
     cause.is_some_and(|cause| matches!(cause.kind(), ErrorKind::Forbidden | ErrorKind::NotFound))

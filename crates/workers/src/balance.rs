@@ -21,7 +21,7 @@ pub(crate) struct Balance<'b> {
     pub(crate) members: String,
     /// This process's name.
     pub(crate) name: &'b str,
-    /// How long a process counts as running after it registered last.
+    /// How long a process counts as running after its last registration.
     pub(crate) ttl: Duration,
 }
 
@@ -32,11 +32,11 @@ struct Running<'scope> {
 }
 
 impl Balance<'_> {
-    /// Runs `work` on a thread of its own for each lease that this process holds, until `stop` is stopped. When processes
-    /// start or end, leases move: this process requests the end of a term, and gives it up when `work` returns.
+    /// Runs `work` on a separate thread for each lease that this process holds, until `stop` is stopped. When processes
+    /// start or end, leases move: this process requests the end of a term, and releases the lease when `work` returns.
     ///
     /// # Errors
-    /// The first error of `work`, or an error of Redis that waiting does not cure.
+    /// The first error of `work`, or a permanent error of Redis, such as a wrong password.
     pub(crate) fn run(
         &self,
         stop: &Stop,
@@ -46,7 +46,7 @@ impl Balance<'_> {
         let tick = (self.ttl / 10).clamp(Duration::from_millis(20), Duration::from_secs(1));
         let mut redis = self.store.connection_within(self.ttl / 4);
         std::thread::scope(|scope| {
-            // Also when a closure of the user panics: the scope waits for the threads.
+            // Catch a panic of the user's closure, because the scope would wait for the threads of running terms.
             let list = || {
                 crate::user_code::caught(&list).unwrap_or_else(|panic| {
                     Err(Error::invalid(format!("the list of agents panicked: {panic}")))
@@ -64,7 +64,8 @@ impl Balance<'_> {
                 }
                 stop.wait(tick);
             }
-            // The other processes learn that their share has grown, and take the leases that are given up.
+            // Remove the registration, so that the other processes see that their share has grown and take the released
+            // leases.
             if let Err(error) = self.register(&mut redis, Duration::ZERO) {
                 crate::logging::record!(
                     Warn,

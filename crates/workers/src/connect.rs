@@ -12,7 +12,7 @@ use crate::lease::Term;
 
 pub(crate) type Connect = Arc<dyn Fn(AgentBuilder) -> crustocean::Result<Agent> + Send + Sync>;
 
-/// Connects with the token from the environment, as [`Agent::from_env`].
+/// Connects with the token from the environment, like [`Agent::from_env`].
 pub(crate) fn from_env() -> Connect {
     Arc::new(|builder| builder.connect(AgentToken::from_env()?))
 }
@@ -20,11 +20,12 @@ pub(crate) fn from_env() -> Connect {
 /// Connects the agent, and retries while the platform cannot be reached. `None` when the term ended.
 ///
 /// # Errors
-/// An error that a retry does not cure, such as a revoked token.
+/// A permanent error, such as a revoked token.
 pub(crate) fn connect_with_retry(connect: &Connect, term: &Term, margin: Duration) -> Result<Option<Agent>> {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
     while term.should_continue() {
-        // A message that waits for a reconnect must not be sent after another process got the lease.
+        // Limit the send timeout, because the agent must not send a message after a reconnect when another process has
+        // got the lease.
         let connected = crate::user_code::caught(|| connect(Agent::builder().send_timeout(margin / 2)));
         let connected =
             connected.map_err(|panic| Error::invalid(format!("connecting the agent panicked: {panic}")))?;

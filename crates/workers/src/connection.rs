@@ -41,8 +41,8 @@ impl RedisConnection {
         self.run_within(self.timeout, commands)
     }
 
-    /// As [`run`](RedisConnection::run). A connection that is made by this call waits at most `limit` for an answer; an
-    /// open one keeps its own limit.
+    /// Like [`run`](RedisConnection::run). If this call opens a connection, the connection waits at most `limit` for an
+    /// answer; an open connection keeps its own limit.
     pub(crate) fn run_within<T>(
         &mut self,
         limit: Duration,
@@ -88,7 +88,7 @@ impl RedisConnection {
         self.run(|connection| redis::cmd("PING").exec(connection))
     }
 
-    /// How many connections have been made so far. When the number grows, Redis may have been restarted.
+    /// How many connections this value has opened so far. When the number grows, Redis may have been restarted.
     pub(crate) fn generation(&self) -> u64 {
         self.connected
     }
@@ -113,7 +113,7 @@ impl fmt::Debug for RedisConnection {
     }
 }
 
-/// What Redis reports about itself.
+/// The run id and the uptime of the Redis server.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ServerInfo {
     /// A new value after every start of the server.

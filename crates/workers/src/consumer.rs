@@ -22,21 +22,21 @@ use parked::Parked;
 pub(crate) const GROUP: &str = "crustocean";
 const CONSUMER: &str = "owner";
 
-/// How long a call waits for a new entry. The end of a term is noticed at least this often.
+/// How long a call waits for a new entry, and the longest time until the consumer notices the end of a term.
 const WAIT: Duration = Duration::from_millis(200);
 
 /// The stream to read, and the streams that its entries can move to.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     pub(crate) stream: String,
-    /// The key of a hash: `lua/note_restart.lua` describes it.
+    /// The key of a hash, which `lua/note_restart.lua` describes.
     pub(crate) restart: String,
     /// The stream of answers for the holder to post.
     pub(crate) answers: String,
     pub(crate) dead: String,
 }
 
-/// How often failed entries are delivered again.
+/// How often the consumer delivers a failed entry again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPolicy {
     /// An entry becomes a dead letter after this many deliveries.
@@ -50,7 +50,7 @@ pub(crate) struct RetryPolicy {
 pub(crate) enum Outcome {
     /// The entry is acknowledged. The answer, if there is one, goes to the holder's stream.
     Done(Option<HandOver>),
-    /// The entry failed for this reason, and is delivered again.
+    /// The entry failed for this reason. The consumer delivers it again.
     Failed(String),
     /// The entry would always fail. It becomes a dead letter.
     Hopeless(String),
@@ -71,9 +71,9 @@ pub(crate) struct Consumer<'a> {
     source: Source,
     policy: RetryPolicy,
     parked: Parked,
-    /// An entry that is done but not acknowledged: the next script call acknowledges it and reads the next entry.
+    /// An entry that is done but not acknowledged. The next script call acknowledges it and reads the next entry.
     done: Option<(Entry, Option<HandOver>)>,
-    /// Where to read on. `>` after all pending entries have been read.
+    /// The position for the next read. `>` after all pending entries have been read.
     position: String,
     /// Entries up to this one may have been answered before a restart of Redis.
     restarted: StreamId,
@@ -105,7 +105,7 @@ impl<'a> Consumer<'a> {
     /// Reads until the term ends. Calls `work` for one entry at a time, and for the entries of one room in their order.
     ///
     /// # Errors
-    /// An error of Redis that waiting does not cure.
+    /// A permanent error of Redis, such as a wrong password.
     pub(crate) fn run(mut self, mut work: impl FnMut(&Entry) -> Outcome) -> Result<()> {
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
         while self.term.is_held() {
@@ -114,7 +114,7 @@ impl<'a> Consumer<'a> {
                 Ok(false) => return Ok(()),
                 Err(error) if error.is_retryable() => {
                     crate::logging::record!(Warn, "waiting for Redis: {error}");
-                    // If a reply was lost, its entry is pending now: read the pending entries again.
+                    // Read the pending entries again, because the entry in a lost reply is pending now.
                     self.position = "0".to_owned();
                     std::thread::sleep(backoff.next().min(Duration::from_secs(1)));
                 }
@@ -128,7 +128,7 @@ impl<'a> Consumer<'a> {
         Ok(())
     }
 
-    /// Handles one entry, or waits a short time for one. False when the term has ended.
+    /// Handles one entry, or waits a short time for one. Returns false when the term has ended.
     fn handle_next(&mut self, work: &mut impl FnMut(&Entry) -> Outcome) -> Result<bool> {
         self.check_for_restart()?;
         if self.term.end().is_some() {
@@ -158,7 +158,7 @@ impl<'a> Consumer<'a> {
                 self.parked.put_back(entry, Instant::now());
                 return Err(error);
             }
-            // Deleted meanwhile.
+            // The entry was deleted meanwhile.
             Ok(0) => self.parked.release(&entry.room),
             Ok(delivery) => {
                 entry.delivery = delivery;
@@ -210,8 +210,8 @@ impl<'a> Consumer<'a> {
         Ok(())
     }
 
-    /// After a new connection: notes which entries may have been answered before Redis was restarted, and reads the pending
-    /// entries again.
+    /// After a new connection, stores which entries may have been answered before Redis was restarted, and starts again
+    /// with the pending entries.
     fn check_for_restart(&mut self) -> Result<()> {
         if self.redis.is_up() && self.connected == self.redis.generation() {
             return Ok(());
@@ -326,7 +326,7 @@ impl<'a> Consumer<'a> {
     }
 }
 
-/// The moment `pause` from now. More than a year counts as a year: the clock has an end.
+/// The time after `pause`. A pause of more than a year counts as a year, because `Instant` has a limited range.
 fn after(pause: Duration) -> Instant {
     Instant::now() + pause.min(Duration::from_secs(365 * 24 * 60 * 60))
 }

@@ -42,9 +42,9 @@ pub struct DeadLetter {
     pub question: Option<Message>,
     /// The reason why the last delivery failed.
     pub reason: String,
-    /// How often it was delivered.
+    /// How often the question was delivered.
     pub deliveries: u64,
-    /// The stream that it came from. A replay puts it back there.
+    /// The stream of the question. A replay adds the question to this stream again.
     pub stream: String,
 }
 
@@ -60,10 +60,10 @@ impl fmt::Display for DeadLetter {
 }
 
 impl DeadLetters {
-    /// The dead letters of the agent with this name: the one given to its [`Intake`](crate::Intake).
+    /// The dead letters of an agent. `agent` is the name that its [`Intake`](crate::Intake) has.
     ///
     /// # Errors
-    /// As [`Intake::new`](crate::Intake::new).
+    /// The kinds of [`Intake::new`](crate::Intake::new).
     pub fn new(store: &Store, agent: &str) -> Result<Self> {
         Ok(DeadLetters { store: store.clone(), keys: AgentKeys::new(store.key_prefix(), agent)? })
     }
@@ -80,8 +80,8 @@ impl DeadLetters {
         Ok(entries.into_iter().map(|(id, fields)| letter(id, fields)).collect())
     }
 
-    /// Puts a dead letter back, behind the questions that wait in its shard. A worker answers it, unless its room has the
-    /// answer already. False if there is no such dead letter.
+    /// Adds a dead letter to its shard again, behind the waiting questions. A worker answers it, unless its room has
+    /// the answer already. Returns false if there is no such dead letter.
     ///
     /// # Errors
     /// [`Unreachable`](crate::ErrorKind::Unreachable) or [`Refused`](crate::ErrorKind::Refused).
@@ -101,7 +101,7 @@ impl DeadLetters {
         })
     }
 
-    /// Deletes a dead letter. False if there is no such dead letter.
+    /// Deletes a dead letter. Returns false if there is no such dead letter.
     ///
     /// # Errors
     /// [`Unreachable`](crate::ErrorKind::Unreachable) or [`Refused`](crate::ErrorKind::Refused).

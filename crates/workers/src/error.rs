@@ -6,7 +6,7 @@ use std::fmt;
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The category of an [`Error`], to match on. From [`Error::kind`].
+/// The category of an [`Error`], to match on. Returned by [`Error::kind`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -16,11 +16,11 @@ pub enum ErrorKind {
     Unreachable,
     /// Redis refused a command: it is out of memory, asks for a password, or is still loading its data.
     Refused,
-    /// Another process holds the lease now, or the term has ended. Nothing was written.
+    /// Another process holds the lease now, or the term has ended. The call wrote nothing.
     LeaseLost,
     /// The platform or the SDK reported an error. [`source`](StdError::source) is the [`crustocean::Error`].
     Platform,
-    /// The system gave no thread. Calls that wait retry automatically.
+    /// The system started no thread. Calls that wait retry automatically.
     System,
 }
 

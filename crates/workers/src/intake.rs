@@ -26,9 +26,10 @@ use setup::Setup;
 /// Holds an agent's connection and writes the questions that it receives to Redis, for [`Workers`](crate::Workers) to
 /// answer.
 ///
-/// Run it in as many processes as you like. The process that has the lease `agent:<name>` connects; the others wait. A new
-/// holder reads every room's history from where the last holder stopped. Each question gets into the stream of its room's
-/// shard once: one script checks the lease and duplicates, and writes the stream and the room's watermark.
+/// Run an intake in as many processes as you like. The process that has the lease `agent:<name>` connects; the others
+/// wait. A new holder reads every room's history from the point where the last holder stopped. Each question gets into
+/// the stream of its room's shard once, because one script checks the lease and duplicates, and writes the stream and
+/// the room's watermark.
 ///
 /// ```no_run
 /// use crustocean_workers::{Intake, Stop, Store};
@@ -65,7 +66,7 @@ impl Intake {
         }))
     }
 
-    /// Sets how the agent connects. Defaults to the token and the URL from the environment, as [`Agent::from_env`].
+    /// Sets how the agent connects. Defaults to the token and the URL from the environment, like [`Agent::from_env`].
     pub fn connect(
         mut self,
         connect: impl Fn(AgentBuilder) -> crustocean::Result<Agent> + Send + Sync + 'static,
@@ -92,8 +93,8 @@ impl Intake {
         self
     }
 
-    /// Sets the number of shards: streams that the rooms are spread over. No more handlers than shards work at the same time.
-    /// The first intake of an agent fixes the number. Defaults to 16; from 1 to 4,096.
+    /// Sets the number of shards. A shard is a stream with the questions of some rooms. No more handlers than shards
+    /// run at the same time. The first intake of an agent fixes the number. Defaults to 16; from 1 to 4,096.
     pub fn shards(mut self, shards: usize) -> Self {
         self.0.shards = shards.clamp(1, 4096);
         self
@@ -106,26 +107,27 @@ impl Intake {
         self
     }
 
-    /// Sets how far back the rooms are read again when Redis has lost its data. Questions that have an answer in their room
-    /// are not answered again. Defaults to 1 hour.
+    /// Sets how far back the intake reads the rooms again when Redis has lost its data. Questions with an answer in
+    /// their room get no second one. Defaults to 1 hour.
     ///
-    /// An intake that was running during the loss knows since when each room is served, and reads no older messages. An
-    /// intake that starts later finds the time by the agent's answers: if the agent has answered in a room before, the
-    /// intake reads that room again, starting with the oldest answered question that it finds.
+    /// An intake that was running during the loss knows the time from which on it serves each room, and reads no older
+    /// messages. An intake that starts later finds this time by the agent's answers: if the agent has answered in a
+    /// room before, the intake reads that room again, beginning with the oldest answered question that it finds.
     pub fn lookback(mut self, time: Duration) -> Self {
         self.0.lookback = time;
         self
     }
 
-    /// Waits for the lease, writes questions to Redis while it holds the lease, and starts again, until `stop` is stopped.
+    /// Waits for the lease, writes questions to Redis while this process holds the lease, and starts again, until
+    /// `stop` is stopped.
     ///
     /// # Errors
-    /// An error that waiting does not cure: a revoked token, a number of shards that differs from the one in Redis, a wrong
-    /// password for Redis.
+    /// A permanent error: a revoked token, a number of shards that differs from the one in Redis, a wrong password for
+    /// Redis.
     pub fn run(&self, stop: &Stop) -> Result<()> {
         let ended = Stop::new();
         thread::scope(|scope| {
-            // Also when a closure of the user panics.
+            // Stop the thread also when a closure of the user panics.
             let _end = StopWhenDropped(&ended);
             let reader = thread::Builder::new().spawn_scoped(scope, || self.0.read_origins(&ended));
             reader.map_err(Error::no_thread)?;
@@ -152,7 +154,7 @@ impl Intake {
     /// [`Placement`](crate::Placement).
     ///
     /// # Errors
-    /// As [`run`](Intake::run).
+    /// The errors of [`run`](Intake::run).
     pub fn serve(&self, term: &Term) -> Result<()> {
         self.0.fix_shards()?;
         let Some(agent) = connect::connect_with_retry(&self.0.connect, term, self.0.lease.length() / 4)?
@@ -164,7 +166,7 @@ impl Intake {
         let closed = agent.close();
         match term.end() {
             None => served.and(closed.map_err(Error::from)),
-            // The agent was closed while it was in use, so an error that says so is expected.
+            // The term's end has closed the agent during its use, so expect an error.
             Some(TermEnd::Requested) => {
                 served.or_else(|error| if is_closed(&error) { Ok(()) } else { Err(error) })
             }

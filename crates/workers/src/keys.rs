@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 
-/// Refuses names that are too long, or that would break the hash tag by braces.
+/// Refuses empty and long names, control characters, and braces, which would break the hash tag.
 pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
     if name.is_empty() || name.len() > 200 || name.chars().any(|c| c.is_control() || matches!(c, '{' | '}')) {
         let rule = "must have 1 to 200 bytes, no braces and no control characters";
@@ -14,7 +14,7 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
 /// The two keys of a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LeaseKeys {
-    /// Names the holder. Exists only while a process holds the lease.
+    /// The key with the holder's name. Exists only while a process holds the lease.
     pub(crate) lease: String,
     /// The last fencing number.
     pub(crate) fence: String,
@@ -72,12 +72,12 @@ impl AgentKeys {
         format!("{}:dead", self.base)
     }
 
-    /// What `lua/note_restart.lua` notes about a stream: a hash.
+    /// The data of `lua/note_restart.lua` about a stream: a hash.
     pub(crate) fn restart(&self, stream: &str) -> String {
         format!("{stream}:restart")
     }
 
-    /// A room's watermark (how far it has been read) and origin: a hash.
+    /// A room's watermark (the intake has read the messages up to this time) and origin: a hash.
     pub(crate) fn room(&self, room: &str) -> String {
         format!("{}:room:{room}", self.base)
     }

@@ -21,15 +21,15 @@ use crate::keys::LeaseKeys;
 use crate::moment::{Moment, as_millis};
 use config::LeaseConfig;
 
-/// Limits the length of a term to what leases can work with.
+/// Limits the length of a term to the range that leases support.
 pub(crate) fn usable_ttl(ttl: Duration) -> Duration {
     ttl.clamp(Duration::from_millis(100), Duration::from_secs(60 * 60))
 }
 
-/// A lease. Of all processes that want it, one holds it at a time, for a [`Term`]. From [`Store::lease`](crate::Store::lease).
+/// A lease. One process at a time holds it, for a [`Term`]. Returned by [`Store::lease`](crate::Store::lease).
 ///
-/// - The holder renews its term automatically while it can reach Redis. A term that is not renewed ends. The holder
-///   learns that by its own clock before the term ends ([`Term::on_end`]), even when it cannot reach Redis.
+/// - The holder renews its term automatically while it can reach Redis. A term without a renewal ends. The holder
+///   notices this by its own clock before the term ends ([`Term::on_end`]), even when it cannot reach Redis.
 /// - Every term has a fencing number, higher than that of every term before. The scripts of this crate check the term
 ///   before they write, so a process that was suspended for longer than its term writes nothing when it resumes.
 /// - The crate measures time by the monotonic clock and by the system clock, and uses the longer of the two, so the time
@@ -68,8 +68,8 @@ impl Lease {
     }
 
     /// Sets the length of a term. The holder renews it after a third, and stops working after three quarters without a
-    /// renewal. Defaults to 10 s; from 100 ms to 1 h, because a process that ends without releasing its lease keeps it
-    /// from the others for this long.
+    /// renewal. Defaults to 10 s; from 100 ms to 1 h. A process that ends without releasing its lease blocks the others
+    /// for this time.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.0.ttl = usable_ttl(ttl);
         self
@@ -97,10 +97,10 @@ impl Lease {
         })
     }
 
-    /// Waits until it gets the lease, also while Redis is unreachable. `None` when `stop` was stopped first.
+    /// Waits until this process gets the lease, also while Redis is unreachable. `None` when `stop` was stopped first.
     ///
     /// # Errors
-    /// An error that waiting does not cure, such as a wrong password for Redis.
+    /// A permanent error, such as a wrong password for Redis.
     pub fn acquire(&self, stop: &Stop) -> Result<Option<Term>> {
         let mut redis = self.connection();
         let poll = (self.0.ttl / 20).clamp(Duration::from_millis(20), Duration::from_secs(1));
@@ -119,12 +119,13 @@ impl Lease {
         Ok(None)
     }
 
-    /// Waits until it gets the lease, runs `work`, and gives the lease up. `None` when `stop` was stopped first.
+    /// Waits until this process gets the lease, runs `work`, and releases the lease. `None` when `stop` was stopped
+    /// first.
     ///
     /// `work` has to return when the term ends: see [`Term::should_continue`] and [`Term::on_end`].
     ///
     /// # Errors
-    /// As [`acquire`](Lease::acquire).
+    /// The errors of [`acquire`](Lease::acquire).
     pub fn hold<T>(&self, stop: &Stop, work: impl FnOnce(&Term) -> T) -> Result<Option<T>> {
         let Some(term) = self.acquire(stop)? else { return Ok(None) };
         let result = work(&term);
@@ -132,8 +133,8 @@ impl Lease {
         Ok(Some(result))
     }
 
-    /// Yields one term after the other, until `stop` is stopped. Drop a term to give the lease up; the next call of `next`
-    /// waits for a new term. When `stop` is stopped, the end of the current term is requested.
+    /// Yields one term after the other, until `stop` is stopped. Drop a term to release the lease; the next call of
+    /// `next` waits for a new term. Stopping `stop` requests the end of the current term.
     pub fn terms<'l>(&'l self, stop: &'l Stop) -> impl Iterator<Item = Result<Term>> + 'l {
         std::iter::from_fn(move || {
             let term = self.acquire(stop).transpose()?;
@@ -148,7 +149,8 @@ impl Lease {
     pub(crate) fn attempt(&self, redis: &mut RedisConnection) -> Result<Attempt> {
         match self.request(redis, false)? {
             Some(attempt) => Ok(attempt),
-            // A new lease, or Redis has lost its data. In that case a term from before the loss may still run.
+            // The lease is new, or Redis has lost its data. After a loss, a term from before may still run, so wait for
+            // its end.
             None => match self.0.ttl.checked_sub(redis.server_info()?.uptime) {
                 Some(left) => Ok(Attempt::Held(left)),
                 None => self.request(redis, true)?.ok_or_else(Error::unexpected),
@@ -158,9 +160,9 @@ impl Lease {
 
     /// Asks Redis for the lease. `None` if Redis does not know the lease and `create` is false.
     fn request(&self, redis: &mut RedisConnection, create: bool) -> Result<Option<Attempt>> {
-        // A new value for every term, so that an earlier term of this process is not mistaken for this one.
+        // A new value for every term distinguishes this term from earlier ones of this process.
         let owner = format!("{}:{:016x}", self.0.owner, random());
-        // Taken before the request, so that the term never ends later here than in Redis.
+        // Take the time before the request, so that the term never ends later here than in Redis.
         let asked = Moment::now();
         let answer: Vec<String> = redis.run(|connection| {
             let script = Script::new(include_str!("lua/acquire.lua"));
@@ -202,7 +204,7 @@ impl fmt::Debug for Lease {
     }
 }
 
-/// Tells terms apart. Not a secret.
+/// A number that distinguishes terms. It is not a secret.
 fn random() -> u64 {
     getrandom::u64().unwrap_or_else(|_| {
         std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_nanos() as u64)

@@ -1,4 +1,4 @@
-//! Log records, passed to the logger by a thread of their own.
+//! Passes log records to the logger on a separate thread.
 //!
 //! The logger is the program's code: it may block, panic, or call this crate. No thread of this crate waits for it.
 
@@ -10,14 +10,14 @@ use std::thread;
 
 use log::Level;
 
-/// Further records are dropped while the logger blocks.
+/// How many records may wait for the logger. Further records get lost.
 const MOST_RECORDS: usize = 4096;
 
 type Record = (Level, &'static str, String);
 
 static QUEUE: LazyLock<SyncSender<Record>> = LazyLock::new(|| {
     let (queue, records) = sync_channel(MOST_RECORDS);
-    // Without a thread, every record is dropped.
+    // If the thread does not start, all records get lost.
     let _ = thread::Builder::new()
         .name(concat!(env!("CARGO_PKG_NAME"), "-log").to_owned())
         .spawn(move || write_all(&records));
@@ -27,7 +27,7 @@ static QUEUE: LazyLock<SyncSender<Record>> = LazyLock::new(|| {
 fn write_all(records: &Receiver<Record>) {
     for (level, target, text) in records {
         let panicked = catch_unwind(AssertUnwindSafe(|| log::log!(target: target, level, "{text}"))).err();
-        // The drop of what the logger has panicked with may panic, too.
+        // The payload of the logger's panic may panic when it is dropped, too.
         if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(panicked))) {
             std::mem::forget(second);
         }

@@ -1,9 +1,9 @@
-//! Points in time that stay right when the system clock jumps.
+//! Points in time that stay correct when the system clock jumps.
 
 use std::time::{Duration, Instant, SystemTime};
 
 /// A point in time on two clocks. The monotonic clock never jumps but stops while the machine is suspended. The system
-/// clock runs on during that time but may jump.
+/// clock goes on during that time but may jump.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
     monotonic: Instant,
@@ -26,7 +26,7 @@ impl Moment {
     }
 }
 
-/// A duration in whole milliseconds, as the scripts take it.
+/// A duration in whole milliseconds, for the scripts.
 pub(crate) fn as_millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

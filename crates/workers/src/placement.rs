@@ -15,9 +15,9 @@ use crate::store::Store;
 
 /// Spreads agents evenly over machines, each on one machine at a time.
 ///
-/// All machines run the same program. The machine that has the lease `agent:<name>` runs that agent. When a machine starts,
-/// the others give agents up to it. When a machine fails, the others take its agents over. A machine that is stopped hands
-/// its agents over before [`run`](Placement::run) returns.
+/// All machines run the same program. The machine that has the lease `agent:<name>` runs that agent. When a machine
+/// starts, it gets agents from the others. When a machine fails, the others take over its agents. A machine that you
+/// stop hands its agents over before [`run`](Placement::run) returns.
 ///
 /// ```no_run
 /// use crustocean_workers::{Placement, Stop, Store};
@@ -45,8 +45,8 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// Joins the machines of this fleet. `agents` is called about ten times per [`ttl`](Placement::ttl), so the list of agents may change
-    /// at any time.
+    /// Adds this machine to a fleet. The crate calls `agents` every tenth of the [`ttl`](Placement::ttl), at least once
+    /// per second, so the list of agents may change at any time.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name is empty, longer than 200 bytes, or has braces or control
@@ -75,13 +75,14 @@ impl Placement {
         self
     }
 
-    /// Runs this machine's agents, each on a thread of its own, until `stop` is stopped.
+    /// Runs this machine's agents, each on a separate thread, until `stop` is stopped.
     ///
-    /// `work` runs one agent and returns when its term ends ([`Term::close_at_end`], [`Term::on_end`]). If it returns or
-    /// fails before that, it is called again after a pause that grows from 1 s to 60 s.
+    /// `work` runs one agent and returns when its term ends ([`Term::close_at_end`], [`Term::on_end`]). If `work`
+    /// returns or fails before that, the crate calls it again after a pause that grows from 1 s to 60 s.
     ///
     /// # Errors
-    /// An error of Redis that waiting does not cure, or [`Invalid`](crate::ErrorKind::Invalid) for the name of an agent.
+    /// A permanent error of Redis, such as a wrong password, or [`Invalid`](crate::ErrorKind::Invalid) for the name of
+    /// an agent.
     pub fn run(
         &self,
         stop: &Stop,

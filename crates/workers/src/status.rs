@@ -1,4 +1,4 @@
-//! What an operator sees of one agent.
+//! The status of one agent, for operators.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
@@ -47,7 +47,7 @@ pub struct Holder {
     pub name: String,
     /// The fencing number.
     pub fence: u64,
-    /// How long the term lasts if it is not renewed.
+    /// How long the term lasts without a renewal.
     pub left: Duration,
 }
 
@@ -55,7 +55,7 @@ pub struct Holder {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Shard {
-    /// The worker process that owns it.
+    /// The worker process that owns the shard.
     pub owner: Option<Holder>,
     /// How many questions no worker has started.
     pub lag: usize,

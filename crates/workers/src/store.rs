@@ -32,7 +32,7 @@ impl Store {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the URL has another form.
     pub fn open(url: &str) -> Result<Self> {
-        // The cause is left out: it may quote the URL, and with it the password.
+        // Omit the cause, because it may quote the URL with the password.
         let client = redis::Client::open(url).map_err(|_| {
             Error::invalid(
                 "this is not the URL of a Redis server: use redis://[user:password@]host:port[/database]",
@@ -42,11 +42,11 @@ impl Store {
         Ok(Store { connector, prefix: "crustocean".into() })
     }
 
-    /// As [`open`](Store::open), with the URL from the environment variable `REDIS_URL`. Defaults to
+    /// Like [`open`](Store::open), with the URL from the environment variable `REDIS_URL`. Defaults to
     /// `redis://127.0.0.1:6379`.
     ///
     /// # Errors
-    /// As [`open`](Store::open).
+    /// The kinds of [`open`](Store::open).
     pub fn from_env() -> Result<Self> {
         Self::open(std::env::var("REDIS_URL").as_deref().unwrap_or("redis://127.0.0.1:6379"))
     }

@@ -31,7 +31,7 @@ pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
 /// How answers get into the rooms.
 #[non_exhaustive]
 pub enum Output {
-    /// Through a connection of the worker's own. On Crustocean one agent may have several connections.
+    /// Through the worker's own connection. On Crustocean one agent may have several connections.
     Direct(Box<dyn Fn(AgentBuilder) -> crustocean::Result<Agent> + Send + Sync>),
     /// Through the intake that holds the agent's connection. The worker needs neither a connection nor the token. Its
     /// handler gets no room, so it cannot start runs.
@@ -58,9 +58,9 @@ impl fmt::Debug for Output {
 
 /// Answers an agent's questions, together with the workers in other processes.
 ///
-/// Each shard belongs to one process at a time, by a lease. A shard's questions are handled one after the other, so the order
-/// within a room holds. When a process dies, its leases end and other processes take its shards over. The question that it
-/// was handling is handled again, unless the room has the answer.
+/// Each shard belongs to one process at a time, by a lease. This process handles the shard's questions one after the
+/// other, so they keep their order within a room. When a process dies, its leases end and other processes take over its
+/// shards. They handle its unfinished questions again, except those with an answer in the room.
 ///
 /// ```no_run
 /// use crustocean_workers::{Stop, Store, Workers};
@@ -85,10 +85,10 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// The workers of the agent with this name: the one given to its [`Intake`](crate::Intake).
+    /// The workers of an agent. `agent` is the name that its [`Intake`](crate::Intake) has.
     ///
     /// # Errors
-    /// As [`Intake::new`](crate::Intake::new).
+    /// The kinds of [`Intake::new`](crate::Intake::new).
     pub fn new(store: &Store, agent: &str) -> Result<Self> {
         let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
         Ok(Workers {
@@ -144,12 +144,13 @@ impl Workers {
         self
     }
 
-    /// Handles questions until `stop` is stopped, then finishes the questions that are being handled.
+    /// Handles questions until `stop` is stopped, then waits for the running handlers.
     ///
-    /// Calls the handler on several threads. When it fails or panics, its message becomes the reason that a dead letter shows.
+    /// Calls the handler on several threads. When the handler fails or panics on the last delivery, a dead letter shows
+    /// the message as its reason.
     ///
     /// # Errors
-    /// An error of Redis that waiting does not cure.
+    /// A permanent error of Redis, such as a wrong password.
     pub fn run<A: Into<Answer>>(
         &self,
         stop: &Stop,
@@ -223,7 +224,7 @@ impl Workers {
     }
 }
 
-/// What the threads of a process share.
+/// The parts that the threads of a process share.
 struct Shared<'w> {
     sender: Option<&'w AnswerSender>,
     permits: &'w Permits,
@@ -247,7 +248,7 @@ impl Shared<'_> {
             return Ok(None);
         }
         let task = Task::new(&question, room, entry.delivery, term);
-        // The error's `Display` is the user's code, too.
+        // The error's `Display` is the program's code, too, so call it inside `caught`.
         let answer = caught(|| (self.handler)(&task).map_err(|error| error.to_string()))
             .unwrap_or_else(|panic| Err(format!("the handler panicked: {panic}")))
             .map_err(NotSent::Failed)?;

@@ -11,7 +11,7 @@ use crate::rest::Client;
 use crate::socket::Session;
 
 impl Delivery {
-    /// Adds a room before the join. From now on, every gap of the room is filled. Returns `true` if the start
+    /// Adds a room before the join. From now on, the helpers fill every gap of the room. Returns `true` if the start
     /// position in the room's history must be [read](Delivery::read_baseline).
     pub(crate) fn add_room(&self, room: &AgencyId, dm: bool) -> bool {
         let resume = self.shared.memory.as_ref().and_then(|memory| memory.resume(room));
@@ -35,8 +35,8 @@ impl Delivery {
     /// Reads the start position in the room's history, before or during the join. A message on the page was sent
     /// before the join took effect, or also arrives live.
     ///
-    /// The agent can still join a room whose history cannot be read. The error is reported later, when a gap must be
-    /// filled.
+    /// The agent can still join a room whose history cannot be read. A helper reports the error later, when it must
+    /// fill a gap.
     pub(crate) fn read_baseline(&self, source: &DeliverySource<'_>, room: &AgencyId, dm: bool) {
         // `Drop` removes this reader from the count on every path, so that no gap waits for it forever.
         let _reader = BaselineReader { delivery: self, session: source.session, room };
@@ -143,7 +143,7 @@ impl Drop for BaselineReader<'_> {
         if room.gap.as_ref().is_some_and(|gap| gap.ended && !gap.filling) {
             state.ask_for_helper(self.room);
             drop(state);
-            // A thread that takes events starts the helper.
+            // Wake a thread that takes events, because only such a thread starts the helper.
             self.session.nudge_reader();
         }
     }

@@ -12,18 +12,18 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::agent::history::unreadable::{self, Reported, Unreadable};
 use crate::model::{List, Message, MessageEdited, MessageId, Timestamp};
 
-/// How many messages of a room are remembered: those of the last 10 minutes, within these limits.
+/// How many messages of a room the cursor remembers: those of the last 10 minutes, within these limits.
 const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
 const LEAST: usize = 256;
 /// Less than half of the hash table's capacity (14,336). The table then cleans up after removals in place and does
 /// not grow.
 const MOST: usize = 7000;
-/// How much earlier the time of a new message may be than the times of the last heard messages.
+/// How much earlier the time of a new message may be than the times of the last known messages.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 /// The look-back starts from the earliest time among this number of last messages, so one fast clock does no harm.
 const LAST: usize = 8;
 
-/// The messages that the agent heard in a room, and the start position in the room's history.
+/// The messages of a room that the agent knows, and the start position in the room's history.
 #[derive(Debug)]
 pub(crate) struct HistoryCursor {
     /// The known messages by the hash of the id. Storing the ids would cost a long-lived allocation per message.
@@ -32,7 +32,7 @@ pub(crate) struct HistoryCursor {
     order: VecDeque<(u64, u32)>,
     created: Instant,
     hasher: RandomState,
-    /// The latest time of messages that are not remembered: messages from before the join, or from long ago.
+    /// The latest time of messages that the cursor does not remember: messages from before the join, or from long ago.
     forgotten: Option<SystemTime>,
     begun: bool,
     /// The place of the first handed-out message on the page at the start position. Messages after this place were
@@ -74,7 +74,8 @@ struct KnownMessage {
     /// The place on the page at the start position, from 1 for the oldest message. 0 if the page does not contain the
     /// message.
     place: u16,
-    /// Whether the message was handed out. If not, the message was known at the start, but may still arrive live.
+    /// Whether the agent has handed the message out. If not, the cursor knew the message at the start, from the first
+    /// page or from an earlier run. The message may still arrive live.
     heard: bool,
 }
 
@@ -242,7 +243,8 @@ impl HistoryCursor {
         }
     }
 
-    /// Notes a message that is about to be handed out. Returns `false` if the message was handed out before.
+    /// Notes a message that the agent is about to hand out. Returns `false` if the agent has handed the message out
+    /// before.
     pub(crate) fn hear(&mut self, message: &Message) -> bool {
         let hash = self.hash(message.id.as_str());
         if let Some(known) = self.known.get_mut(&hash) {
@@ -268,7 +270,7 @@ impl HistoryCursor {
         }
     }
 
-    /// Whether the message was handed out recently, or is on the page at the start position.
+    /// Whether the agent has handed the message out recently, or the cursor knew the message at the start.
     pub(crate) fn knows(&self, id: &MessageId) -> bool {
         self.get(id).is_some()
     }
@@ -367,8 +369,8 @@ impl HistoryCursor {
         }
     }
 
-    /// Returns the unreadable elements of a page, newest first, that may be missed messages and were not reported.
-    /// `above`: the message directly before the page (newer than the page).
+    /// Returns the unreadable elements of a page, newest first, that may be missed messages and that nobody has
+    /// reported yet. `above`: the message directly before the page (newer than the page).
     pub(crate) fn unreadable(
         &mut self,
         page: &List<Message>,
@@ -390,7 +392,7 @@ impl HistoryCursor {
         new
     }
 
-    /// Notes that the elements were reported, or need no report.
+    /// Notes that the elements need no further report.
     pub(crate) fn note_reported(&mut self, elements: Reported) {
         self.reported.append(elements);
     }
@@ -475,8 +477,8 @@ mod tests {
         assert!(cursor.hear(&at("m1", 40_000)) && cursor.hear(&message("m2", "no time")));
         let history = [at("m3", 10), at("m4", 11), message("m2", "no time"), at("m1", 40_000)];
         assert_eq!(missed(&cursor, &history), ["m3", "m4"]);
-        // The same holds after the cursor has forgotten `m1`. For some minutes a possible loss is reported, and after
-        // that not.
+        // The same holds after the cursor has forgotten `m1`. For some minutes the cursor reports a possible loss, then
+        // no more.
         for n in 0..9000 {
             assert!(cursor.hear(&at(&format!("n{n}"), n)));
         }

@@ -36,7 +36,7 @@ pub(crate) struct Delivery {
     pub(super) shared: Arc<DeliveryShared>,
     /// The session's next items.
     items: Arc<ReadyItems>,
-    /// Whether something was missed. This may include events that are not messages.
+    /// Whether the agent has missed events. They need not be messages.
     missed: AtomicBool,
 }
 
@@ -132,7 +132,7 @@ impl Delivery {
         event
     }
 
-    /// Whether something was missed since the last call.
+    /// Whether the agent has missed events since the last call.
     pub(crate) fn take_missed(&self) -> bool {
         self.missed.load(Ordering::Acquire) && self.missed.swap(false, Ordering::AcqRel)
     }
@@ -235,7 +235,7 @@ impl DeliveryState {
             Item::Lagged { .. } => {
                 for room in self.all_rooms() {
                     let waits = self.rooms.get(&room).and_then(|room| room.gap.as_ref());
-                    // A gap that has not ended stays open: the rejoin ends it.
+                    // A gap that has not ended stays open until the agent joins the room again.
                     if waits.is_none_or(|gap| gap.ended) {
                         self.open_gap(&room, true);
                     }

@@ -7,13 +7,13 @@ use crate::model::{AgencyId, List, Message, MessageId, Timestamp};
 use crate::rest::{Client, Messages, SMALLEST_PAGE, Walk};
 
 pub(crate) const PAGE: u32 = 100;
-/// The largest number of missed messages. A larger gap would take too much time and memory.
+/// The largest number of missed messages that the crate reads. A larger gap would take too much time and memory.
 pub(super) const MOST: usize = 10_000;
 
 /// The last page of a room's history, newest first.
 pub(super) struct FirstPage {
     pub(super) messages: List<Message>,
-    /// The page is certainly the whole history.
+    /// Whether the page is certainly the whole history.
     pub(super) is_whole: bool,
 }
 
@@ -26,7 +26,7 @@ pub(super) fn first_page(client: &Client, room: &AgencyId, dm: &mut bool) -> Res
     let mut limit = FIRST_PAGE;
     let messages = smaller_page(client, room, dm, None, &mut limit)?;
     let count = messages.len() + messages.skipped();
-    // A longer page may be all that the server sends at once.
+    // A page of `SMALLEST_PAGE` messages or more may be cut at the server's own page limit.
     Ok(FirstPage { is_whole: count < SMALLEST_PAGE.min(limit as usize), messages })
 }
 

@@ -85,7 +85,7 @@ impl Drop for Helper<'_> {
     }
 }
 
-/// A gap that is being filled.
+/// A gap that a helper is filling.
 struct Fill<'a> {
     delivery: &'a DeliveryShared,
     client: &'a Client,
@@ -115,7 +115,7 @@ struct Page {
     bytes: usize,
 }
 
-/// What a look back into the history has found.
+/// The result of reading the history back to its known part.
 struct LookbackOutcome {
     /// Newest first.
     pages: Vec<Page>,

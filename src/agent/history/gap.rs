@@ -15,11 +15,11 @@ pub(super) struct Gap {
     pub(super) ended: bool,
     /// A helper is reading the history.
     pub(super) filling: bool,
-    /// More messages were missed meanwhile, so the history must be read again.
+    /// The agent has missed more messages meanwhile, so a helper must read the history again.
     pub(super) again: bool,
-    /// How often the history was read.
+    /// How often helpers have read the history.
     pub(super) rounds: u32,
-    /// The time at which the held messages are released, even if the history was not read.
+    /// The time at which the delivery releases the held messages, even if no helper has read the history.
     pub(super) deadline: Option<Instant>,
     pub(super) held: Held,
 }
@@ -75,7 +75,7 @@ impl Held {
         self.events.push_back((event, size));
     }
 
-    /// Notes that messages were missed after all events that are held now.
+    /// Notes that the agent has missed messages after all events that it holds now.
     pub(super) fn note_loss(&mut self) {
         self.before_loss = self.events.len();
     }

@@ -11,7 +11,7 @@ pub(super) struct RoomHistory {
     pub(super) gap: Option<Gap>,
     /// The number of threads that read the room's baseline.
     pub(super) readers: usize,
-    /// Whether the baseline was read. Helpers fill a gap only after that.
+    /// Whether a thread has read the baseline. Helpers fill a gap only after that.
     pub(super) has_baseline: bool,
 }
 
@@ -20,12 +20,12 @@ impl RoomHistory {
         RoomHistory { cursor, ..RoomHistory::default() }
     }
 
-    /// A room whose messages are held until its gap ends.
+    /// A room with a gap. The delivery holds its messages.
     pub(super) fn with_gap(cursor: HistoryCursor, gap: Gap) -> Self {
         RoomHistory { gap: Some(gap), ..RoomHistory::new(cursor) }
     }
 
-    /// Whether the baseline is still being read.
+    /// Whether a thread is still reading the baseline.
     pub(super) fn waits_for_baseline(&self) -> bool {
         self.readers > 0 && !self.has_baseline
     }

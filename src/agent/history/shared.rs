@@ -55,7 +55,7 @@ impl DeliveryShared {
     ) -> Result<(Vec<Message>, Progress), GapClosed> {
         let mut state = self.lock();
         if let Some(memory) = &state.memory {
-            // All answers of the page are noted before any question of the page is handed out.
+            // Note all answers of the page before the delivery hands out any question of the page.
             page.iter().for_each(|message| memory.note_answer(message));
         }
         let room = state.room_with_gap(&job.room, job.gap)?;
@@ -65,7 +65,7 @@ impl DeliveryShared {
         Ok(room.cursor.classify_page(page, lookback))
     }
 
-    /// Returns the unreadable elements of a page of the room's history that were not reported before.
+    /// Returns the unreadable elements of a page of the room's history that nobody has reported before.
     pub(super) fn unreadable(
         &self,
         job: &FillJob,
@@ -79,7 +79,7 @@ impl DeliveryShared {
         Ok(self.lock().room_with_gap(&job.room, job.gap)?.cursor.unreadable(page, above, lookback))
     }
 
-    /// Notes that the elements are about to be reported.
+    /// Notes that the helper is about to report the elements.
     pub(super) fn note_reported(&self, job: &FillJob, elements: Reported) -> Result<(), GapClosed> {
         self.lock().room_with_gap(&job.room, job.gap)?.cursor.note_reported(elements);
         Ok(())

@@ -17,23 +17,24 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, MessageEdited};
 use crate::socket::{SessionLog, note};
 
-/// How long reading a history may take. After this time, the held messages are released without the missed ones. Each
-/// page restarts the time.
+/// How long reading a history may take. After this time, the delivery releases the held messages without the missed
+/// messages. Each page restarts the time.
 pub(super) const BUDGET: Duration = Duration::from_secs(10);
-/// The largest number of histories that are read at once.
+/// The largest number of histories that helpers read at once.
 const MOST_AT_ONCE: usize = 8;
 /// The largest number of helper threads, including threads whose requests have taken longer than `BUDGET`.
 const MOST_THREADS: usize = 32;
 /// The largest number of messages that all rooms together may hold.
 pub(super) const MOST_HELD: usize = 20_000;
 pub(super) const MOST_HELD_BYTES: usize = 16 << 20;
-/// If messages are missed again and again while a gap is filled, the room is released after this many rounds.
+/// If the agent misses messages again and again while a helper fills a gap, the delivery releases the room after this
+/// many rounds.
 const MOST_ROUNDS: u32 = 4;
 
 /// The events that are ready, the rooms, and the work of the helpers.
 #[derive(Debug)]
 pub(super) struct DeliveryState {
-    /// The events that are handed out before the events in the session's queue.
+    /// The events to hand out before the events in the session's queue.
     pub(super) ready: VecDeque<(Event, usize)>,
     pub(super) ready_bytes: usize,
     pub(super) rooms: HashMap<AgencyId, RoomHistory>,
@@ -96,7 +97,7 @@ impl DeliveryState {
         }
     }
 
-    /// Drops held messages beyond the limit. The history has these messages, so the history is read again.
+    /// Drops held messages beyond the limit. The history has these messages, so a helper reads the history again.
     pub(super) fn drop_excess(&mut self) {
         while self.held > MOST_HELD || self.held_bytes > MOST_HELD_BYTES && self.held > 1 {
             let gaps = self.rooms.values_mut().filter_map(|room| room.gap.as_mut());
@@ -122,8 +123,8 @@ impl DeliveryState {
         Gap::new(self.next_gap)
     }
 
-    /// Notes that messages were missed in the room. `ended`: live messages are complete again, so the history can be
-    /// read.
+    /// Notes that the agent has missed messages in the room. `ended`: live messages are complete again, so a helper can
+    /// read the history.
     pub(super) fn open_gap(&mut self, id: &AgencyId, ended: bool) {
         let new = self.new_gap();
         let Some(room) = self.rooms.get_mut(id) else { return };
@@ -143,7 +144,7 @@ impl DeliveryState {
         self.find_deadline();
     }
 
-    /// Queues the room's gap for a helper, unless the room's baseline is still being read.
+    /// Queues the room's gap for a helper, unless a thread is still reading the room's baseline.
     pub(super) fn ask_for_helper(&mut self, id: &AgencyId) {
         let waits = self.rooms.get(id).is_some_and(RoomHistory::waits_for_baseline);
         if !waits && !self.jobs.contains(id) {
@@ -352,7 +353,7 @@ pub(super) fn cannot_be_read(count: usize) -> Error {
     Error::new(ErrorKind::Protocol, format!("{count} {messages} of the room's history cannot be read"))
 }
 
-/// Notes an event that is about to be handed out. Returns `false` if the event was handed out before.
+/// Notes an event that the agent is about to hand out. Returns `false` if the agent has handed the event out before.
 pub(super) fn is_new(cursor: &mut HistoryCursor, event: &Event) -> bool {
     match event {
         Event::Message(message) => cursor.hear(message),

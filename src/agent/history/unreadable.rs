@@ -1,18 +1,18 @@
-//! Tracks the elements of a history that cannot be decoded, and which of them were reported.
+//! Tracks the elements of a history that cannot be decoded, and which of them the agent has reported.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::BuildHasher;
 
 use crate::model::{List, Message, MessageId};
 
-/// The number of elements that are remembered.
+/// The most elements to remember.
 const MOST: usize = 2048;
 
-/// How many elements of a page are examined. A page is requested with at most 100 elements, but a hostile server may
+/// The most elements of a page to examine. The crate requests pages of at most 100 elements, but a hostile server may
 /// send more.
 const MOST_ON_PAGE: usize = 256;
 
-/// How many messages on each side of an element are examined.
+/// The most messages to examine on each side of an element.
 const NEAREST: usize = 32;
 
 /// An element of a page that cannot be decoded.
@@ -58,14 +58,14 @@ pub(super) fn on_page(
     found
 }
 
-/// The unreadable elements that were reported, or that are older than the join.
+/// The unreadable elements that the agent has reported, or that are older than the join.
 #[derive(Debug, Default)]
 pub(crate) struct Reported {
     /// Oldest first.
     elements: VecDeque<KnownElement>,
 }
 
-/// An element that is known.
+/// An element in `Reported`.
 #[derive(Debug)]
 struct KnownElement {
     key: u64,

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use crate::agent::event::Event;
 use crate::model::{AgencyId, Message, MessageId, Timestamp};
 
-/// The largest number of dropped messages of one room whose ids are kept. The thread reads only these again.
+/// The largest number of ids of dropped messages in one room. The thread reads only these messages again.
 const MOST_LOST: usize = 16_384;
 
 /// The limits of a queue.
@@ -62,7 +62,7 @@ pub(super) enum Next {
 }
 
 impl Backlog {
-    /// Adds an event. `may_read`: whether dropped messages are read again. Returns the number of dropped events.
+    /// Adds an event. `may_read`: whether a thread reads dropped messages again. Returns the number of dropped events.
     pub(super) fn push(&mut self, event: Event, size: usize, bounds: Bounds, may_read: bool) -> u64 {
         self.bytes += size;
         self.events.push_back((event, size));
@@ -128,7 +128,7 @@ impl Backlog {
         self.reader == Some(number)
     }
 
-    /// Ends the reading. `found` are the messages that were read; `later` are the messages to read next.
+    /// Ends the reading. `found` are the messages from the histories; `later` are the messages to read next.
     pub(super) fn end_reading(&mut self, found: Vec<Event>, later: HashMap<AgencyId, Lost>) {
         self.reader = None;
         self.found.extend(found);

@@ -43,7 +43,7 @@ impl ListenerKind {
         matches!(self, ListenerKind::Events | ListenerKind::Mentions)
     }
 
-    /// Whether messages that this listener's queue drops are read again.
+    /// Whether a thread reads the messages again that this listener's queue drops.
     fn reads_again(self) -> bool {
         !matches!(self, ListenerKind::Subscription(_))
     }
@@ -91,7 +91,7 @@ struct ListenerQueue {
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
     length: AtomicUsize,
-    /// Dropped messages must be read before newer events.
+    /// Whether a thread must read dropped messages before the listener gets newer events.
     held: AtomicBool,
     waiting: AtomicUsize,
 }
@@ -332,7 +332,7 @@ impl<S: ListenerSource> Listener<S> {
         }
     }
 
-    /// Reports the messages that were not read again as missing.
+    /// Reports dropped messages that no thread has read again as missing.
     fn give_up(&self, state: &mut ListenersState) {
         let Some(queue) = state.find(self.kind) else { return };
         let gap = |room| Event::GapNotFilled { agency_id: room, error: Arc::new(Error::closed()) };
@@ -444,7 +444,7 @@ mod tests {
 
     use super::*;
 
-    /// A source of numbered events. `Lagged` is the shortest event to write.
+    /// A source of numbered events. `Lagged` carries the number, because it is the shortest event to write.
     struct Numbers(RefCell<VecDeque<u64>>);
 
     impl ListenerSource for Numbers {

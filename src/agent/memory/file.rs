@@ -104,7 +104,7 @@ impl StateStore for FileStore {
 
     fn save(&self, state: &str) -> Result<(), StoreError> {
         let mut known = self.known.lock();
-        // A removed file has no text of another program that a save could overwrite.
+        // If the file was removed, a save overwrites no text of another program.
         let found = stamp(&self.path)?;
         if found.is_some() && found != *known {
             return Err("another program has written to the file: it was not changed".into());
@@ -133,7 +133,7 @@ fn resolved(path: &Path) -> io::Result<PathBuf> {
     let mut path = std::path::absolute(path)?;
     for _ in 0..MOST_LINKS {
         let Ok(target) = fs::read_link(&path) else { return Ok(path) };
-        // An absolute target replaces the folder.
+        // If the target is absolute, `join` replaces the folder.
         path = path.parent().unwrap_or(Path::new("/")).join(target);
     }
     Err(io::Error::other("the symbolic links lead in a circle"))

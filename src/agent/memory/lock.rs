@@ -1,8 +1,8 @@
 //! A lock on a file. The operating system releases the lock when the process ends, also after a kill.
 //!
-//! `std` has file locks since Rust 1.89. For older versions, this module uses other methods without unsafe code.
-//! Linux and Android bind an abstract socket, which only one process can bind. Other systems open the lock file
-//! exclusively. On Linux the lock works between processes of one network namespace;
+//! `std` has file locks since Rust 1.89, which is newer than this crate's minimum. So this module uses other methods
+//! without unsafe code. Linux and Android bind an abstract socket, which only one process can bind. Other systems open
+//! the lock file exclusively. On Linux the lock works between processes of one network namespace;
 //! [`FileStore`](super::file::FileStore) itself detects a writer in another container.
 
 use std::fs::{File, OpenOptions};
@@ -24,8 +24,8 @@ impl FileLock {
     /// The `io::Error` if the lock file cannot be created or opened.
     pub(super) fn take(path: &Path) -> io::Result<Option<FileLock>> {
         let mut options = OpenOptions::new();
-        // The lock file stays empty and is never removed. If a process removed the file, two processes could lock two
-        // different files with the same name.
+        // The lock file stays empty, and no process removes it. If a process removed the file, two processes could lock
+        // two different files with the same name.
         options.read(true).write(true).create(true).truncate(false);
         exclusive(&mut options);
         let file = match options.open(path) {

@@ -31,7 +31,7 @@ pub(crate) const IN_REPLY_TO: &str = "in_reply_to";
 /// The memory of one agent. This is a trait, so that a program whose agents remember nothing does not contain the code
 /// of the memory: only [`Remember`] names the type that implements the trait.
 pub(crate) trait Memory: fmt::Debug + Send + Sync {
-    /// Reads what is stored. Called once, before all other methods.
+    /// Reads the stored memory. Called once, before all other methods.
     ///
     /// # Errors
     /// `Config` if the text belongs to another agent, or is not a valid memory.
@@ -51,13 +51,13 @@ pub(crate) trait Memory: fmt::Debug + Send + Sync {
     /// looks for these messages again.
     fn hold_watermark(&self, room: &AgencyId, held: bool);
 
-    /// Notes the question that this message answers. Called before the message is handed out.
+    /// Notes the question that this message answers. Called before the agent hands the message out.
     fn note_answer(&self, message: &Message);
 
-    /// Whether the room had an answer to this message before the message was handed out.
+    /// Whether the room had an answer to this message before the agent handed the message out.
     fn is_answered(&self, id: &MessageId) -> bool;
 
-    /// Notes a message that is about to be handed out. A question stays open until the question is done.
+    /// Notes a message that the agent is about to hand out. A question stays open until it is done.
     fn hear(&self, message: &Message, is_question: bool);
 
     /// Notes that this thread has the question. `held`: the caller will call [`drop_held`](Memory::drop_held) when
@@ -126,7 +126,7 @@ impl Remember {
         }))
     }
 
-    /// Opens the store. Called before any network access, because a retry does not fix an error here.
+    /// Opens the store. Called before any network access, because a retry cannot fix an error of the store.
     ///
     /// # Errors
     /// `Config` if the store cannot be opened or read. The error names the file.

@@ -156,7 +156,7 @@ mod tests {
             room_memory.acknowledge(&id(n), Some(now), None, now);
             assert!(room_memory.watermark < Some(now));
         }
-        // The ids of that while were forgotten, and the watermark moves again.
+        // The memory has forgotten the ids from that time, and the watermark moves again.
         assert!(room_memory.watermark.is_some() && room_memory.acknowledged.len() < MAX_IDS);
     }
 }

@@ -10,10 +10,10 @@ pub type StoreError = Box<dyn std::error::Error + Send + Sync>;
 /// A program's own storage for an agent's memory, such as a row in a database. Pass it to
 /// [`AgentBuilder::remember_in`](crate::agent::AgentBuilder::remember_in).
 ///
-/// The agent calls the store on the threads that take events, or on a thread of its own, and never on two threads at
-/// once. The methods may block, and may call the agent: a change that such a call makes is saved a second later. If
-/// [`save`](StateStore::save) cannot write the new text, the store must keep the old text. Two agents must not share a
-/// store.
+/// The agent calls the store on the threads that take events, or on a separate thread, and never on two threads at
+/// once. The methods may block, and may call the agent: the agent saves a change that such a call makes a second later.
+/// If [`save`](StateStore::save) cannot write the new text, the store must keep the old text. Two agents must not share
+/// a store.
 ///
 /// ```
 /// use std::sync::Mutex;

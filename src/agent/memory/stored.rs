@@ -24,7 +24,7 @@ const MAX_ANSWERED: usize = 16_384;
 /// The most open questions that the memory tracks. Anybody in a room can ask questions, and a program may take none of
 /// them.
 const MAX_OPEN: usize = 16_384;
-/// How exactly the store knows the difference between two clocks, in milliseconds.
+/// The memory saves a smaller change of the difference between the clocks only with another change. In milliseconds.
 const CLOCK_TOLERANCE: u64 = 60 * 1000;
 /// The value of `Saved::format`, which shows that this crate has written the text.
 const FORMAT: &str = "crustocean agent state";
@@ -47,11 +47,11 @@ impl std::fmt::Debug for StoredMemory {
 struct StoredMemoryState {
     me: UserId,
     username: String,
-    /// The greatest age of messages that are read after a start.
+    /// The greatest age of messages that the agent reads after a start.
     max_age: Option<Duration>,
     /// How far this machine's clock is ahead of the server's, in milliseconds, as the last run saw it.
     clock_was_ahead: u64,
-    /// The same for this run. `None`: no live message has come yet.
+    /// How far this machine's clock is ahead in this run. `None`: no live message has come yet.
     clock_ahead: Option<u64>,
     rooms: HashMap<AgencyId, RoomMemory>,
     /// Questions that the agent has heard and that are not done.
@@ -289,7 +289,7 @@ impl Memory for StoredMemory {
 
     fn save(&self) -> Option<Error> {
         if self.is_saving_here() {
-            // The change is still due: it is saved after this save.
+            // The change is still due: the agent saves it after this save.
             return None;
         }
         let mut saver = self.saver.lock();
@@ -345,7 +345,7 @@ impl Memory for StoredMemory {
 
     fn end(&self) {
         self.save();
-        // Not if the store itself has dropped the agent's last handle.
+        // Keep the store if a method of the store has dropped the agent's last handle.
         if !self.is_saving_here() {
             let store = self.saver.lock().store.take();
             let _ = caught(|| drop(store));
@@ -398,7 +398,7 @@ impl StoredMemoryState {
         let known = self.clock_ahead();
         let ahead = now().saturating_sub(time);
         self.clock_ahead = Some(self.clock_ahead.map_or(ahead, |least| least.min(ahead)));
-        // A smaller difference is saved with the next other change.
+        // The next other change also saves a smaller difference.
         if self.clock_ahead().abs_diff(known) > CLOCK_TOLERANCE {
             self.change();
         }

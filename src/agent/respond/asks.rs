@@ -37,8 +37,8 @@ struct Ask {
 }
 
 impl Asks {
-    /// Notes a question to the sender of this message, before the question is posted. Nothing is taken any more after
-    /// the returned value was dropped.
+    /// Notes a question to the sender of this message, before the agent posts the question. After a drop of the
+    /// returned value, [`take`](Self::take) gives the question no message.
     pub(super) fn begin(&self, to: &Message, text: &str) -> WaitingAsk<'_> {
         let mut state = self.state.lock();
         state.next += 1;
@@ -120,8 +120,8 @@ impl WaitingAsk<'_> {
         state.waiting.remove(at).answer
     }
 
-    /// Whether the message answers the question. The caller checks the messages that were distributed before the
-    /// question was known to be in the room.
+    /// Whether the message answers the question. The caller checks the messages that other threads distributed before
+    /// the agent knew that the question is in the room.
     pub(super) fn is_answered_by(&self, message: &Message) -> bool {
         let answered = self.with(|ask| {
             let is_question = ask.posted.as_ref().is_some_and(|(id, _)| *id == message.id);

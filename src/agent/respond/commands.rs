@@ -26,7 +26,7 @@ pub struct Commands {
     agent: Agent,
     events: Events,
     prefix: Arc<str>,
-    /// The error about an empty prefix was returned.
+    /// Whether the iterator has returned the error about an empty prefix.
     refused: Arc<AtomicBool>,
     /// The ids of the last messages that were handed out, because a message may come twice after a gap.
     handed_out: Arc<Mutex<RecentIds<64>>>,
@@ -99,7 +99,8 @@ impl Agent {
     /// Returns an iterator over the messages from now on that begin with `prefix`, such as `!conch`. Case does not
     /// matter. The iterator leaves out the agent's own messages and the platform's messages. [`Mention::request`]
     /// parses the text after the prefix. [`mentions`](Agent::mentions) can run at the same time, and still yields the
-    /// messages that mention the agent. In a direct message, only the loop over commands yields a command.
+    /// messages that mention the agent. Only the loop over commands yields a command in a direct message that does not
+    /// mention the agent.
     ///
     /// With the prefix `!`, each word is a command: for `!deploy web`, the [command](crate::model::Request::command) is
     /// `deploy`. With the prefix `!conch`, as below, it is the word after the prefix. Do not use the prefix `/`: the

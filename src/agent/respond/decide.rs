@@ -31,7 +31,7 @@ pub enum Decision {
     /// The agents have answered each other too often: the loop guard has no hops left.
     TooManyHops,
     /// The platform sent the message, or the message is the result of the agent's own command. A hook's post and a
-    /// heartbeat are meant to prompt the agent, so these give [`Respond`](Decision::Respond).
+    /// heartbeat should prompt the agent, so they give [`Respond`](Decision::Respond).
     FromSystem,
     /// The agent answered the message before its last start. Only for an agent that
     /// [remembers](crate::agent::AgentBuilder::remember).
@@ -84,8 +84,8 @@ impl Agent {
     }
 }
 
-/// Decides whether the user `me` should answer the message. This is the part of [`Agent::decide`] that needs no
-/// running agent. For tests.
+/// Decides whether the user `me` should answer the message. This is the part of [`Agent::decide`] that needs no running
+/// agent. Use it in tests.
 ///
 /// ```
 /// use crustocean::{Message, agent::{Decision, decide}, model::User};

@@ -19,12 +19,11 @@ use crate::model::{Message, MessageId, Request};
 ///
 /// A `Mention` dereferences to its [`Message`].
 ///
-/// This matters for an agent that [remembers](crate::agent::AgentBuilder::remember): a question is *done* when this
-/// value was dropped and the thread that took it has asked for its next question. [`done`](Mention::done) makes the
-/// question done earlier. If the program moves the value to another thread, the question is not done before the value
-/// is dropped there. If a question is not done when the process ends, the agent yields the question again after the
-/// next start. The process may end by a kill, a panic, a `?` that leaves the loop, or a [`Stop`](crate::Stop) during
-/// the work.
+/// For an agent that [remembers](crate::agent::AgentBuilder::remember), a question is *done* when this value was
+/// dropped and the thread that took it has asked for its next question. [`done`](Mention::done) makes the question done
+/// earlier. If the program moves the value to another thread, the question is not done before the value is dropped
+/// there. If a question is not done when the process ends, the agent yields the question again after the next start.
+/// The process may end by a kill, a panic, a `?` that leaves the loop, or a [`Stop`](crate::Stop) during the work.
 ///
 /// ```no_run
 /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -144,7 +143,8 @@ impl Mention {
     }
 
     /// Leaves the question open: an agent that [remembers](crate::agent::AgentBuilder::remember) yields the question
-    /// again after the next start. For a question that could not be answered now. Without a memory, this does nothing.
+    /// again after the next start. Use it for a question that the program cannot answer now. Without a memory,
+    /// `leave_open` does nothing.
     ///
     /// ```no_run
     /// # fn demo(question: crustocean::Mention) {
@@ -236,7 +236,7 @@ impl Mention {
                 break answer;
             }
             match event {
-                // A message that another question has taken is no answer to this one.
+                // A message that answers another question does not answer this question, too.
                 Ok(Event::Message(message))
                     if ask.is_answered_by(&message) && taken.lock().add(&message.id) =>
                 {
@@ -254,9 +254,9 @@ impl Mention {
         Ok(Mention::new(&self.agent, answer))
     }
 
-    /// Marks the question as done before this thread asks for the next question. The agent does not yield the
-    /// question again after the next start. The memory is saved before the call returns. If saving fails, the agent
-    /// yields [`Event::StateNotSaved`](crate::Event::StateNotSaved). Without
+    /// Marks the question as done before this thread asks for the next question. The agent does not yield the question
+    /// again after the next start. The call saves the memory before it returns. If saving fails, the agent yields
+    /// [`Event::StateNotSaved`](crate::Event::StateNotSaved). Without
     /// [`remember`](crate::agent::AgentBuilder::remember), `done` does nothing.
     ///
     /// ```no_run

@@ -14,8 +14,8 @@ use crate::sync::lock::Mutex;
 /// The messages that an [`Agent`] should answer, each once. Returned by [`Agent::mentions`].
 ///
 /// These are the messages for which [`should_respond`](Agent::should_respond) is true. The iterator includes messages
-/// that were missed while the connection was down, and posts of hooks. It does not include a message whose mention
-/// was added by an edit.
+/// that the agent missed while the connection was down, and posts of hooks. It does not include a message if only an
+/// edit added the mention.
 ///
 /// The iterator yields no other events. A loop over [`Agent::events`] may run at the same time. To join new rooms as
 /// well, call [`Agent::follow_invites`] first.
@@ -53,7 +53,7 @@ struct MentionsShared {
 /// A sleeping thread does not notice that another thread delayed a message, so the sleeping thread checks at this
 /// interval.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(500);
-/// How many waiting events are checked after the time limit: as many as the queue holds by default.
+/// How many waiting events `recv_timeout` checks after the time limit: as many as the queue holds by default.
 const MOST_AT_ONCE: usize = 4096;
 
 impl Mentions {
@@ -100,7 +100,7 @@ impl Mentions {
 
     /// Sets the minimum time between two messages of one person, in all rooms together. The longest possible time is
     /// one day. Messages that come faster wait, in order. Waiting messages do not block messages of other people, and
-    /// no message is dropped. Agents have [their own limit](Mentions::limited). Defaults to no minimum time.
+    /// the iterator drops no message. Agents have [their own limit](Mentions::limited). Defaults to no minimum time.
     ///
     /// ```no_run
     /// # use std::time::Duration;

@@ -18,20 +18,20 @@ const MOST_BYTES: usize = 8 << 20;
 const RECHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Mentions {
-    /// Handles each message with `handler`, on up to `threads` threads (at least one). Several rooms are handled at the
-    /// same time. The messages of one room are handled in order, one at a time. Threads are started when they are needed.
-    /// Blocks until the agent has ended and the running handlers have returned.
+    /// Handles each message with `handler`, on up to `threads` threads (at least one): several rooms at the same time,
+    /// and the messages of one room in order, one at a time. Starts a thread only when a message needs one. Blocks
+    /// until the agent has ended and the running handlers have returned.
     ///
     /// The handler may return any type of error. If it uses `?`, write the type of its result, as below.
     ///
-    /// If a handler returns an error or panics, the crate logs a warning, and the other messages are handled as
-    /// usual. If the handler leaves a run open, the run ends as an error in the room. After an error the message counts
-    /// as done; a handler that calls [`Mention::leave_open`] gets the message again after the next start. After a panic
-    /// the message is not done.
+    /// If a handler returns an error or panics, the crate logs a warning and continues with the other messages. If the
+    /// handler leaves a run open, the run ends as an error in the room. After an error the message counts as done; a
+    /// handler that calls [`Mention::leave_open`] gets the message again after the next start. After a panic the
+    /// message is not done.
     ///
     /// Up to 1,024 messages and 8 MiB of text wait for a free thread. Further messages stay in the agent's
-    /// [queue](crate::agent::AgentBuilder::queue). Messages that wait when the agent ends are not handled. An agent
-    /// that [remembers](crate::agent::AgentBuilder::remember) yields these messages after the next start.
+    /// [queue](crate::agent::AgentBuilder::queue). No handler gets the messages that still wait when the agent ends. An
+    /// agent that [remembers](crate::agent::AgentBuilder::remember) yields these messages after the next start.
     ///
     /// ```no_run
     /// # fn main() -> crustocean::Result<()> {
@@ -48,7 +48,7 @@ impl Mentions {
     /// # Errors
     /// - The error that ended the agent, if the program neither closed nor stopped the agent: for example,
     ///   [`Unauthorized`](crate::ErrorKind::Unauthorized) if the token was revoked.
-    /// - [`Config`](crate::ErrorKind::Config): no thread can be started.
+    /// - [`Config`](crate::ErrorKind::Config): the system cannot start a thread.
     pub fn in_parallel<E: fmt::Display>(
         self,
         threads: usize,
@@ -163,7 +163,7 @@ impl WorkQueue {
             // The error's `Display` and `Drop` are the program's code, too.
             let handled = caught(|| match handler(question) {
                 Ok(()) => {}
-                // An error after the end of the agent is expected, so it is no warning.
+                // Handlers usually fail after the end of the agent, so this error is no warning.
                 Err(error) if agent.is_closed() => {
                     crate::logging::info!("message {id} is not answered: {error}");
                 }

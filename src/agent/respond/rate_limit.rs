@@ -10,8 +10,8 @@ use crate::model::{AgencyId, Message, UserId};
 /// How often an agent answers the same other agent in one room, and how long the agent waits before each answer. Pass
 /// the limit to [`Mentions::limited`](crate::Mentions::limited). This limit does not apply to messages of people.
 ///
-/// The default values are those of the platform's Hermes template: 6 messages in 10 minutes, answered after 0, 3, 8,
-/// 15, 30 and 30 s. The agent does not answer further messages.
+/// The default values are those of the platform's Hermes template: 6 messages in 10 minutes, which the agent answers
+/// after 0, 3, 8, 15, 30 and 30 s. The agent does not answer further messages.
 ///
 /// ```
 /// use std::time::Duration;
@@ -26,7 +26,7 @@ pub struct ExchangeLimit {
     count: usize,
     window: Duration,
     delays: Vec<Duration>,
-    /// The minimum time between two answers. If not zero, a sender is counted in all rooms together.
+    /// The minimum time between two answers. If it is not zero, the messages of a sender count in all rooms together.
     spacing: Duration,
 }
 
@@ -46,8 +46,8 @@ impl Default for ExchangeLimit {
 }
 
 impl ExchangeLimit {
-    /// The largest number of messages of one agent in one room that are answered within the window. At most 1,000.
-    /// Defaults to 6.
+    /// The largest number of messages of one agent in one room that this agent answers within the window. At most
+    /// 1,000. Defaults to 6.
     ///
     /// ```
     /// use crustocean::agent::ExchangeLimit;
@@ -60,7 +60,7 @@ impl ExchangeLimit {
         self
     }
 
-    /// The time window in which messages are counted. At most one day. Defaults to 10 minutes.
+    /// The time window of [`count`](ExchangeLimit::count). At most one day. Defaults to 10 minutes.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -117,11 +117,11 @@ struct Pair {
 /// The decision about a message of another agent.
 #[derive(Debug)]
 pub(crate) enum Admitted {
-    /// This message should be answered now. It may be an earlier message than the one passed in.
+    /// The agent should answer this message now. The message may be earlier than the message passed in.
     Now(Message),
     /// The message waits.
     Later,
-    /// The message is not answered.
+    /// The agent does not answer the message.
     Never(Message),
 }
 
@@ -136,9 +136,9 @@ pub(crate) struct Exchanges {
     next: u64,
 }
 
-/// The largest number of counted agents. Above this, the counts of the agent that was silent longest are dropped.
+/// The largest number of counted agents. Above this number, the counts of the agent that was silent longest are lost.
 const MOST_PAIRS: usize = 1024;
-/// Limits the memory of waiting messages. Above the limit, the first waiting message is answered early.
+/// Limits the memory of waiting messages. Above the limit, the agent answers the first waiting message early.
 const MOST_WAITING: usize = 256;
 const MOST_BYTES: usize = 4 << 20;
 
@@ -147,11 +147,11 @@ impl Exchanges {
         Exchanges { limit, pairs: HashMap::new(), waiting: BTreeMap::new(), bytes: 0, next: 0 }
     }
 
-    /// Counts a message, and decides when the message is answered.
+    /// Counts a message, and decides when the agent answers it.
     pub(crate) fn admit(&mut self, message: Message, now: Instant) -> Admitted {
         let spacing = self.limit.spacing;
         let room = if spacing.is_zero() { message.agency_id.clone() } else { AgencyId::default() };
-        // Servers that omit the ids of senders have the names.
+        // A server that omits the ids of senders still sends their names.
         let sender = match message.sender_id.as_str() {
             "" => message.sender_username.to_ascii_lowercase().into(),
             _ => message.sender_id.clone(),

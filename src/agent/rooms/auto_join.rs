@@ -22,11 +22,10 @@ const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// The pause after a failure or while the connection is down.
 const RETRY_DELAY: Duration = Duration::from_secs(15);
-/// The largest number of invitations that wait to be accepted. The agent finds further invitations in the list of
-/// agencies.
+/// The largest number of invitations that the agent has not accepted yet. The agent finds further invitations in the
+/// list of agencies.
 const MOST_INVITATIONS: usize = 64;
-/// The largest number of invited agencies that are known. The agent may try to join an agency that it has forgotten once
-/// more.
+/// The largest number of ids in `invited`. The agent may try once more to join an agency whose id it has forgotten.
 const MOST_INVITED: usize = 4096;
 
 /// The state of automatic joins. The agent can follow invitations, direct conversations, both or neither.
@@ -41,9 +40,9 @@ pub(crate) struct Following {
 struct FollowingState {
     invites: Option<Invites>,
     dms: Option<Conversations>,
-    /// Invitations that are held back until they are accepted.
+    /// Invitations that the agent holds back until it has accepted them.
     waiting: VecDeque<Invitation>,
-    /// The agencies of accepted invitations whose events are about to be handed out.
+    /// The agencies of accepted invitations whose events the agent is about to hand out.
     accepted: Vec<AgencyId>,
     /// The function that the thread runs. The methods that follow rooms set it, so that a program that follows no rooms
     /// does not contain this code.
@@ -56,9 +55,10 @@ struct FollowingState {
 struct Invites {
     /// The agencies of which the agent was a member at the start.
     members: HashSet<AgencyId>,
-    /// The agencies to which the agent was invited since. Bounded, because a server could invent any number of them.
+    /// The agencies that were new to the agent since then, from invitations and from the list of agencies. Bounded,
+    /// because a server could invent any number of them.
     invited: RecentIds<MOST_INVITED, AgencyId>,
-    /// The time to compare the list of agencies, because an invitation may have been missed.
+    /// The time at which the agent compares the list of agencies, because it may have missed an invitation.
     due: Option<Instant>,
 }
 
@@ -94,7 +94,7 @@ impl Following {
         Some(work)
     }
 
-    /// Takes the next task for this thread. An invitation stays in `waiting` until the invitation was handed out.
+    /// Takes the next task for this thread. An invitation stays in `waiting` until the agent hands it out.
     fn take(&self, now: Instant) -> Option<Task> {
         let mut state = self.state.lock();
         if let Some(invitation) = state.waiting.front() {
@@ -136,8 +136,8 @@ impl Following {
         }
     }
 
-    /// Holds an invitation back until the agent has accepted it. Returns `false` if the event must be handed out now:
-    /// the agent does not follow invitations, has accepted this one, or too many wait.
+    /// Holds an invitation back until the agent has accepted it. Returns `false` if the agent must hand the event out
+    /// now: the agent does not follow invitations, has accepted this invitation, or holds too many back.
     fn hold(&self, invitation: &Invitation) -> bool {
         let mut state = self.state.lock();
         if let Some(place) = state.accepted.iter().position(|id| *id == invitation.agency_id) {
@@ -164,7 +164,7 @@ impl Following {
 }
 
 impl Invites {
-    /// Notes an agency. Returns `false` if the agency was known.
+    /// Notes an agency. Returns `false` if the agent knew the agency before.
     fn note(&mut self, id: &AgencyId) -> bool {
         !self.members.contains(id) && self.invited.add(id)
     }
@@ -214,7 +214,7 @@ impl Agent {
         following.is_active().then(|| following.next_due()).flatten()
     }
 
-    /// Schedules all checks for now, because an event may have been missed.
+    /// Schedules all checks for now, because the agent may have missed an event.
     pub(crate) fn check_rooms_now(&self) {
         let following = &self.inner.following;
         if following.is_active() {
@@ -222,7 +222,7 @@ impl Agent {
         }
     }
 
-    /// Whether the event is an invitation that is handed out later, after the join.
+    /// Whether the event is an invitation that the agent hands out later, after the join.
     pub(crate) fn holds_invitation(&self, event: &Event) -> bool {
         let following = &self.inner.following;
         match event {
@@ -231,7 +231,7 @@ impl Agent {
         }
     }
 
-    /// Hands out the invitations that were not accepted. Called when the agent ends.
+    /// Hands out the invitations that the agent has not accepted. Called when the agent ends.
     pub(crate) fn stop_following(&self) {
         let AgentInner { following, delivery, .. } = &*self.inner;
         following.active.store(false, Ordering::Release);

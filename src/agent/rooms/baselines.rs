@@ -10,13 +10,13 @@ use crate::net::CancelToken;
 use crate::stack;
 use crate::sync::lock::{Condvar, Mutex};
 
-/// The largest number of histories that are read at once.
+/// The largest number of histories that the readers read at once.
 const MOST_AT_ONCE: usize = 8;
-/// The number of connections that are opened before the number of rooms is known.
+/// The number of connections that the readers open before the number of rooms is known.
 const AHEAD: usize = 4;
 
-/// The rooms whose baselines must be read, and the threads that read them. The threads end with the scope in which
-/// they were started.
+/// The rooms whose baselines are missing, and the threads that read them. The threads end with the scope in which they
+/// were started.
 pub(super) struct Baselines<'a> {
     delivery: &'a Delivery,
     source: &'a DeliverySource<'a>,
@@ -69,15 +69,15 @@ impl<'a> Baselines<'a> {
         Baselines { delivery, source, state: Mutex::default(), changed: Condvar::new(), cancel }
     }
 
-    /// Starts readers that open their connections before any room is added. The handshakes run while the list of
-    /// rooms is requested.
+    /// Starts readers that open their connections before the caller adds any room. The handshakes run while another
+    /// request fetches the list of rooms.
     pub(super) fn connect_ahead<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
         for _ in 0..AHEAD {
             self.start(scope, true);
         }
     }
 
-    /// Adds all rooms to read. No room can be added later.
+    /// Adds all rooms to read. Call it only once.
     pub(super) fn add(&self, rooms: impl IntoIterator<Item = (AgencyId, bool)>) {
         let mut state = self.state.lock();
         state.rooms.extend(rooms);

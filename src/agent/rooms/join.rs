@@ -110,11 +110,11 @@ impl Agent {
         Ok(Room::new(self.clone(), id.clone(), about))
     }
 
-    /// Prepares the join of a room. Returns `true` if the room's baseline must be read.
+    /// Prepares the join of a room. Returns `true` if the caller must read the room's baseline.
     fn prepare(&self, id: &AgencyId, dm: bool) -> bool {
         let AgentInner { rooms, delivery, .. } = &*self.inner;
         if rooms.has_left(id) {
-            // Messages from before this join are not missed messages, so the old position is forgotten.
+            // Messages from before this join are not missed messages, so forget the old position.
             delivery.forget(id);
             rooms.forget_left(id);
         }
@@ -146,7 +146,7 @@ impl Agent {
         }
     }
 
-    /// Joins the rooms of a list, all at once. Rooms that are already joined are not requested again.
+    /// Joins the rooms of a list, all at once, except rooms that the agent is in already.
     fn enter_all(&self, list: &dyn Fn() -> Result<Vec<(AgencyId, RoomInfo)>>) -> Result<Vec<Room>> {
         let AgentInner { session, client, rooms, delivery, .. } = &*self.inner;
         let source = DeliverySource { session, client };

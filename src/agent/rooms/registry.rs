@@ -42,11 +42,11 @@ pub(crate) struct Rooms {
 struct RoomsState {
     /// In the order of joining.
     joined: Vec<(AgencyId, RoomInfo)>,
-    /// Rooms that were left recently. The server may still send their events over the current connection.
+    /// Rooms that the agent has left recently. The server may still send their events over the current connection.
     left: Vec<AgencyId>,
 }
 
-/// The number of left rooms that are kept. The server no longer sends events of rooms that were left earlier.
+/// The most rooms in `left`. The server no longer sends events of rooms that the agent left earlier.
 const MOST_LEFT: usize = 256;
 
 impl RoomsState {
@@ -81,7 +81,7 @@ impl Rooms {
         }
     }
 
-    /// Called before the agent joins the room again, so that the room's events are handed out again.
+    /// Called before the agent joins the room again, so that the agent hands out the room's events again.
     pub(crate) fn forget_left(&self, id: &AgencyId) {
         if self.any_left.load(Ordering::Acquire) {
             let mut state = self.state.lock();

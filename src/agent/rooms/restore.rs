@@ -68,7 +68,8 @@ pub(crate) struct RoomsHost {
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) thinking_indicators: Arc<ThinkingIndicators>,
     pub(crate) join_timeout: Duration,
-    /// The rooms whose join the server has not answered. A room is listed once per connection without an answer.
+    /// The rooms whose join the server has not answered. The list has a room once for each connection without an
+    /// answer.
     pub(crate) unanswered: Mutex<Vec<AgencyId>>,
 }
 
@@ -109,8 +110,8 @@ impl Host for RoomsHost {
     /// Joins all rooms again, because the server forgets joins when the connection ends. Source: all public bots join
     /// again.
     ///
-    /// All joins are sent at once, so that many rooms cost one round trip. Then the agent joins each unconfirmed room
-    /// alone. With only one pending join, an `error` event can be assigned to a room.
+    /// The agent sends all joins at once, so that many rooms cost one round trip. Then it joins each unconfirmed room
+    /// alone: with only one pending join, an `error` event is most likely about that room.
     fn restore(&self, connection: &ConnectionHandle<'_>) -> Result<()> {
         // The server has accepted the session token.
         self.session.accept(&self.session.token());

@@ -44,7 +44,7 @@ struct Life {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// The start of the run is being reported.
+    /// A thread is reporting the start of the run.
     Starting,
     Open,
     /// The program has ended or dropped the run.
@@ -55,7 +55,7 @@ enum Stage {
 
 /// The message of a run that ends with its agent.
 const CLOSED: &str = "the agent was closed";
-/// How long the end of the agent waits until the start of a run is reported.
+/// How long the end of the agent waits for the report of a run's start.
 const BEGINNING: Duration = Duration::from_millis(50);
 
 /// The fields that every event of a run has.
@@ -106,7 +106,7 @@ impl OpenRun for Core {
         self.stopped.end(true);
     }
 
-    /// Waits at most 50 ms, and only while the start of the run is being reported.
+    /// Waits at most 50 ms, and only while a thread is reporting the start of the run.
     fn give_up(&self) {
         let (parts, end) = {
             let starting = |life: &mut Life| life.stage == Stage::Starting;
@@ -216,7 +216,7 @@ impl Core {
     ) -> Result<()> {
         let message = message.answering(self.room.answered());
         let metadata = Some(message.extras()).filter(|metadata| !metadata.is_empty());
-        // Counted in UTF-16 units, like other clients.
+        // The length is in UTF-16 units, as in other clients.
         let content_length = text.encode_utf16().count();
         self.transcript.push(&RecordedStep::StreamEnd { message_id: id, content_length });
         let mut whole = StreamUpdate { message_id: id, delta: None, content: text, done: true, metadata };
@@ -345,8 +345,8 @@ impl Core {
         self.emit(name, more, until).map(drop)
     }
 
-    /// Like [`report`](Core::report), but if the connection does not come back in time, the event is sent later. Used
-    /// for tool calls and for ends, because the room would otherwise show an unfinished part forever.
+    /// Like [`report`](Core::report), but if the connection does not come back in time, the session sends the event
+    /// later. Tool calls and ends need this, because the room would otherwise show an unfinished part forever.
     pub(super) fn report_reliably(&self, name: &str, more: &impl Serialize) -> Result<()> {
         match self.report(name, more) {
             Err(error) if is_connection_error(&error) => {
@@ -360,10 +360,10 @@ impl Core {
         }
     }
 
-    /// Sends an event. Returns the generation of the connection that the event was sent on.
+    /// Sends an event. Returns the generation of the connection that carried the event.
     ///
-    /// If the connection breaks during the send, the event is sent again. All events of a run have ids or the whole
-    /// state, so a repeated event does no harm. The start of the run is repeated only before any other event.
+    /// If the connection breaks during the send, sends the event again. All events of a run have ids or the whole
+    /// state, so a repeated event does no harm. The run repeats its start only before any other event.
     pub(super) fn emit(&self, name: &str, more: impl Serialize, until: Instant) -> Result<u64> {
         self.check_not_given_up()?;
         let payload = self.payload(more);

@@ -83,13 +83,14 @@ impl From<Option<&Message>> for Trigger {
 /// return, a `?` or a panic), the run ends as an error with its transcript. A run never stays open in the room. The run
 /// ends in the same way if the agent is [closed](crate::Agent::close) first.
 ///
-/// A lost connection does not end the run. Reports wait for the connection like messages. If the connection breaks while
-/// a report is being sent, the crate sends the report again on the next connection. This includes the start: no other
-/// report was sent before it, so a second start with the same id resets nothing. A report that was sent already is not
-/// sent again, so the room may miss the last reports before a loss. The transcript has all reports.
+/// A lost connection does not end the run. Reports wait for the connection like messages. If the connection breaks
+/// while a report is being sent, the crate sends the report again on the next connection. The crate repeats the start
+/// of the run, too: the run sends no other report before its start, so a second start with the same id resets nothing.
+/// The crate does not repeat a report that it has sent completely, so the room may miss the last reports before a loss.
+/// The transcript has all reports.
 ///
-/// Text and JSON over 32 KiB are cut, with a note. A transcript over 640 KiB omits its oldest entries except the
-/// first; an entry `omitted` has their number.
+/// The crate cuts text and JSON over 32 KiB and adds a note. A transcript over 640 KiB omits its oldest entries except
+/// the first; an entry `omitted` has their number.
 ///
 /// All messages of a run carry the loop guard of the message that triggered the run: its streams, its summary, and
 /// messages sent through [`run.room()`](Run::room). So two agents that answer each other with runs stop at the limit of
@@ -242,7 +243,7 @@ impl Run {
     }
 
     /// Ends the run as completed. The room gets the summary, the platform gets the transcript. If streams or tools are
-    /// open, the end of the run is sent when the last stream or tool has ended.
+    /// open, the crate sends the end of the run when the last stream or tool has ended.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
@@ -253,8 +254,8 @@ impl Run {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the run has already ended; otherwise the kinds of [`Room::send`].
-    /// After [`NotSent`](crate::ErrorKind::NotSent) because of a lost connection, the end of the run is sent after
-    /// the reconnect.
+    /// After [`NotSent`](crate::ErrorKind::NotSent) because of a lost connection, the crate sends the end of the run
+    /// after the reconnect.
     pub fn complete(&self, summary: impl AsRef<str>) -> Result<()> {
         self.core.end(RunEnd::Complete(summary.as_ref().to_owned()))
     }

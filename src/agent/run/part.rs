@@ -46,7 +46,7 @@ impl OpenParts {
         self.parts.iter_mut().find(|(other, _)| *other == number).map(|(_, part)| part)
     }
 
-    /// Removes a part. Returns whether it was the last one.
+    /// Removes a part. Returns whether no open part is left.
     pub(super) fn remove(&mut self, number: PartNumber) -> bool {
         self.parts.retain(|(other, _)| *other != number);
         self.parts.is_empty()
@@ -66,7 +66,7 @@ impl OpenParts {
 #[serde(rename_all = "camelCase")]
 pub(super) struct StreamUpdate<'a> {
     pub(super) message_id: &'a MessageId,
-    /// What is new. Not set for the whole text.
+    /// The text that the event adds. `None` if the event replaces the whole text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) delta: Option<&'a str>,
     pub(super) content: &'a str,

@@ -157,7 +157,7 @@ impl Run {
     }
 
     /// Like [`request_permission`](Run::request_permission), with your own time limit. If the connection is lost and
-    /// comes back within the limit, the request is sent again, because the answer may have been missed.
+    /// comes back within the limit, the crate sends the request again, because the agent may have missed the answer.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -198,7 +198,7 @@ impl Run {
 
     fn ask(&self, request: &PermissionRequest<'_>, until: Instant) -> Result<Permission> {
         let (run, permission) = (self.core.id.clone(), request.permission_id.to_owned());
-        // Subscribe before sending, so that no answer is missed. A stop ends the wait, too.
+        // Subscribe before sending, so that no answer is missed. An interrupt with `stop` ends the wait, too.
         let watch = self.core.agent().session().subscribe(Box::new(move |event| {
             PermissionResponse::read(event, &run, &permission).is_some() || is_stop(event, &run)
         }));

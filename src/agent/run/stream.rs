@@ -60,9 +60,9 @@ impl Run {
 /// A message that is being written. Returned by [`Run::stream`].
 ///
 /// Push pieces of any size. The room sees the text several times a second at most, and more rarely as the text grows
-/// (about 16 KiB per second). Text that is not shown yet is sent with a later push, with [`flush`](Stream::flush) or
-/// with [`finish`](Stream::finish), which always shows the exact text. If the stream is dropped without `finish`, or if the
-/// agent ends, the message ends with the current text.
+/// (about 16 KiB per second). The crate sends text that the room has not seen yet with a later push, with
+/// [`flush`](Stream::flush) or with [`finish`](Stream::finish), which always shows the exact text. If the stream is
+/// dropped without `finish`, or if the agent ends, the message ends with the current text.
 ///
 /// `write!` and [`std::io::copy`] work, too. A character may be split between two writes; bytes that are not UTF-8
 /// become U+FFFD. After a lost connection the room gets the missing text.
@@ -136,7 +136,7 @@ impl Stream {
     /// ```
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the text would be longer than 256 KiB; nothing is appended then.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the text would be longer than 256 KiB; the text then stays as it is.
     /// [`Closed`](crate::ErrorKind::Closed) if the agent was closed.
     pub fn push(&mut self, delta: impl AsRef<str>) -> Result<()> {
         self.take_half();
@@ -144,7 +144,8 @@ impl Stream {
         self.show_if_due()
     }
 
-    /// Shows the text that is not shown yet. Each call sends the whole text, so do not call this method for every word.
+    /// Shows the text that the room has not seen yet. Each call sends the whole text, so do not call this method for
+    /// every word.
     ///
     /// ```no_run
     /// # fn demo(stream: &mut crustocean::run::Stream) -> crustocean::Result<()> {
@@ -169,9 +170,9 @@ impl Stream {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`Room::send`](crate::Room::send). If the connection is down, the end is sent after the reconnect.
-    /// If the text is too large for the server ([`Invalid`](crate::ErrorKind::Invalid)), the final message has only the
-    /// beginning of the text.
+    /// The kinds of [`Room::send`](crate::Room::send). If the connection is down, the crate sends the end after the
+    /// reconnect. If the text is too large for the server ([`Invalid`](crate::ErrorKind::Invalid)), the final message
+    /// has only the beginning of the text.
     pub fn finish(self) -> Result<MessageId> {
         self.finish_with("")
     }
@@ -254,7 +255,7 @@ impl Stream {
         self.half.extend_from_slice(bytes);
         let bytes = std::mem::take(&mut self.half);
         let (text, half) = decode(&bytes);
-        // If the text is too long, nothing is appended.
+        // If the text is too long, `add` fails and appends nothing.
         self.add(&text)?;
         self.half = half.to_vec();
         self.show_if_due()

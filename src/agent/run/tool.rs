@@ -97,8 +97,8 @@ impl Run {
         Ok(ToolOutcome { ok, output, duration, reply })
     }
 
-    /// Shows a tool call. [`done`](ToolCall::done) or [`failed`](ToolCall::failed) shows its result. A call that is
-    /// dropped without either is shown as failed.
+    /// Shows a tool call. [`done`](ToolCall::done) or [`failed`](ToolCall::failed) shows its result. If the call is
+    /// dropped without either, the room sees it as failed.
     ///
     /// ```no_run
     /// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {
@@ -269,7 +269,7 @@ impl ToolCall {
     /// The kinds of [`Run::request_permission`].
     pub fn if_permitted(mut self, question: impl AsRef<str>) -> Result<Option<ToolCall>> {
         let Some(refusal) = self.run.request_permission(&self.tool, question)?.refusal() else {
-            // The tool's duration does not contain the time that the answer took.
+            // Start the time again, because the tool's duration must not contain the wait for the answer.
             let now = Instant::now();
             self.started = now;
             self.run.core.change_part(self.number, |part| {

@@ -12,7 +12,8 @@ use crate::json;
 use crate::model::{MessageId, TranscriptEntry};
 use crate::sync::lock::Mutex;
 
-/// The most bytes of one text. Longer texts are cut: nobody reads a megabyte of log, and the transcript is one event.
+/// The most bytes of one text. The transcript cuts longer texts: nobody reads a megabyte of log, and the transcript is
+/// one event.
 pub(crate) const LONGEST_TEXT: usize = 32 << 10;
 /// The most bytes of an entry that the program records.
 const LARGEST_ENTRY: usize = 64 << 10;
@@ -53,7 +54,7 @@ pub(crate) struct RunTranscript {
 
 #[derive(Debug, Default)]
 struct Entries {
-    /// The first entry, which is never omitted.
+    /// The first entry, which the transcript never omits.
     start: Option<Box<RawValue>>,
     others: VecDeque<Box<RawValue>>,
     bytes: usize,
@@ -100,7 +101,7 @@ impl RunTranscript {
         Ok(())
     }
 
-    /// All entries. An entry `omitted` stands for entries that were omitted.
+    /// All entries. An entry `omitted` stands for omitted entries.
     pub(crate) fn all(&self) -> Vec<Box<RawValue>> {
         let entries = self.entries.lock();
         let omitted = (entries.left_out > 0).then(|| {

@@ -74,7 +74,7 @@ impl Post<'_> {
             let subscription = connection.subscribe_to(self.needle(), self.echo_filter());
             match connection.emit("send-message", &payload) {
                 Ok(()) => break (connection, subscription),
-                // The connection was lost before the send. The next connection may be used.
+                // The connection was lost before the send. The next connection may carry the message.
                 Err(error) if error.kind() == ErrorKind::NotSent && Instant::now() < until => {}
                 Err(error) if error.kind() == ErrorKind::MaybeSent => {
                     drop(subscription);
@@ -302,7 +302,7 @@ impl Post<'_> {
         compare(message, self.agent.me.id.as_str(), self.post_id, self.message.text())
     }
 
-    /// Passes the echo and `error` events.
+    /// Returns a filter that passes the echo and `error` events.
     fn echo_filter(&self) -> Filter {
         let (me, post_id, text) =
             (self.agent.me.id.clone(), self.post_id.to_owned(), self.message.text().to_owned());

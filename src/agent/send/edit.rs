@@ -1,4 +1,4 @@
-//! Edits of messages: with and without waiting until the room shows them.
+//! Edits of messages, with and without a wait until the room shows them.
 
 use std::time::{Duration, Instant};
 

@@ -13,12 +13,12 @@ const EVERY: Duration = Duration::from_secs(1);
 /// The time limit for dropping an editor.
 const DROP_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A message that is edited many times. Returned by [`Room::editor`].
+/// A message whose text changes many times. Returned by [`Room::editor`].
 ///
-/// Call [`set`](Editor::set) whenever there is a new text. The message changes at most once a second, and only the
-/// newest text is sent. [`finish`](Editor::finish) sets the last text and waits until the room shows it. An editor
-/// has no thread: a text that comes too soon waits for the next `set`, [`flush`](Editor::flush) or `finish`. Dropping
-/// the editor sends a waiting text; this takes 0.5 s at most.
+/// Call [`set`](Editor::set) whenever there is a new text. The message changes at most once a second, and the editor
+/// sends only the newest text. [`finish`](Editor::finish) sets the last text and waits until the room shows it. An
+/// editor has no thread: a text that comes too soon waits for the next `set`, [`flush`](Editor::flush) or `finish`.
+/// Dropping the editor sends a waiting text; this takes 0.5 s at most.
 ///
 /// ```no_run
 /// # fn main() -> crustocean::Result<()> {

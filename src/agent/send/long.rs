@@ -6,7 +6,7 @@ use crate::agent::Outgoing;
 use crate::agent::send::split;
 use crate::error::{Error, Result};
 
-/// How a text over the size limit is handled. Set with
+/// How the agent sends a text over the size limit. Pass it to
 /// [`AgentBuilder::long_messages`](crate::agent::AgentBuilder::long_messages).
 ///
 /// The platform documents no limit. Its own public bots split at 8,000 characters. A character is a Unicode scalar
@@ -22,16 +22,17 @@ use crate::error::{Error, Result};
 #[non_exhaustive]
 pub enum LongMessages {
     /// Sends several messages, split at the end of a paragraph, a line or a word, or at least between two visible
-    /// characters. A code block that is split is closed and opened again. The first message has all metadata; the
-    /// loop guard and the `agent_log` flag are on all messages.
+    /// characters. A split inside a code block closes the block and opens it again in the next message. The first
+    /// message has all metadata; the loop guard and the `agent_log` flag are on all messages.
     ///
-    /// White space at a split is removed; inside code, only a part that has nothing but blank lines is removed. A later
-    /// part that would start with a slash starts with `… ` instead, because the platform would run it as a command.
+    /// The split removes white space around it; inside code, it removes only a part that has nothing but blank lines. A
+    /// later part that would start with a slash starts with `… ` instead, because the platform would run it as a
+    /// command.
     ///
     /// A text of more than 50 messages is [`ErrorKind::Invalid`](crate::ErrorKind::Invalid).
     ///
-    /// Two long messages of one agent are never mixed, even if different threads send them. Short messages of other
-    /// threads may appear between the parts.
+    /// The parts of two long messages of one agent never mix, even if different threads send them. Short messages of
+    /// other threads may appear between the parts.
     Split {
         /// The most characters in one message. A value under 200 counts as 200.
         limit: usize,

@@ -30,7 +30,7 @@ const LOOP_GUARD: &str = "loop_guard";
 pub(crate) struct Answering {
     /// The message's own guard, one hop further.
     pub(crate) guard: LoopGuard,
-    /// The message that is answered.
+    /// The id of the message that this message answers.
     pub(crate) to: MessageId,
 }
 
@@ -69,11 +69,12 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// A chat message. White space around the text is trimmed when it is sent, as in the platform's own clients.
+    /// A chat message. The crate trims white space around the text when it sends the text, like the platform's own
+    /// clients.
     ///
-    /// The text is never run as a command of the agent: an answer that begins with a slash starts with `… ` in the room,
-    /// and sending any other such message fails with [`Invalid`](crate::ErrorKind::Invalid). In a direct message a slash
-    /// has no meaning. [`Room::command`](crate::Room::command) runs commands.
+    /// The platform never runs the text as a command of the agent: an answer that begins with a slash starts with `… `
+    /// in the room, and sending any other such message fails with [`Invalid`](crate::ErrorKind::Invalid). In a direct
+    /// message a slash has no meaning. [`Room::command`](crate::Room::command) runs commands.
     ///
     /// ```
     /// let message = crustocean::Outgoing::new("hello");
@@ -95,7 +96,8 @@ impl Outgoing {
         Outgoing::new("").spans(spans)
     }
 
-    /// Sets the type: `chat`, `tool_result` or `action`. By default no type is sent, and the server uses `chat`.
+    /// Sets the type: `chat`, `tool_result` or `action`. By default the crate sends no type, and the server uses
+    /// `chat`.
     ///
     /// ```
     /// use crustocean::model::MessageType;
@@ -152,7 +154,7 @@ impl Outgoing {
         }
     }
 
-    /// Shows how long the work took. Sent in whole milliseconds.
+    /// Shows how long the work took, in whole milliseconds.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -180,7 +182,7 @@ impl Outgoing {
     }
 
     /// Sets pieces with their own colours. The joined pieces must equal the text, otherwise sending fails with
-    /// [`Invalid`](crate::ErrorKind::Invalid). An empty text is set to the joined pieces.
+    /// [`Invalid`](crate::ErrorKind::Invalid). If the text is empty, the joined pieces become the text.
     ///
     /// ```
     /// use crustocean::{Outgoing, model::{Color, Span}};
@@ -242,7 +244,7 @@ impl Outgoing {
     }
 
     /// The message to send in the place of this message, so that the platform does not run the text as a command of the
-    /// agent. An answer often quotes somebody, so it starts with `… ` then.
+    /// agent. An answer whose text is a command gets `… ` before the text, because answers often quote other people.
     ///
     /// # Errors
     /// `Invalid` if the text is a command and the message is no answer.

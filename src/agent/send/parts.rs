@@ -74,7 +74,7 @@ impl Agent {
         self.send_to(room, &message)
     }
 
-    /// Waits until no other long message of this agent is being sent.
+    /// Waits until no other thread sends a long message of this agent.
     ///
     /// # Errors
     /// `NotSent` if the other message takes longer than `limit`.
@@ -136,7 +136,7 @@ impl LongSendLock {
     }
 }
 
-/// No other long message is sent until this guard is dropped.
+/// While this guard exists, no other thread sends a long message.
 pub(crate) struct LongSendGuard<'a>(&'a LongSendLock);
 
 impl Drop for LongSendGuard<'_> {

@@ -18,16 +18,17 @@ pub(crate) struct TextPart {
 
 /// The smallest limit: a part must have room for a fence and a few words.
 pub(crate) const LEAST: usize = 200;
-/// Longer fences are ignored, because they would leave no room for text.
+/// A longer fence does not count as a fence, because it would leave no room for text.
 const LONGEST_FENCE: usize = 16;
 const LONGEST_INFO: usize = 40;
 
-/// Added before a text or a part that would start with a slash. The platform would run it as a command.
+/// Stands before a text or a part that would otherwise start with a slash, because the platform would run it as a
+/// command.
 pub(crate) const NO_COMMAND: &str = "\u{2026} ";
 
 /// Splits a trimmed text into parts of at most `limit` characters, at the end of a paragraph, a line or a word, or at
-/// least between two visible characters. Splits outside of code are preferred. White space at a split is removed;
-/// inside code, only a part that would show nothing is removed.
+/// least between two visible characters. Prefers splits outside of code. Removes white space at a split; inside code,
+/// removes only a part that would show nothing.
 ///
 /// No part but the first starts with a slash: the platform would run such a part as a command. The caller checks the
 /// first part.

@@ -54,8 +54,8 @@ impl IntoIterator for Posted {
     }
 }
 
-/// A posted message of which not all parts were seen in the room. Returned by [`Error::unsent`]. [`Agent::repost`]
-/// finds out which parts are in the room and posts the rest.
+/// A posted message of which the room has not shown all parts. Returned by [`Error::unsent`]. [`Agent::repost`] finds
+/// out which parts are in the room and posts the rest.
 ///
 /// ```no_run
 /// # fn demo(agent: &crustocean::Agent, room: &crustocean::Room) -> crustocean::Result<()> {
@@ -103,7 +103,7 @@ impl Unsent {
         &self.posted
     }
 
-    /// Whether a part that was not seen may be in the room, or may still arrive.
+    /// Whether a part that the room has not shown may be in the room, or may still arrive.
     pub fn may_have_been_sent(&self) -> bool {
         self.parts.front().is_some_and(|part| part.maybe_sent.is_some())
     }

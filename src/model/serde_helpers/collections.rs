@@ -1,4 +1,4 @@
-//! Lists and maps, of which each element is decoded by itself.
+//! Lists and maps. An element that cannot be decoded does not affect the others.
 
 use serde::de::Deserializer;
 use serde_json::value::RawValue;
@@ -24,8 +24,7 @@ pub(crate) fn elements(json: &str, each: &mut dyn FnMut(&str)) -> Option<()> {
     Some(())
 }
 
-/// The members of an object, which may be in a string. Members that cannot be decoded are skipped. `None` for other
-/// values.
+/// The members of an object, which may be in a string. Skips members that cannot be decoded. `None` for other values.
 pub(crate) fn map_in(json: &str) -> Option<Map<String, Value>> {
     if let Some(inner) = string_in(json) {
         return if inner.trim_start().starts_with('{') { map_in(&inner) } else { None };

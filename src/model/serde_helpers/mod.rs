@@ -1,4 +1,4 @@
-//! How the model is decoded: fields that servers write in several ways, omit, or fill with wrong values.
+//! Decodes the model, although servers write fields in several ways, omit them, or fill them with wrong values.
 //!
 //! The types of the model are plain structs with `#[derive(Deserialize, Serialize)]` and one more line, [`lenient!`].
 //! The macro applies these rules, also when a program calls `serde_json::from_str`:
@@ -10,15 +10,15 @@
 //! - `null` counts as absent. For a required text, `null` is an empty text.
 //! - A value of the wrong type counts as absent: an optional field (`Option`, or `#[serde(default)]`) has no value
 //!   then, and the other fields are not affected.
-//! - A number in a text field becomes its digits. A text in a number or boolean field is parsed, and so is JSON in a
+//! - A number in a text field becomes its digits. The decoder parses a text in a number or boolean field, and JSON in a
 //!   string.
 //! - A lone surrogate becomes U+FFFD.
 //! - Errors name the field and never contain a value, because a value may be a secret.
 //!
-//! Everything is decoded from its JSON text: [`object`](object()) finds the text of each field, and the deserializer
-//! [`Lenient`] decodes it. So the code of each type is compiled once, not once for each deserializer of the program. Code
-//! that does not depend on the type is shared. Finding the text of each field takes
-//! time, so types that are decoded often are first decoded in one pass, by [`usual`](usual()).
+//! The decoder reads everything from its JSON text: [`object`](object()) finds the text of each field, and the
+//! deserializer [`Lenient`] decodes it. So the compiler compiles the code of each type once, not once for each
+//! deserializer of the program, and all types share the code that does not depend on the type. Finding the text of each
+//! field takes time, so [`usual`](usual()) first tries to decode frequent types in one pass.
 
 mod collections;
 mod keys;
@@ -39,9 +39,9 @@ pub(crate) use value::Lenient;
 
 /// Makes a struct with `#[serde(remote = "Self")]` readable by the rules of this file, and writable as derived.
 ///
-/// `lenient!(read T)` is for types that are only read: responses with a credential. `lenient!(fast T)` is for types that
-/// are decoded often; it costs code. A closure after the type sets
-/// fields that depend on other fields. `or_text` converts a string that is in the place of an object.
+/// `lenient!(read T)` is for types that the crate only reads: responses with a credential. `lenient!(fast T)` is for
+/// frequent types; it needs more code. A closure after the type sets fields that depend on other fields. `or_text`
+/// converts a string that is in the place of an object.
 macro_rules! lenient {
     (read $name:ident $($more:tt)*) => {
         lenient!(@read [] $name $($more)*);

@@ -41,7 +41,7 @@ fn object_in(json: &str) -> Result<Cow<'_, str>, ReadError> {
     object.map(Cow::Owned).ok_or_else(|| ReadError::new("expected an object"))
 }
 
-/// The values of an object that do not fit their fields, and are ignored.
+/// The values of an object that do not fit their fields. The decoder ignores them.
 #[derive(Default)]
 struct Odd {
     values: Vec<(Place, ReadError)>,

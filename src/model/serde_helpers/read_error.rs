@@ -61,7 +61,7 @@ impl Error for ReadError {
     }
 }
 
-/// serde_json's error text may contain a value, so only its position is used.
+/// serde_json's error text may contain a value, so this conversion takes only the error's position.
 impl From<serde_json::Error> for ReadError {
     #[cold]
     fn from(error: serde_json::Error) -> Self {
@@ -69,7 +69,7 @@ impl From<serde_json::Error> for ReadError {
             true => "a value does not fit",
             false => "the JSON is not valid, or it is nested too deeply",
         };
-        // A tree has no lines.
+        // An error about a `Value` has no line.
         ReadError(Box::new(ReadErrorReason::Other(match error.line() {
             0 => what.to_owned(),
             line => format!("{what} (line {line}, column {})", error.column()),

@@ -85,7 +85,7 @@ proptest! {
         prop_assert_eq!(shown(Sample::read_json(&json)), shown(leniently), "{}", json);
     }
 
-    /// The order of the members has no effect, and a tree is read like its text.
+    /// The order of the members has no effect, and a tree gives the same result as its text.
     #[test]
     fn all_ways_read_alike(
         members in proptest::collection::btree_map(0..9, member(), 0..8),

@@ -1,8 +1,8 @@
 //! The cookies of one session with one server, so that a load balancer always uses the same machine.
 //!
-//! Cookies are sent only to the origin that set them, because a jar belongs to one session with one URL. So `Domain` is
-//! ignored, and cookies expire with the jar. The jar supports `Path` and `Secure`, and removes a cookie if its
-//! `Max-Age` is zero or less.
+//! A jar belongs to one session with one URL, so cookies go only to the origin that set them. The jar ignores `Domain`,
+//! and cookies expire with the jar. The jar supports `Path` and `Secure`, and removes a cookie if its `Max-Age` is zero
+//! or less.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ struct Cookie {
 }
 
 impl Jar {
-    /// Reads one `Set-Cookie` header. `path` is the path of the request. Invalid cookies are ignored.
+    /// Reads one `Set-Cookie` header. `path` is the path of the request. Ignores an invalid cookie.
     pub(crate) fn absorb(&mut self, header: &[u8], path: &str, is_secure: bool) {
         // Keeps only printable ASCII, because the cookie becomes a part of a request header.
         let header: String =
@@ -77,7 +77,7 @@ impl Jar {
     /// The value of the `Cookie` header for a request, longer paths first. `None` if there are no cookies.
     pub(crate) fn header(&self, path: &str, is_secure: bool) -> Option<Zeroizing<String>> {
         let path = path.split(['?', '#']).next().unwrap_or_default();
-        // Allocated once: a string that grows leaves a copy of its content behind.
+        // Allocate once, because a string that grows leaves a copy of its content behind.
         let length = self.0.iter().map(|cookie| cookie.name.len() + cookie.value.len() + 3).sum();
         let mut line = Zeroizing::new(String::with_capacity(length));
         for cookie in &self.0 {

@@ -21,7 +21,7 @@ const MAX_EMPTY_LINES: usize = 16;
 /// The most responses such as "100 Continue" and "103 Early Hints" before the final response.
 const MAX_INTERIM: usize = 50;
 
-/// Decodes one response. If bytes follow the response, the connection is not used again.
+/// Decodes one response. If bytes follow the response, no other request may use the connection.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     state: DecoderState,
@@ -67,7 +67,7 @@ impl Decoder {
     /// `Protocol`. The connection must not be used afterwards.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Option<HttpResponse>> {
         self.bytes.extend_from_slice(bytes);
-        // A head is parsed after each line, not after each byte.
+        // Parse a head after each line, not after each byte.
         if self.head.is_none() && self.bytes.len() <= MAX_HEAD && !bytes.contains(&b'\n') {
             return Ok(None);
         }
@@ -90,7 +90,7 @@ impl Decoder {
         }
     }
 
-    /// Returns the incomplete response, when the rest will not be read.
+    /// Returns the incomplete response, when the caller does not read the rest.
     pub(crate) fn break_off(&mut self) -> Option<HttpResponse> {
         self.finish(false).ok().flatten()
     }

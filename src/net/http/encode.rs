@@ -60,7 +60,7 @@ pub(crate) fn encode(
     // Without the empty line at the end.
     let head = head.get(..used.saturating_sub(2)).unwrap_or_default();
     let secret_length: usize = secret.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-    // Allocated once: a vector that grows leaves a copy of the credential behind.
+    // Allocate once, because a vector that grows leaves a copy of the credential behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(used + secret_length + length));
     bytes.extend_from_slice(head);
     for part in secret.iter().flat_map(|(name, value)| [name, ": ", value, "\r\n"]) {

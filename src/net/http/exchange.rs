@@ -20,8 +20,8 @@ pub(crate) enum Broken {
 
 /// Writes the request at once and reads its response, under the wire's deadline.
 ///
-/// A server that rejects a large request may answer early, and then close the connection or stop reading. So after a
-/// failed write, an early response is still read.
+/// A server that rejects a large request may answer early, and then close the connection or stop reading. So `exchange`
+/// still reads an early response after a failed write.
 pub(crate) fn exchange(stream: &mut MaybeTlsStream, request: Encoded) -> Result<HttpResponse, Broken> {
     let Encoded { bytes, decoder } = request;
     let before = stream.wire().written();

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::error_text;
 use crate::net::url;
 
-/// How many characters of the server's error text, or of a body that is not JSON, are kept.
+/// The most characters of the server's error text, or of a body that is not JSON, that an error keeps.
 const MAX_MESSAGE: usize = 1000;
 const MAX_SNIPPET: usize = 200;
 const MAX_REQUEST_ID: usize = 100;
@@ -25,7 +25,7 @@ pub(super) struct Failure {
     pub(super) why: FailureReason,
 }
 
-/// The reason, which decides whether the request is retried.
+/// The reason, which decides whether the client retries the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FailureReason {
     /// Not a single byte of the request was sent, and another connection may work.
@@ -164,8 +164,8 @@ fn hint(status: u16, wait: Option<Duration>) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// The target of a redirect, and advice. Only the host is shown, because the rest of the URL may contain anything. `clean`
-/// removes secrets from the host.
+/// The target of a redirect, and advice. The text shows only the host, because the rest of the URL may contain
+/// anything. `clean` removes secrets from the host.
 pub(crate) fn redirect(head: &Head, clean: &dyn Fn(&str) -> String) -> String {
     let target = match head.get(LOCATION) {
         None => "nowhere".to_owned(),

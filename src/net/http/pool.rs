@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::net::tls::MaybeTlsStream;
 use crate::sync::lock::Mutex;
 
-/// A GET may use an older connection than other requests, because a GET is retried if the connection is dead.
+/// A GET may use an older connection than other requests, because the client retries a GET if the connection is dead.
 pub(super) const MAX_IDLE: Duration = Duration::from_secs(60);
 /// Node closes idle connections after 5 s by default. A request that must not be sent twice uses only younger
 /// connections.

@@ -12,7 +12,7 @@ use crate::token::CLAIM_PREFIX;
 
 /// The longest path with its query. Most servers refuse longer URLs.
 pub(super) const MAX_URL: usize = 8 * 1024;
-/// A path segment longer than a UUID may be a secret. Such a segment is not shown.
+/// A path segment longer than a UUID may be a secret. No error or log shows such a segment.
 const MAX_SEGMENT: usize = 36;
 /// Characters that are not encoded in a query: the unreserved characters of RFC 3986.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -41,7 +41,7 @@ pub(crate) struct HttpRequest<'a> {
     pub(crate) method: Method,
     /// Starts with `/`. All segments are percent-encoded.
     pub(crate) path: &'a str,
-    /// Not yet encoded.
+    /// Names and values without percent-encoding.
     pub(crate) query: &'a [(&'a str, Cow<'a, str>)],
     /// Name and value of the header with the credential.
     pub(crate) credential: Option<(&'static str, &'a str)>,
@@ -66,7 +66,7 @@ impl Label {
     }
 }
 
-/// Whether a segment of a path may be a secret. A claim code is one, however short it is.
+/// Whether a segment of a path may be a secret. A claim code of any length is a secret.
 fn is_secret(segment: &str) -> bool {
     segment.len() > MAX_SEGMENT || segment.starts_with(CLAIM_PREFIX)
 }
@@ -119,7 +119,7 @@ pub(crate) fn sent_secrets(request: &HttpRequest<'_>) -> Vec<Zeroizing<String>> 
     secrets
 }
 
-/// Takes the texts whose field names contain a word such as `password`. The rest of the value is not used.
+/// Moves the texts whose field names contain a word such as `password` from the value to `secrets`.
 fn take_secrets(value: &mut Value, secrets: &mut Vec<Zeroizing<String>>) {
     const PARTS: [&str; 5] = ["password", "token", "secret", "key", "claimcode"];
     match value {

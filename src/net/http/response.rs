@@ -64,7 +64,7 @@ impl Head {
         retry_after::parse(self.get(header::RETRY_AFTER)?, self.get(header::DATE))
     }
 
-    /// Whether the body has a transfer encoding that was not requested.
+    /// Whether the body has a transfer encoding that the request did not ask for.
     pub(super) fn has_odd_transfer(&self) -> bool {
         let mut codings = self.all(header::TRANSFER_ENCODING);
         let plain = codings.next().is_none_or(|coding| coding.eq_ignore_ascii_case(b"chunked"));
@@ -108,7 +108,7 @@ impl HttpResponse {
     /// `Protocol` if a successful response cannot be decompressed.
     pub(super) fn new(head: Head, body: Vec<u8>, keep_alive: bool) -> Result<Self> {
         let body = match head.packing() {
-            // An empty body is not decompressed, whatever the head says.
+            // An empty body needs no decompression, whatever the head says.
             _ if body.is_empty() => body,
             Packing::None => body,
             Packing::Gzip => unpacked(&body, head.is_success())?,

@@ -1,10 +1,10 @@
-//! Which requests are retried, how often and when. A request that may have had an effect is never retried.
+//! Which requests the client retries, how often and when. It never retries a request that may have had an effect.
 //!
-//! - A GET is retried when the connection broke or the response was 502, 503 or 504: twice by default, after growing
+//! - It retries a GET when the connection broke or the response was 502, 503 or 504: twice by default, after growing
 //!   pauses.
-//! - Any request that was answered with 429 is retried once, if the server asks for a short wait. The server has not
-//!   carried out such a request.
-//! - Any request is retried at once on another connection if not a single byte was sent, because the pooled
+//! - It retries any request with the response 429 once, if the server asks for a short wait. The server has not carried
+//!   out such a request.
+//! - It retries any request at once on another connection if it has sent not a single byte, because the pooled
 //!   connection was dead.
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::request::Method;
 /// The pause before the first retry. Each further pause is three times as long, up to `LONGEST_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Pauses are randomly shortened or extended by this much, so that clients do not retry at the same moment.
+/// The client shortens or extends pauses randomly by up to this much, so that clients do not retry at the same moment.
 const JITTER_PERCENT: u32 = 25;
 /// The most dead connections from the pool in a row.
 const MAX_STALE: usize = super::pool::MAX_CONNECTIONS;

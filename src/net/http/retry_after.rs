@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-/// The longest wait that is returned. A longer wait is not useful.
+/// The longest wait that `parse` returns. A longer wait is not useful.
 pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long to wait, in whole seconds, rounded up, at most 24 hours. A time that is past or negative is zero. `None`

@@ -1,12 +1,12 @@
-//! `NO_PROXY`: targets that are reached without a proxy.
+//! `NO_PROXY`: targets that need no proxy.
 
 use std::net::IpAddr;
 
 use crate::net::url::split_port;
 
-/// Entries separated by commas or white space: `*` for everything, names (including subdomains; a leading dot or `*.`
-/// has no effect), addresses, and networks such as `10.0.0.0/8`. All except networks may have a port. Names are
-/// compared as text, without a lookup.
+/// Entries with commas or white space between them: `*` for everything, names (including subdomains; a leading dot or
+/// `*.` has no effect), addresses, and networks such as `10.0.0.0/8`. All except networks may have a port. Names match
+/// as text, without a lookup.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Bypass(Vec<BypassRule>);
 
@@ -19,7 +19,7 @@ enum BypassRule {
 }
 
 impl Bypass {
-    /// Entries that cannot be parsed are ignored, as in other programs.
+    /// Ignores entries that cannot be parsed, as other programs do.
     pub(super) fn parse(list: &str) -> Self {
         let mut entries = Vec::new();
         for text in list.split(|c: char| c == ',' || c.is_whitespace()) {
@@ -84,7 +84,7 @@ fn is_in(address: IpAddr, network: IpAddr, bits: u16) -> bool {
         (IpAddr::V6(address), IpAddr::V6(network)) => (address.to_bits(), network.to_bits(), 128),
         _ => return false,
     };
-    // A shift by the full width must be checked.
+    // A shift by the full width overflows, so check the shift.
     let host_bits: u32 = width - u32::from(bits);
     (address ^ network).checked_shr(host_bits).unwrap_or_default() == 0
 }

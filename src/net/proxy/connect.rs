@@ -17,7 +17,7 @@ use crate::net::tls::MaybeTlsStream;
 const STEP: &str = "CONNECT to";
 const MAX_HEAD: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
-/// How many characters of the proxy's text are shown.
+/// The most characters of the proxy's text that an error shows.
 const MAX_SHOWN: usize = 100;
 
 pub(super) fn open_tunnel(
@@ -87,7 +87,7 @@ fn wants_credentials(headers: &[httparse::Header<'_>], had_credentials: bool, se
     let mut offers = String::new();
     let mut takes_basic = true;
     for header in headers.iter().filter(|header| header.name.eq_ignore_ascii_case("proxy-authenticate")) {
-        // A secret may contain a space, so it is removed before the value is split.
+        // A secret may contain a space, so remove secrets before splitting the value.
         let value = secrets.remove_from(&String::from_utf8_lossy(header.value));
         let Some(offer) = value.split_whitespace().next() else { continue };
         if offer.eq_ignore_ascii_case("basic") {

@@ -22,7 +22,7 @@ pub(crate) struct Environment {
     bypass: Bypass,
 }
 
-/// A setting is stored as text: an unusable variable is an error only for connections that need it.
+/// A setting in text form, because an unusable variable is an error only for connections that need it.
 #[derive(Clone)]
 struct Setting {
     variable: &'static str,

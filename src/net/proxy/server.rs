@@ -14,7 +14,7 @@ pub(crate) enum ProxyKind {
     Http,
     /// CONNECT over TLS.
     Https,
-    /// Names are looked up on this machine.
+    /// This machine looks names up.
     Socks5,
     /// The proxy looks names up.
     Socks5h,

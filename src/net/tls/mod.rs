@@ -1,7 +1,7 @@
 //! TLS by a compiled-in library. All TLS `cfg`s of the crate are in this file.
 //!
 //! This module performs the handshake: blocking, under the wire's deadline. tungstenite's own handshake panics on a
-//! timeout, and selects its library by features that other crates may enable. ALPN is not used, because this crate
+//! timeout, and selects its library by features that other crates may enable. This crate does not use ALPN, because it
 //! speaks only HTTP/1.1.
 
 use std::fmt;
@@ -55,9 +55,9 @@ enum Library {
     Absent,
 }
 
-/// The connectors in use. The references are weak, so that a client's private key is wiped when the last client with
-/// this key is dropped. No thread waits for this lock, because in a forked child the lock may stay taken forever. A
-/// thread that does not get the lock creates its own connector.
+/// The connectors in use. The references are weak, so that the drop of the last client with a private key wipes this
+/// key. No thread waits for this lock, because in a forked child the lock may stay taken forever. A thread that does
+/// not get the lock creates its own connector.
 static IN_USE: Mutex<Vec<Weak<TlsConnectorShared>>> = Mutex::new(Vec::new());
 
 impl TlsConnector {
@@ -190,8 +190,8 @@ impl MaybeTlsStream {
 }
 
 impl Read for MaybeTlsStream {
-    /// An end without TLS's `close_notify` is treated as a normal end: most servers never send it, and HTTP and
-    /// WebSocket detect missing data themselves.
+    /// An end without TLS's `close_notify` counts as a normal end: most servers never send it, and HTTP and WebSocket
+    /// detect missing data themselves.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             MaybeTlsStream::Plain(wire) => wire.read(buffer),

@@ -15,7 +15,7 @@ use crate::net::wire::Wire;
 
 pub(crate) struct Connector {
     connector: native_tls::TlsConnector,
-    /// Whether certificates are checked.
+    /// Whether the library checks certificates.
     checks: bool,
 }
 
@@ -58,7 +58,7 @@ impl Connector {
 /// Whether the certificate has host names in its subject alternative name. Without such names, OpenSSL accepts the
 /// common name, which is not a host name since RFC 6125. rustls never accepts the common name.
 ///
-/// A certificate that cannot be parsed here is accepted, because the library has accepted it.
+/// Returns true for a certificate that it cannot parse, because the library has accepted the certificate.
 fn names_a_host(stream: &TlsStream<Box<dyn LowerStream>>) -> bool {
     match stream.peer_certificate() {
         Ok(Some(certificate)) => certificate.to_der().map_or(true, |der| has_host_name(&der)),

@@ -289,7 +289,7 @@ fn tls_runs_on_fed_bytes() {
 #[test]
 fn a_write_that_fails_below_tls_is_remembered() {
     let authority = Authority::new();
-    // Never reads after the handshake.
+    // This server never reads after the handshake.
     let address = start(authority.server("localhost", |_| ()), |mut session| {
         let _ = session.conn.complete_io(&mut session.sock);
         thread::sleep(Duration::from_secs(5));
@@ -403,7 +403,7 @@ fn the_same_settings_share_a_connector() {
     for tls in backends() {
         let root = Authority::new().pem();
         let ours = settings(tls, std::slice::from_ref(&root)).tls;
-        // While another test looks a connector up, nothing is shared.
+        // While another test holds the lock of the shared connectors, `new` shares none.
         let shares = |settings: &TlsSettings| {
             let both = [(); 2].map(|()| TlsConnector::new(settings).unwrap());
             Arc::ptr_eq(&both[0].0, &both[1].0)

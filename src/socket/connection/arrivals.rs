@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct Arrivals {
     sent: AtomicU64,
     confirmed: AtomicU64,
-    /// Events up to this one are not reported as unconfirmed.
+    /// Events up to this number never count as unconfirmed.
     not_counted: AtomicU64,
 }
 
 impl Default for Arrivals {
-    /// Until [`count_from_now`](Arrivals::count_from_now), no event is reported: the events that restore a connection
-    /// are no messages of the program, and the next connection sends them again.
+    /// Until [`count_from_now`](Arrivals::count_from_now), no event counts as unconfirmed: the events that restore a
+    /// connection are no messages of the program, and the next connection sends them again.
     fn default() -> Self {
         Self { sent: AtomicU64::new(0), confirmed: AtomicU64::new(0), not_counted: AtomicU64::new(u64::MAX) }
     }
@@ -35,7 +35,7 @@ impl Arrivals {
         self.confirmed.fetch_max(number.min(self.sent()), Ordering::AcqRel);
     }
 
-    /// Reports the events from now on, if they stay unconfirmed.
+    /// Lets the events from now on count as unconfirmed.
     pub(crate) fn count_from_now(&self) {
         self.not_counted.store(self.sent(), Ordering::Release);
     }

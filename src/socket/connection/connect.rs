@@ -13,11 +13,11 @@ use crate::socket::target::Target;
 use crate::socket::transport::choice::TransportMemory;
 use crate::socket::transport::refusal::{is_about_credentials, refused_connect};
 
-/// How long an opened connection may wait for its CONNECT.
+/// How long an open connection may wait for its CONNECT.
 const FRESH: Duration = Duration::from_secs(5);
 /// The limit for data before the reply to CONNECT.
 const EARLY: Early = Early { items: 256, bytes: 4 << 20 };
-/// The limit if the server was asked to replay missed events: the server sends these events before the reply.
+/// The limit if the client asks for a replay of missed events: the server sends these events before the reply.
 const EARLY_REPLAY: Early = Early { items: 4096, bytes: 32 << 20 };
 #[derive(Clone, Copy)]
 struct Early {
@@ -75,9 +75,10 @@ impl From<Error> for ConnectFailure {
     }
 }
 
-/// A connection that is dialled and upgraded. Its open packet has been read, but CONNECT has not been sent.
+/// A connection after dial and upgrade. The client has read its open packet, but has not sent CONNECT.
 ///
-/// Only CONNECT contains the credentials, so a connection can be opened while the credentials are being fetched.
+/// Only CONNECT contains the credentials, so one thread can open a connection while another thread fetches the
+/// credentials.
 #[derive(Debug)]
 pub(crate) struct Opened {
     connection: Connection,
@@ -115,8 +116,8 @@ impl Opened {
 
     /// Joins the main namespace with `auth`, a JSON object.
     ///
-    /// `recovery` asks the server to recover a lost session. Ask only once per loss: the size of a replay is limited
-    /// here, so a replay that is too large fails every time.
+    /// `recovery` asks the server to recover a lost session. Ask only once per loss: this function limits the size of a
+    /// replay, so a replay that is too large fails every time.
     pub(crate) fn join(
         self,
         target: &Target,
@@ -163,7 +164,7 @@ pub(crate) fn connect(
     Opened::open(target, memory, cancel)?.send_connect(connect_packet, target, recovery)
 }
 
-/// Reads until CONNECT is answered. Answers pings meanwhile.
+/// Reads until the server answers CONNECT. Answers pings meanwhile.
 fn await_reply(
     connection: &Connection,
     deadline: Instant,

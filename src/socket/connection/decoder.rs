@@ -23,7 +23,7 @@ pub(crate) enum Inbound {
     Refused(String),
 }
 
-/// How many packets are decoded before other threads get a turn. One polling body may contain millions.
+/// How many packets one call decodes before other threads get a turn. One polling body may contain millions.
 const MOST_PACKETS: usize = 1024;
 
 /// The state of the decoder between two packets.
@@ -33,7 +33,7 @@ pub(super) struct PacketDecoder {
     partial: Option<(BinaryPacket, Instant)>,
     /// The buffers have more packets than one call decodes.
     more: bool,
-    /// A ping has come and was not answered.
+    /// Whether a ping waits for its pong.
     pong_due: bool,
     /// Frames without content since the last check for a flood.
     idle_frames: u32,
@@ -94,7 +94,7 @@ impl Link {
         self.decoder.more
     }
 
-    /// Whether a pong must be sent now.
+    /// Whether the caller must send a pong now.
     pub(super) fn take_pong(&mut self) -> bool {
         std::mem::take(&mut self.decoder.pong_due) && self.over().is_none()
     }
@@ -156,7 +156,7 @@ impl PacketDecoder {
             return Err(Disconnect::new(reason::PARSE_ERROR, "text while attachments were due"));
         }
         let packet = socket_io::decode(text).map_err(malformed)?;
-        // Only the main namespace was joined. A query after the name is from Socket.IO v2.
+        // The client has joined only the main namespace. A query after the name is from Socket.IO v2.
         let foreign = packet.namespace.split('?').next() != Some("/");
         match packet.kind {
             // The attachments must be read, for any namespace.
@@ -165,7 +165,7 @@ impl PacketDecoder {
                 self.finish_if_complete(into)?;
             }
             _ if foreign => {}
-            // No request was sent yet.
+            // The client has sent no request yet.
             PacketKind::Ack if self.sid.is_none() => {}
             PacketKind::Event => {
                 let event = RawEvent::new(frame, packet.data, packet.id, Vec::new()).map_err(malformed)?;
@@ -209,7 +209,7 @@ impl PacketDecoder {
 }
 
 /// Events share the memory of the read that they came in. A waiting event counts only its own bytes, so it must not
-/// keep much more: events that are a small part of a read are copied.
+/// keep much more: copies events that are a small part of a read.
 fn detach_if_sparse(events: &mut [Inbound], read: u64) {
     let kept = |inbound: &Inbound| match inbound {
         Inbound::Event(event) => event.frame_len() as u64,

@@ -20,14 +20,14 @@ pub(super) struct Link {
     pub(super) stream: Box<dyn PacketStream>,
     pub(super) decoder: PacketDecoder,
     pub(super) arrivals: Arc<Arrivals>,
-    /// The number of events that were sent before the last pong. The server's next ping confirms them.
+    /// The number of the last event before the last pong. The server's next ping confirms the events up to this number.
     pub(super) sent_before_pong: Option<u64>,
     pub(super) liveness: Liveness,
     pub(super) flood: FloodDetector,
     clock: SleepDetector,
     /// The deadline for a sign of life from the server, after the machine slept.
     pub(super) probe: Option<Instant>,
-    /// Closing has started: nothing more is sent, but answers are still read.
+    /// Closing has started: the client sends nothing more, but still reads answers.
     pub(super) closing: bool,
     end: Option<Disconnect>,
 }
@@ -65,7 +65,7 @@ impl Link {
         self.end.get_or_insert(end).clone()
     }
 
-    /// The reason why nothing can be sent any more. `None` if sending is possible.
+    /// The reason why the connection can send nothing more. `None` if sending is possible.
     pub(super) fn over(&mut self) -> Option<Disconnect> {
         if let Some(end) = &self.end {
             return Some(end.clone());
@@ -93,8 +93,8 @@ impl Link {
         self.probe.is_some() || self.end.is_some()
     }
 
-    /// If the machine was suspended, pings the server. Nothing is sent until it answers, because a message on a dead
-    /// connection would be lost. Polling does not need this: each request is answered.
+    /// If the machine was suspended, pings the server. Senders wait until the server answers, because a message on a
+    /// dead connection would be lost. Polling needs no ping, because the server answers each request.
     pub(super) fn probe_after_sleep(&mut self) -> Option<Instant> {
         if self.clock.slept() && !self.stream.is_polling() && self.end.is_none() && !self.closing {
             self.probe = Some(deadline::after(PROBE));

@@ -53,7 +53,7 @@ impl Liveness {
         Liveness { silence, last_whole: now, partial: None }
     }
 
-    /// Notes the data that was read. `partial`: a message is incomplete.
+    /// Notes the data of a read. `partial`: a message is incomplete.
     pub(crate) fn heard(&mut self, seen: Traffic, partial: bool, now: Instant) {
         if seen.messages > 0 || seen.controls > 0 {
             self.last_whole = now;

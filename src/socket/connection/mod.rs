@@ -1,9 +1,9 @@
 //! One live connection.
 //!
 //! Reading and writing are separate. The thread with the reader role blocks in `read` on a clone of the TCP socket,
-//! *without the link's lock*. It then takes this lock for a short time, and lets TLS, WebSocket and the decoder take the
-//! bytes. A sender takes the same lock, encodes, and writes on its own thread. The lock is held during a write, so writes
-//! have a time limit.
+//! *without the link's lock*. It then takes this lock for a short time, and lets TLS, WebSocket and the decoder take
+//! the bytes. A sender takes the same lock, encodes, and writes on its own thread. It holds the lock during the write,
+//! so writes have a time limit.
 
 pub(crate) mod arrivals;
 pub(crate) mod connect;
@@ -44,7 +44,8 @@ use crate::socket::transport::packet_stream::PacketStream;
 use crate::socket::transport::websocket::frame_scanner::FrameScanner;
 use crate::socket::transport::websocket::packets::WebSocketPackets;
 
-/// The longest that a write may block. Far less than the usual pingTimeout, because no pong is sent meanwhile.
+/// How long a write may block: far shorter than the usual pingTimeout, because the connection cannot send a pong
+/// meanwhile.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// One live connection: the read half, the write half, and how it ended.
@@ -143,7 +144,7 @@ impl Connection {
         &self.cancel_token
     }
 
-    /// Ends the connection as if the network had ended it and no reader had noticed yet.
+    /// Ends the connection in the same way as the network, before a reader notices the end.
     #[cfg(test)]
     pub(crate) fn end_unnoticed(&self) {
         self.link().set_end(Disconnect::new(

@@ -1,4 +1,5 @@
-//! Replaces long-polling if it is not compiled in. [`open`] always fails, so no other function here ever runs.
+//! Replaces long-polling in a build without the feature `polling`. [`open`] always fails, so no other function here
+//! ever runs.
 
 use std::sync::{Arc, MutexGuard};
 use std::time::Instant;

@@ -14,7 +14,7 @@ use crate::socket::transport::choice::{Transport, TransportMemory, polling_may_c
 use crate::socket::transport::websocket::frame_scanner::FrameScanner;
 use crate::socket::transport::websocket::handshake::{rejected_after_upgrade, upgrade};
 
-/// The most time for a WebSocket before polling is tried.
+/// The longest time that `open_either` tries a WebSocket before it tries polling.
 const WEBSOCKET_SHARE: Duration = Duration::from_secs(8);
 /// The limit for WebSocket pings before the open packet.
 const MAX_EARLY_PINGS: usize = 100;
@@ -63,7 +63,7 @@ fn open_either(
             memory.polling_works();
             Ok(connection)
         }
-        // This is the server's own error, which a WebSocket upgrade does not always get.
+        // A 401 or 403 is the server's own error, which a WebSocket upgrade does not always get.
         Err(other) if matches!(other.status(), Some(401 | 403)) => Err(other),
         Err(other) if other.retry_after() > error.retry_after() => Err(other),
         // Otherwise the error of the WebSocket is more useful.

@@ -1,4 +1,4 @@
-//! The outbox of long-polling: messages that were sent without waiting, until a request carries them.
+//! The outbox of long-polling: messages of sends that do not wait, until a request carries them.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use tungstenite::Utf8Bytes;
 
 use crate::socket::connection::arrivals::Arrivals;
 
-/// The limit for waiting bytes. One message is always accepted.
+/// The limit for waiting bytes. The outbox always accepts one message.
 const MOST_BYTES: usize = 64 << 10;
 
 /// The separator between the packets of a body.
@@ -25,7 +25,7 @@ struct WaitingFrames {
     has_thread: bool,
 }
 
-/// The result for an accepted message.
+/// The result of accepting a message.
 pub(super) struct Taken {
     pub(super) number: u64,
     /// No thread is posting the outbox yet.
@@ -69,7 +69,7 @@ impl Outbox {
         Some((body, last))
     }
 
-    /// Counts a message that is posted directly. `None` if other messages wait, because they must be posted first.
+    /// Counts a message that the caller posts directly. `None` if other messages wait, because they must go first.
     pub(super) fn number_if_empty(&self, arrivals: &Arrivals) -> Option<u64> {
         let waiting = self.lock();
         waiting.frames.is_empty().then(|| arrivals.sent_one())

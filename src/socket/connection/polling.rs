@@ -148,8 +148,8 @@ impl Polling {
         }
     }
 
-    /// Posts the frames of the outbox. A failure ends the connection, because these frames were already reported as
-    /// sent.
+    /// Posts the frames of the outbox. A failure ends the connection, because `post_soon` has already reported these
+    /// frames as sent.
     fn post_waiting(
         &self,
         connection: &Connection,

@@ -1,4 +1,4 @@
-//! How a connection is read, by the thread with the reader role.
+//! Reads a connection, on the thread with the reader role.
 
 use std::io::ErrorKind as IoKind;
 use std::sync::PoisonError;
@@ -93,7 +93,7 @@ impl ConnectionReader {
         self.wire.read()
     }
 
-    /// Decodes what was read. Returns when to check the link again.
+    /// Decodes the bytes of the read. Returns when to check the link again.
     pub(super) fn take(
         &mut self,
         read: std::io::Result<usize>,

@@ -11,21 +11,21 @@ use crate::socket::disconnect::Disconnect;
 /// The result of [`Connection::step`].
 #[derive(Debug)]
 pub(crate) enum StepResult {
-    /// A sender has the lock: nothing was done.
+    /// A sender has the lock, so the step has done nothing.
     Busy,
     Done {
         /// When to check again even if nothing comes.
         check_at: Instant,
-        /// Some of the bytes that were read are not decoded yet.
+        /// Whether some bytes of the read are not decoded yet.
         has_more: bool,
-        /// The socket may have more bytes, or its end.
+        /// Whether the socket may have more bytes, or its end.
         may_have_more: bool,
     },
 }
 
 impl Connection {
     /// Like a [`turn`](Connection::turn), but does not wait: not for bytes, not for a sender, and not for the server to
-    /// read a pong. `reads`: the socket is known to have bytes. Must not be called with long-polling, where it would block.
+    /// read a pong. `reads`: whether the socket has bytes. Do not call it with long-polling, where it would block.
     pub(crate) fn step(
         self: &Arc<Self>,
         reads: bool,
@@ -58,7 +58,7 @@ impl Connection {
         if link.has_overflow() {
             self.flush_soon();
         }
-        // Without this, a thousand connections that mostly wait would keep three buffers each.
+        // Otherwise a thousand connections that mostly wait would keep three buffers each.
         link.stream.release_buffers();
         reader.wire.release();
         Ok(StepResult::Done { check_at, has_more: link.has_more(), may_have_more })

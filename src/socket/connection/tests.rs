@@ -211,7 +211,7 @@ fn r135_a_frame_has_to_fit() {
     for failure in [connection.send("x".repeat(2001).into()), connection.try_send("x".repeat(2001).into())] {
         assert!(matches!(failure, Err(SendFailure::Refused(_))), "{failure:?}");
     }
-    // Nothing was sent.
+    // The refused sends have written nothing.
     connection.send("x".repeat(2000).into()).unwrap();
     assert_eq!(peer.read().unwrap().len(), 2000);
 }

@@ -12,7 +12,7 @@ use crate::socket::connection::link::{Link, unanswered_probe};
 use crate::socket::disconnect::{Disconnect, SendFailure, reason};
 use crate::socket::protocol::socket_io;
 
-/// How long a send that does not wait may take to get the lock, which is usually held for microseconds.
+/// How long a send that does not wait may take to get the lock, which other threads usually hold for microseconds.
 const LOCK_LIMIT: Duration = Duration::from_millis(20);
 
 impl Connection {
@@ -77,8 +77,8 @@ impl Connection {
         }));
     }
 
-    /// Runs the work on a short-lived thread. If no thread can be started, ends the connection, because the data was
-    /// already reported as sent.
+    /// Runs the work on a short-lived thread. If the system cannot start a thread, ends the connection, because the
+    /// caller has already reported the data as sent.
     pub(super) fn start_flush(&self, work: Box<dyn FnOnce() + Send>) {
         if std::thread::Builder::new().name("crustocean-flush".to_owned()).spawn(work).is_err() {
             self.cut();
@@ -112,7 +112,7 @@ impl Connection {
         link
     }
 
-    /// Sends a ping, so that a blocked read returns. Not possible with polling.
+    /// Sends a ping, so that a blocked read returns. Does nothing with polling.
     pub(crate) fn nudge(&self) {
         let mut link = self.link();
         if !self.is_polling() && link.over().is_none() {
@@ -122,7 +122,7 @@ impl Connection {
 
     /// Leaves the namespace and starts the closing handshake. The reader sees the end.
     pub(crate) fn send_close(&self, deadline: Instant) {
-        // If the lock is not free in time, a write is blocked, and a clean close is not possible.
+        // If the lock is not free in time, a write blocks, and a clean close is not possible.
         let Some(mut link) = deadline::lock(&self.link, deadline) else { return self.cut() };
         if link.over().is_some() {
             return;
@@ -139,7 +139,7 @@ impl Connection {
     }
 }
 
-/// Why a send that does not wait is refused.
+/// Why the connection refuses a send that does not wait.
 pub(super) const SERVER_IS_SLOW: &str = "the server does not read as fast as messages are sent";
 
 impl Link {
@@ -157,8 +157,8 @@ impl Link {
         written.map_err(|error| self.set_end(Disconnect::new(reason::TRANSPORT_ERROR, error)))
     }
 
-    /// Does work whose writes do not wait. Bytes that the system does not take at once are kept, and a
-    /// [`flush`](Link::flush) is needed.
+    /// Does work whose writes do not wait. The wire keeps bytes that the system does not take at once, and the caller
+    /// must [flush](Link::flush) them.
     pub(super) fn without_waiting<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
         let set_nonblocking = |link: &mut Self, on| {
             if let Some(wire) = link.stream.wire_mut() {
@@ -189,7 +189,8 @@ impl Link {
         let _ = self.write(Message::Ping(number.into()));
     }
 
-    /// Leaves the namespace and starts the closing handshake. With polling, only notes that the namespace is left.
+    /// Leaves the namespace and starts the closing handshake. With polling, only notes that the client leaves the
+    /// namespace.
     fn send_close(&mut self, deadline: Instant) {
         if let Some(wire) = self.stream.wire_mut() {
             // The closing packets may use all the remaining time.

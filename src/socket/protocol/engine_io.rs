@@ -70,7 +70,7 @@ pub(crate) struct Handshake {
 /// The server's defaults, used if a value is missing.
 const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(25);
 const DEFAULT_PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// Values outside this range are moved into it: no value of a server may cause a busy loop or an endless wait.
+/// The limits for the server's times, so that no value of a server causes a busy loop or an endless wait.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(3600);
 const SMALLEST_PAYLOAD: u64 = 1024;
@@ -83,11 +83,11 @@ impl Handshake {
         Self::parse_with_id(json).map(|(handshake, _)| handshake)
     }
 
-    /// Also returns the session id, for polling requests. It is a secret. Each number is read separately, so that one
+    /// Also returns the session id, for polling requests. The id is a secret. Reads each number separately, so that one
     /// invalid number does not end the session.
     ///
     /// # Errors
-    /// As [`parse`](Handshake::parse).
+    /// The errors of [`parse`](Handshake::parse).
     pub(crate) fn parse_with_id(json: &str) -> Result<(Self, Zeroizing<String>)> {
         let text = "the server's open packet is not a JSON object with a session id";
         let no_id = |error: serde_json::Error| Error::protocol(text).with_source(error);

@@ -1,4 +1,4 @@
-//! An event before it is decoded: its name and the JSON text of its arguments.
+//! An event whose arguments are not decoded yet: its name and the JSON text of its arguments.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -15,20 +15,20 @@ use crate::error::{Error, Result};
 use crate::json;
 use crate::socket::protocol::socket_io;
 
-/// An event from the server: a name and arguments in JSON. The event owns its frame. No text is copied until an
-/// argument is decoded.
+/// An event from the server: a name and arguments in JSON. The event owns its frame, and copies no text until the
+/// program decodes an argument.
 #[derive(Debug, Clone)]
 pub struct RawEvent {
     frame: Utf8Bytes,
     outline: Outline,
-    /// The arguments without lone surrogates, created when they are needed.
+    /// The arguments without lone surrogates, created on the first use.
     repaired: OnceLock<Box<Option<Box<str>>>>,
     rare: Option<Box<Rare>>,
     /// The generation of the event's connection, because the ack id is valid only there. 0 until the event is stored.
     pub(crate) generation: u64,
 }
 
-/// Rarely used fields. They are stored separately, because every event is moved several times.
+/// Rarely used fields. They have their own allocation, because the crate moves every event several times.
 #[derive(Debug, Clone, Default)]
 struct Rare {
     /// The event's name, if the frame contains the name in an escaped form.
@@ -37,7 +37,8 @@ struct Rare {
     attachments: Vec<Bytes>,
 }
 
-/// The server wants an answer to the event. Clones of the event share this, so that at most one answer is sent.
+/// The server's wish for an answer to the event. Clones of the event share it, so that the program sends at most one
+/// answer.
 #[derive(Debug)]
 struct AckRequest {
     id: u64,
@@ -157,10 +158,10 @@ impl RawEvent {
         self.ack().is_some_and(|ack| !ack.answered.load(Ordering::Acquire))
     }
 
-    /// The ack id and the connection for the answer. Can be taken once.
+    /// Takes the ack id and the connection for the answer. Works once.
     ///
     /// # Errors
-    /// `Invalid` if no answer is wanted, or if one was sent.
+    /// `Invalid` if the server wants no answer, or if the program has answered already.
     pub(crate) fn take_ack(&self) -> Result<(u64, u64)> {
         let ack = self.ack().ok_or_else(|| Error::invalid("the server wants no answer to this event"))?;
         if ack.answered.swap(true, Ordering::AcqRel) {
@@ -180,8 +181,8 @@ impl RawEvent {
         self.rare.iter().flat_map(|rare| &rare.attachments).map(|bytes| &**bytes)
     }
 
-    /// Decodes the first argument as `T`. A missing argument is decoded as `null`. Half a character (such as an emoji
-    /// that JavaScript cut in two) becomes U+FFFD.
+    /// Decodes the first argument as `T`. A missing argument counts as `null`. Half a character (such as an emoji that
+    /// JavaScript cut in two) becomes U+FFFD.
     ///
     /// # Errors
     /// The error of the JSON decoder, if the argument is not a valid `T`.
@@ -231,7 +232,7 @@ fn first_of<'a, T: Deserialize<'a>>(values: &'a str) -> serde_json::Result<T> {
     serde_json::from_str(text_of_first(values)?)
 }
 
-/// Separate from the generic function, so that it is compiled only once.
+/// This function is separate from the generic function, so that the compiler compiles it only once.
 fn text_of_first(values: &str) -> serde_json::Result<&str> {
     let mut stream = serde_json::Deserializer::from_str(values).into_iter::<IgnoredAny>();
     let Some(first) = stream.next() else { return Ok("null") };
@@ -261,7 +262,7 @@ pub(crate) struct BinaryPacket {
     frame: Utf8Bytes,
     ack: Option<u64>,
     is_ack: bool,
-    /// The packet is for a namespace that was not joined: it is read and dropped.
+    /// Whether the packet is for a namespace that the client has not joined. The decoder reads and drops such a packet.
     foreign: bool,
     data: Range<usize>,
     wanted: usize,
@@ -279,7 +280,7 @@ impl BinaryPacket {
             ack: packet.id,
             is_ack: packet.kind == socket_io::PacketKind::BinaryAck,
             data: range_in(frame, packet.data),
-            // Copied, because it may wait for its attachments.
+            // Copy the frame, because the packet may wait for its attachments.
             frame: Utf8Bytes::from(frame.as_str()),
             wanted: packet.attachments,
             got: Vec::new(),
@@ -322,8 +323,7 @@ impl BinaryPacket {
 
 /// Every `{"_placeholder":true,"num":n}` must refer to an attachment that came.
 ///
-/// Arguments that cannot be decoded (too deep, or with a lone surrogate) are not checked here; decoding them fails
-/// later.
+/// Does not check arguments that cannot be decoded (too deep, or with a lone surrogate); decoding them fails later.
 fn check_placeholders(data: &str, count: usize) -> Result<()> {
     let illegal = Cell::new(false);
     let mut json = serde_json::Deserializer::from_str(data);
@@ -450,7 +450,7 @@ impl AckArgs {
         self.json.contains("error")
     }
 
-    /// Decodes the first argument as `T`. A missing argument is decoded as `null`, half a character as U+FFFD.
+    /// Decodes the first argument as `T`. A missing argument counts as `null`, and half a character becomes U+FFFD.
     pub(crate) fn first<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         let read = |json: &str| {
             let json = json.trim();

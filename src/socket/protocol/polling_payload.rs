@@ -23,7 +23,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// A packet of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PayloadPart<'a> {
-    /// A text packet. Its type was checked.
+    /// A text packet with a known type.
     Text(&'a str),
     Binary(Vec<u8>),
 }

@@ -1,7 +1,7 @@
 //! Socket.IO 5: the packet inside an Engine.IO message, as pure functions.
 //!
-//! `packet = type [ count "-" ] [ "/" namespace "," ] [ id ] [ json ]` (Socket.IO protocol document, version 5).
-//! The JSON is kept as text; the caller decodes the arguments that it needs.
+//! `packet = type [ count "-" ] [ "/" namespace "," ] [ id ] [ json ]` (Socket.IO protocol document, version 5). The
+//! packet keeps the JSON as text; the caller decodes the arguments that it needs.
 
 use std::borrow::Cow;
 
@@ -40,7 +40,7 @@ pub(crate) struct Packet<'a> {
 }
 
 /// # Errors
-/// `Protocol` if the text is not a packet. The JSON is checked only when it is decoded.
+/// `Protocol` if the text is not a packet. `decode` does not check the JSON.
 pub(crate) fn decode(text: &str) -> Result<Packet<'_>> {
     let mut chars = text.chars();
     let kind = match chars.next() {
@@ -58,7 +58,7 @@ pub(crate) fn decode(text: &str) -> Result<Packet<'_>> {
     let mut attachments = 0;
     if matches!(kind, PacketKind::BinaryEvent | PacketKind::BinaryAck) {
         let (count, after) = rest.split_once('-').ok_or_else(|| Error::protocol("illegal attachments"))?;
-        // Two digits are enough for the limit: a longer number is refused without parsing it.
+        // Two digits are enough for the limit, so refuse a longer number without parsing it.
         if count.is_empty() || count.len() > 2 || !count.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Error::protocol("illegal attachments"));
         }

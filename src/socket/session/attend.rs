@@ -1,7 +1,7 @@
-//! The work of a background thread in steps that do not block, so that one thread can do it for many sessions.
+//! The work of a background thread in steps that do not block, so that one thread can work for many sessions.
 //!
 //! [`attend`] reads the available data. Workers do everything that waits for the network ([`Attended::Work`]). A thread
-//! that waits for something of one session still reads by itself.
+//! that waits for something of one session still reads the socket itself.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -31,10 +31,10 @@ pub(crate) struct KeptSession {
     number: u64,
     /// The generation of the watched connection.
     generation: u64,
-    /// The session's number of turns at the keeper's last check. If the number differs, another thread has read
-    /// since.
+    /// The session's number of turns at the keeper's last check. If the number differs now, another thread has read
+    /// since then.
     turns: u64,
-    /// Bytes came that have not been read yet.
+    /// Whether the socket has unread bytes.
     readable: bool,
     /// The connection may have ended after these bytes.
     ended: bool,
@@ -188,7 +188,7 @@ fn attend_connected<'a>(
     (state, Attended::Wait { until, rearm })
 }
 
-/// Whether the session may be read now: always, unless the queue is half full.
+/// Whether the keeper may read the session now: always, unless the queue is half full.
 fn may_read(state: &mut SessionState, kept: &mut KeptSession, now: Instant) -> bool {
     if !state.queue.is_half_full() {
         kept.read_at = None;

@@ -21,8 +21,9 @@ use crate::sync::{Builder, JoinHandle, MutexGuard};
 /// How long the role may be free before the background thread takes it: longer than a quick handler, far shorter than any
 /// pingTimeout.
 const GRACE: Duration = Duration::from_millis(25);
-/// The same while events are queued. The consumer of these events reads again after it has taken them, and an earlier
-/// read only fills the queue. But pings arrive in the same stream, after the events, so this time must be short.
+/// The same time while events are queued. The consumer of these events reads again after it has taken them, and an
+/// earlier read only fills the queue. But pings arrive in the same stream, after the events, so this time must be
+/// short.
 const GRACE_WHILE_QUEUED: Duration = Duration::from_millis(50);
 /// The longest read with long-polling: no other thread can end such a read.
 const LONGEST_POLLING_READ: Duration = Duration::from_secs(5);
@@ -32,7 +33,7 @@ const STACK: usize = 256 << 10;
 pub(crate) fn start(shared: Arc<SessionCore>) -> Result<JoinHandle<()>> {
     shared.lock().set_own_thread(true);
     let core = Arc::clone(&shared);
-    // Boxed, as for every thread: the code that starts a thread is then compiled once.
+    // Box the work, as for every thread, so that the compiler compiles the code that starts a thread only once.
     let work: Box<dyn FnOnce() + Send> = Box::new(move || {
         let outcome = catch_unwind(AssertUnwindSafe(|| keep(&shared)));
         let mut state = shared.lock();
@@ -74,8 +75,8 @@ fn keep(shared: &SessionCore) -> BackgroundEndReason {
         let due = state.next_due();
         let left = due.map(|due| due.saturating_duration_since(deadline::now()));
         if left.is_some_and(|left| left.is_zero()) {
-            // A waiting thread reads meanwhile, because a server that is blocked in a write may not read the data that
-            // this thread sends.
+            // Let a waiting thread read meanwhile, because a server that is blocked in a write may not read the data
+            // that this thread sends.
             state.background_sends = true;
             shared.hand_over(&mut state);
             drop(state);

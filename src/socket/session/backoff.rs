@@ -12,12 +12,12 @@ const LONGEST_AFTER_TROUBLE: Duration = Duration::from_secs(30);
 /// The shortest first pause after the server has refused fresh credentials. A person must act, so retries are slow.
 const FIRST_AFTER_REFUSAL: Duration = Duration::from_secs(30);
 const LONGEST_AFTER_REFUSAL: Duration = Duration::from_secs(600);
-/// The longest `Retry-After` that is used.
+/// The longest `Retry-After` that the session obeys.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// A shorter connection does not prove that the problem is over.
 pub(crate) const STABLE: Duration = Duration::from_secs(10);
 
-/// Why a reconnect is needed.
+/// Why the session must reconnect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
     Lost,

@@ -204,7 +204,7 @@ impl Session {
             if let Err(error) = self.close(DROP_TIMEOUT) {
                 note!(self.shared.log, Warn, "{error}");
             }
-            // A program that ends would not wait for the log thread.
+            // Without this call, a program that ends would not wait for the log thread.
             logging::flush();
         }
     }

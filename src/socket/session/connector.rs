@@ -1,4 +1,4 @@
-//! How a session gets a connection: dials, restores the state above, and lets the threads send.
+//! How a session gets a connection: dials, restores the host's state, and lets the threads send.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -85,7 +85,7 @@ impl SessionCore {
             if state.generation != generation || !matches!(state.phase, Phase::Restoring(_)) {
                 return;
             }
-            // Pending events are sent before newer events.
+            // Send pending events before newer events.
             let waiting = if restored.is_ok() { state.scheduled.take_pending() } else { None };
             let Some(frame) = waiting else { break state };
             drop(state);

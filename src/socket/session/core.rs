@@ -1,4 +1,4 @@
-//! What the threads of a session share, and which threads a change wakes.
+//! The data that the threads of a session share, and which threads a change wakes.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::socket::target::Target;
 use crate::socket::transport::choice::TransportMemory;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
-/// What the threads of a session share.
+/// The data that the threads of a session share.
 pub(crate) struct SessionCore {
     pub(crate) state: Mutex<SessionState>,
     pub(crate) ready: Arc<ReadyItems>,

@@ -1,18 +1,18 @@
 //! When the server has certainly ended the sessions of earlier connections.
 //!
-//! A connection that broke on this side may still exist on the server: data that was written before may still arrive
-//! and have an effect. After the server has ended the session, such data has no effect.
+//! A connection that broke on this side may still exist on the server: earlier data may still arrive and have an
+//! effect. After the server has ended the session, such data has no effect.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::deadline;
 
-/// How many connections are remembered. Older connections are not needed.
+/// How many connections to remember. No thread asks about older connections.
 const MOST: usize = 32;
 /// The server starts to count the silence a little later than this side.
 const MARGIN: Duration = Duration::from_secs(1);
-/// For a connection without known values: the usual silence limit of servers.
+/// The usual silence limit of servers, for a connection without known values.
 const USUAL_SILENCE: Duration = Duration::from_secs(45);
 
 /// The ends of the last connections, oldest first, each with its connection's generation.

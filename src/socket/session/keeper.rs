@@ -2,7 +2,7 @@
 
 /// Keeps a session. The methods run under the session's lock, so they only note what to do.
 pub(crate) trait Keeper: Send + Sync {
-    /// The session must be attended: see the module `attend`.
+    /// The keeper must attend the session: see the module `attend`.
     fn wake(&self);
     /// There may be items for a consumer, or the session is over.
     fn notify_consumers(&self);

@@ -9,19 +9,19 @@
 //! thread sleeps on a condition variable. A thread that leaves [`SessionCore::wait`] hands the role over: it wakes one
 //! waiting thread, or the background thread if no thread waits.
 //!
-//! The **background thread** (one per session, [`background`]) sleeps while another thread reads or waits. When no thread
-//! has done so for a moment (a handler is busy), the background thread reads, so that pings are answered. It also
-//! reconnects after the connection is lost, and sends scheduled events.
+//! The **background thread** (one per session, [`background`]) sleeps while another thread reads or waits. When no
+//! thread has done so for a moment (a handler is busy), the background thread reads, so that the session answers pings.
+//! It also reconnects after the connection is lost, and sends scheduled events.
 //!
-//! Some waiting threads must not block in `read`, because nothing wakes them there: with long-polling, and in a session
-//! that can be stopped. With long-polling, the background thread always reads for them. In a session that can be
-//! stopped, a waiting thread reads while data comes; when nothing has come for a moment, the thread leaves the socket to
-//! the background thread and sleeps on its condition variable, where a stop wakes it.
+//! Some waiting threads must not block in `read`, because no other thread can wake them there: with long-polling, and
+//! in a session that can be stopped. With long-polling, the background thread always reads for them. In a session that
+//! can be stopped, a waiting thread reads while data comes; when nothing has come for a moment, the thread leaves the
+//! socket to the background thread and sleeps on its condition variable, where a stop wakes it.
 //!
 //! A sender locks the connection, encodes, and writes on its own thread. So the caller of a send gets the error of the
 //! send.
 //!
-//! A thread that is blocked in `read` sees only socket traffic. Any other state change that this thread waits for must
+//! A thread that blocks in `read` sees only socket traffic. Any other state change that this thread waits for must
 //! close the connection, or make the server answer ([`SessionCore::nudge_reader`] sends a ping).
 //!
 //! # The locks, in the order in which they may be taken
@@ -235,8 +235,8 @@ impl Session {
         self.id
     }
 
-    /// The time when the server has certainly ended its session for this connection. After that time, nothing that was
-    /// sent over the connection can arrive. `None` while the connection exists.
+    /// The time when the server has certainly ended its session for this connection. After that time, no data of the
+    /// connection can arrive. `None` while the connection exists.
     pub(crate) fn over_at(&self, generation: u64) -> Option<Instant> {
         let state = self.shared.lock();
         let is_there = state.generation == generation && state.connection().is_some();

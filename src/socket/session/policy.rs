@@ -25,7 +25,7 @@ impl Reconnect {
     }
 }
 
-/// What an agent does when the server refuses it or ends its connection.
+/// The behaviour of an agent when the server refuses it or ends its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum DisconnectPolicy {
@@ -40,8 +40,8 @@ pub enum DisconnectPolicy {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Policy {
     pub(crate) reconnect: Reconnect,
-    /// For a server that refuses credentials that were just renewed.
+    /// The policy for a server that refuses freshly renewed credentials.
     pub(crate) refused: DisconnectPolicy,
-    /// For a server that ends a connection.
+    /// The policy for a server that ends a connection.
     pub(crate) disconnected: DisconnectPolicy,
 }

@@ -19,7 +19,7 @@ pub(crate) enum Item {
         /// This is not the first connection: events may have been missed before it.
         again: bool,
     },
-    /// A later connection has been restored: no event is missing from here on.
+    /// The host has restored a later connection: no event is missing from here on.
     Restored,
     /// The connection ended. `reason` is the official client's term.
     Disconnected {
@@ -38,7 +38,7 @@ pub(crate) enum Item {
         what: String,
         error: Error,
     },
-    /// A gap: events were dropped here, because no consumer took them in time.
+    /// A gap: the queue has dropped events here, because no consumer took them in time.
     Lagged {
         missed: u64,
     },
@@ -55,7 +55,7 @@ pub(crate) struct EventQueue {
     max_bytes: usize,
 }
 
-/// The limit for items about the connection; the oldest are dropped. Events never displace these items, but a
+/// The limit for items about the connection; the queue drops the oldest. Events never displace these items, but a
 /// connection that breaks often while no consumer reads must not fill the memory.
 const MAX_LIFECYCLE: usize = 1024;
 
@@ -142,11 +142,11 @@ impl EventQueue {
 }
 
 /// The items that consumers take next, without the session's lock. These items are older than all items in the queue.
-/// The lock is taken alone, or after the state's lock.
+/// Take this lock alone, or after the state's lock.
 #[derive(Debug, Default)]
 pub(crate) struct ReadyItems(Mutex<VecDeque<Item>>);
 
-/// At most this fraction (1/64) of the queue's limit is moved at a time.
+/// One call moves at most this fraction (1/64) of the queue's limit.
 const READY_SHARE: usize = 64;
 
 impl ReadyItems {
@@ -163,7 +163,7 @@ impl ReadyItems {
         !items.is_empty()
     }
 
-    /// Takes the next item. Several consumers need a lock of their own to handle items in order.
+    /// Takes the next item. Several consumers need their own lock to handle items in order.
     pub(crate) fn take(&self) -> Option<Item> {
         self.0.lock().pop_front()
     }

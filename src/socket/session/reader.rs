@@ -1,4 +1,4 @@
-//! The reader role: which thread reads, which threads wait, and which threads are woken. The module
+//! The reader role: which thread reads, which threads wait, and which threads to wake. The module
 //! [session](crate::socket::session) explains the scheme.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,10 +16,10 @@ use crate::socket::session::state::{Phase, SessionState};
 use crate::socket::session::subscriber::EventSearch;
 use crate::sync::MutexGuard;
 
-/// The largest batch whose memory is kept for the next one.
+/// The largest batch whose memory the session keeps for the next batch.
 const SPARE: usize = 2048;
 
-/// What a thread waits for. This decides which threads are woken.
+/// The kind of a waiting thread, which decides which threads a change wakes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waiter {
     Consumer,
@@ -54,7 +54,8 @@ impl SessionCore {
         }
     }
 
-    /// Separate from [`wait`](SessionCore::wait), because `wait` is compiled once for each condition.
+    /// This function is separate from [`wait`](SessionCore::wait), because the compiler compiles `wait` once for each
+    /// condition.
     fn read_or_sleep<'a>(
         &'a self,
         state: MutexGuard<'a, SessionState>,
@@ -80,7 +81,7 @@ impl SessionCore {
         let timed_out = state.heard == heard && slice.is_some_and(|slice| slice <= deadline::now());
         state.quiet |= self.stoppable && timed_out && !restoring;
         if !state.reading && self.background_reads(&state) {
-            // From now on this thread sleeps.
+            // From now on this thread sleeps, and the background thread must read.
             self.wake_background(&mut state);
         }
         state

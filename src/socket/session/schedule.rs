@@ -1,4 +1,4 @@
-//! The events that a session sends by itself, as data: see [`scheduled`](crate::socket::session::scheduled).
+//! The events that a session sends automatically, as data: see [`scheduled`](crate::socket::session::scheduled).
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -8,11 +8,11 @@ use tungstenite::Utf8Bytes;
 use crate::deadline;
 use crate::socket::session::session_log::{SessionLog, note};
 
-/// The limits for events that wait for a connection. The oldest events are dropped.
+/// The limits for events that wait for a connection. Above a limit, the session drops the oldest events.
 const MOST_PENDING: usize = 1024;
 const MOST_PENDING_BYTES: usize = 8 << 20;
 
-/// The events that are sent without another call.
+/// The events that the session sends without another call.
 #[derive(Default)]
 pub(crate) struct Scheduled {
     repeats: Vec<Repeat>,
@@ -28,7 +28,7 @@ struct Repeat {
 }
 
 impl Scheduled {
-    /// When the next repetition is due, if anything is repeated.
+    /// When the next repetition is due, if there is any.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let mut next = self.repeats.first()?.due;
         for repeat in &self.repeats {
@@ -37,7 +37,7 @@ impl Scheduled {
         Some(next)
     }
 
-    /// Makes all repeated events due: the server may not know the old events on a new connection.
+    /// Makes all repeated events due, because the server may not know the old events on a new connection.
     pub(crate) fn all_due(&mut self) {
         let now = deadline::now();
         for repeat in &mut self.repeats {
@@ -75,7 +75,7 @@ impl Scheduled {
         }
     }
 
-    /// Takes the oldest event that waits. It must be sent before newer events.
+    /// Takes the oldest event that waits. The caller must send it before newer events.
     pub(crate) fn take_pending(&mut self) -> Option<Utf8Bytes> {
         let frame = self.pending.pop_front()?;
         self.pending_bytes -= frame.len();

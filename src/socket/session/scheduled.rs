@@ -1,7 +1,7 @@
-//! Events that a session sends by itself: repeated events, and events that wait for the next connection.
+//! Events that a session sends automatically: repeated events, and events that wait for the next connection.
 //!
-//! The background thread sends these events. The lock [`SessionCore::event_order`] keeps related events in order. It
-//! is taken before the state's lock, and may be held while an event is sent.
+//! The background thread sends these events. The lock [`SessionCore::event_order`] keeps related events in order.
+//! Threads take it before the state's lock, and may hold it while they send an event.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::socket::session::core::SessionCore;
 use crate::socket::session::session_log::note;
 use crate::sync::MutexGuard;
 
-/// An event that is repeated until this value is dropped.
+/// An event that the session repeats until this value is dropped.
 pub(crate) struct Repeating {
     shared: Arc<SessionCore>,
     id: u64,
@@ -33,7 +33,8 @@ impl std::fmt::Debug for Repeating {
 
 impl Session {
     /// Sends an event now, again after each `every`, and after each reconnect. Sends `last` when the returned guard is
-    /// dropped. Does not wait for a connection: if the connection is down, the event is sent on the next connection.
+    /// dropped. Does not wait for a connection: if the connection is down, the session sends the event on the next
+    /// connection.
     ///
     /// # Errors
     /// `Invalid`, `Closed`.
@@ -53,8 +54,9 @@ impl Session {
         Ok(repeating)
     }
 
-    /// Sends an event now, or as soon as the connection is back. Does not wait for a connection. Returns true if the event
-    /// was sent now. An event that may or may not have arrived is sent again, so a second copy must do no harm.
+    /// Sends an event now, or as soon as the connection is back. Does not wait for a connection. Returns true if it has
+    /// sent the event now. The session repeats an event that may or may not have arrived, so a second copy must do no
+    /// harm.
     ///
     /// # Errors
     /// `Invalid`, `Closed`.

@@ -85,7 +85,7 @@ impl Session {
     /// long-polling, a short-lived thread posts the event.
     ///
     /// # Errors
-    /// As [`emit`](Session::emit).
+    /// The errors of [`emit`](Session::emit).
     pub(crate) fn try_emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
         self.shared.check_process()?;
         let frame = socket_io::encode_event(name, None, payload)?.into();
@@ -97,7 +97,7 @@ impl Session {
     /// Like [`emit`](Session::emit). Returns the generation of the connection that carried the event.
     ///
     /// # Errors
-    /// As [`emit`](Session::emit).
+    /// The errors of [`emit`](Session::emit).
     pub(crate) fn emit_on_any(&self, name: &str, payload: &impl Serialize, until: Instant) -> Result<u64> {
         self.shared.check_process()?;
         let frame = Utf8Bytes::from(socket_io::encode_event(name, None, payload)?);
@@ -107,8 +107,8 @@ impl Session {
     /// Sends an event and waits for its ack.
     ///
     /// # Errors
-    /// As [`emit`](Session::emit); `Timeout` when the ack does not come, `MaybeSent` when the connection ends first,
-    /// `Closed` when the agent is closed first.
+    /// The errors of [`emit`](Session::emit); `Timeout` when the ack does not come, `MaybeSent` when the connection
+    /// ends first, `Closed` when the agent is closed first.
     pub(crate) fn emit_with_ack(
         &self,
         name: &str,
@@ -148,7 +148,7 @@ impl Session {
         outcome
     }
 
-    /// Sends the answer that an event asks for, over the connection that delivered the event.
+    /// Answers an event, over the connection that delivered the event.
     ///
     /// # Errors
     /// `Invalid` when the event wants no answer, has been answered, or the payload is not JSON; `NotSent` when that

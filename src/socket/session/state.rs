@@ -30,23 +30,23 @@ pub(crate) enum Phase {
     Restoring(Arc<Connection>),
     /// Not connected: waiting for the next attempt, or connecting.
     Down,
-    /// The close was sent; waiting for the server's answer.
+    /// The session has sent the close and waits for the server's answer.
     Closing(Arc<Connection>),
     Closed,
 }
 
 pub(crate) struct SessionState {
     pub(crate) phase: Phase,
-    /// The agent is being stopped: no thread waits any more. Data that can be sent at once is still sent.
+    /// The agent is stopping: no thread waits any more. The session still sends data that it can send at once.
     pub(crate) stopped: bool,
-    /// Counts connections. Results of older connections are ignored.
+    /// Counts connections. The session ignores results of older connections.
     pub(crate) generation: u64,
     /// A thread has the reader role.
     pub(crate) reading: bool,
     /// Nothing came for a moment. In a session that can be stopped, the background thread now reads for the threads
     /// that wait.
     pub(crate) quiet: bool,
-    /// Counts how often the role was given up.
+    /// Counts how often a thread has given the role up.
     pub(crate) turns: u64,
     /// The background thread is awake and needs no notification.
     pub(crate) background_awake: bool,
@@ -66,7 +66,7 @@ pub(crate) struct SessionState {
     /// The background thread is reading, and its read has no short time limit. Only an answer of the server wakes it
     /// soon.
     pub(crate) background_blocked: bool,
-    /// The events that the session sends by itself.
+    /// The events that the session sends automatically.
     pub(crate) scheduled: Scheduled,
     /// The number of threads that wait for an event, and of threads that wait for something else.
     pub(crate) consumers: usize,
@@ -89,21 +89,22 @@ pub(crate) struct SessionState {
     /// The error that ended the session, for one consumer.
     pub(crate) failure: Option<Error>,
     pub(crate) retry_at: Instant,
-    /// Attempts since the last stable connection, for the backoff.
+    /// The attempts since the last stable connection, for the backoff.
     pub(crate) attempt: u32,
-    /// Attempts since the connection was lost, for events.
+    /// The attempts since the connection was lost, for events.
     pub(crate) tries: u32,
     /// When the connection was lost.
     pub(crate) down_since: Option<Instant>,
     /// The reason why the session has ended, if not by `close`.
     ended_by: Option<String>,
-    /// How many events the server may not have received over the connections that were lost since one was last up.
+    /// How many events the server may not have received over the connections that were lost since a connection was last
+    /// up.
     pub(crate) lost_events: u64,
     /// `close` has begun, so it reports all events that are lost from now on.
     pub(crate) is_ending: bool,
     pub(crate) log: SessionLog,
     pub(crate) up_since: Instant,
-    /// Refusals and server errors since the last stable connection.
+    /// The refusals and the server errors since the last stable connection.
     refusals: u32,
     troubles: u32,
     /// The last CONNECT was refused: connect with renewed credentials.
@@ -265,7 +266,7 @@ impl SessionState {
             return false;
         };
         connection.cut();
-        // While closing, `close` counts by itself.
+        // In the phase `Closing`, `close` counts these events.
         if !matches!(self.phase, Phase::Closing(_)) {
             self.lost_events = self.lost_events.saturating_add(connection.unconfirmed());
         }

@@ -1,4 +1,4 @@
-//! What a [subscription](crate::socket::session::subscription) collects, as data under the session's lock.
+//! The events that a [subscription](crate::socket::session::subscription) collects, as data under the session's lock.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use crate::socket::protocol::event::RawEvent;
 /// be fast.
 pub(crate) type Filter = Box<dyn FnMut(&RawEvent) -> bool + Send>;
 
-/// A text that an event must contain, otherwise the filter is not called. Many subscriptions that wait for the same
-/// text search an event only once.
+/// A text that an event must contain, otherwise the session does not call the filter. Many subscriptions that wait for
+/// the same text search an event only once.
 #[derive(Debug, Clone)]
 pub(crate) struct Needle {
     pub(crate) event: &'static str,
@@ -40,7 +40,7 @@ impl EventSearch {
     }
 }
 
-/// Bounds the memory of a subscription that is not read.
+/// Bounds the memory of a subscription that no thread reads.
 const MOST_CAUGHT: usize = 1024;
 const MOST_BYTES: usize = 8 << 20;
 
@@ -58,7 +58,7 @@ impl Subscriber {
         Subscriber { id, needle, filter, caught: VecDeque::new(), bytes: 0 }
     }
 
-    /// Stores the event if it is wanted.
+    /// Stores the event if the filter accepts it.
     pub(crate) fn offer(&mut self, event: &RawEvent, search: &mut EventSearch) -> bool {
         if self.needle.as_ref().is_some_and(|needle| !search.finds(needle, event)) || !(self.filter)(event) {
             return false;

@@ -1,4 +1,4 @@
-//! Waiting for certain events, in addition to the loop that consumes all.
+//! Waits for certain events, beside the loop that consumes all events.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::socket::session::subscriber::{Filter, Needle, Subscriber};
 pub(crate) struct EventSubscription<S: Deref<Target = SessionCore>> {
     shared: S,
     id: u64,
-    /// The connection that the events must come over, if it matters.
+    /// The generation of the connection that must deliver the events, if only one connection counts.
     generation: Option<u64>,
     /// The current or last connection when the subscription began.
     first_generation: u64,
@@ -40,7 +40,7 @@ impl<S: Deref<Target = SessionCore>> EventSubscription<S> {
     /// The next event that the filter accepts. `None` if `until` passes first.
     ///
     /// # Errors
-    /// `Connect` if the connection that matters broke, `Closed`. The awaited event may have happened.
+    /// `Connect` if the only connection that counts broke, `Closed`. The awaited event may have happened.
     pub(crate) fn next(&self, until: Instant) -> Result<Option<RawEvent>> {
         let lost = |state: &SessionState| {
             let gone = |generation| state.generation != generation || state.connection().is_none();

@@ -71,12 +71,12 @@ impl SessionCore {
 pub(crate) struct Waker(Arc<SessionCore>);
 
 impl Waker {
-    /// As [`Session::nudge`].
+    /// Like [`Session::nudge`].
     pub(crate) fn nudge(&self) {
         self.0.nudge();
     }
 
-    /// As [`Session::nudge_all`].
+    /// Like [`Session::nudge_all`].
     pub(crate) fn nudge_all(&self) {
         self.0.nudge_all();
     }
@@ -88,7 +88,7 @@ impl Waker {
     }
 }
 
-/// A helper thread is preparing something for the consumers: see [`Waker::announce`].
+/// Announces that a helper thread is preparing something for the consumers: see [`Waker::announce`].
 pub(crate) struct Announced(Arc<SessionCore>);
 
 impl Drop for Announced {

@@ -27,7 +27,7 @@ pub(super) struct PollWaker(Waker);
 
 impl PollWaker {
     pub(super) fn wake(&self) {
-        // Without this, the poller would sleep until another event comes. The call fails only if the poller is gone.
+        // The call fails only if the poller is gone, and then no thread sleeps in it.
         let _ = self.0.wake();
     }
 }
@@ -64,7 +64,8 @@ impl Poller {
     /// socket may have ended.
     pub(super) fn wait(&mut self, limit: Option<Duration>, readable: &mut Vec<(u64, bool)>) {
         if let Err(error) = self.poll.poll(&mut self.events, limit) {
-            // A signal ends the wait early, which does no harm. Other errors are not expected: the pause prevents a busy loop.
+            // A signal ends the wait early, which does no harm. Other errors should not happen; the pause prevents a
+            // busy loop.
             if error.kind() != io::ErrorKind::Interrupted {
                 std::thread::sleep(PAUSE_AFTER_ERROR);
             }
@@ -78,7 +79,7 @@ impl Poller {
         }
     }
 
-    /// Watches the connection's socket. A wait reports it once, and again whenever more bytes come.
+    /// Watches the connection's socket. A wait reports the socket once, and again whenever more bytes come.
     pub(super) fn watch(&self, number: u64, connection: Arc<Connection>) -> io::Result<Watched> {
         let token = Token(number as usize);
         #[cfg(not(windows))]

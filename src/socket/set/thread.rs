@@ -55,13 +55,13 @@ struct SessionEntry {
     core: Arc<SessionCore>,
     kept: KeptSession,
     watched: Option<Watched>,
-    /// When the session must be attended.
+    /// When the thread must attend the session.
     alarm: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Alarm {
-    /// A session must be attended.
+    /// The thread must attend a session.
     Attend(u64),
     /// Consumers must check a session.
     Consumers(SessionId),
@@ -179,8 +179,7 @@ impl SetThread {
     }
 
     fn set_alarm(&mut self, number: u64, until: Option<Instant>) {
-        // Only an earlier time replaces an alarm: an alarm that comes too early does no harm, and most new times are
-        // later.
+        // Only an earlier time replaces an alarm, because most new times are later and an early alarm does no harm.
         if let Some(entry) = self.sessions.get_mut(&number)
             && let Some(until) = until.filter(|until| entry.alarm.is_none_or(|alarm| alarm > *until))
         {

@@ -15,7 +15,7 @@ const IDLE: Duration = Duration::from_secs(2);
 /// The stack size. A worker runs only this crate's code, a few calls deep, and TLS handshakes.
 const STACK: usize = 256 << 10;
 
-/// What a worker does for a session.
+/// The work of a worker for a session.
 pub(super) type WorkerJob = fn(&SessionCore);
 
 #[derive(Clone, Default)]

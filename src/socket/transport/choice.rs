@@ -34,10 +34,10 @@ pub(crate) fn not_compiled_in() -> Error {
     Error::config("long-polling is not compiled in: turn on the feature `polling` of crustocean")
 }
 
-/// With [`Transport::Auto`], while polling is used, every tenth connect tries a WebSocket again.
+/// With [`Transport::Auto`], while the session uses polling, every tenth connect tries a WebSocket again.
 const TRY_AGAIN: u32 = 10;
 
-/// Which transport worked last: 0 is WebSocket; other values count the connects since polling was used.
+/// The transport that worked last: 0 is WebSocket; other values count the connects since the last fallback to polling.
 #[derive(Debug, Default)]
 pub(crate) struct TransportMemory(AtomicU32);
 

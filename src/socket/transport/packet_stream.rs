@@ -12,8 +12,8 @@ use crate::socket::disconnect::Disconnect;
 use crate::socket::protocol::engine_io::IncomingPacket;
 use crate::socket::transport::traffic::Traffic;
 
-/// The half of a transport that is read. A WebSocket also writes through this half. If only one transport needs a
-/// method, the default of that method does nothing.
+/// The read half of a transport. A WebSocket also writes through this half. If only one transport needs a method, the
+/// default of that method does nothing.
 pub(crate) trait PacketStream: std::fmt::Debug + Send {
     fn is_polling(&self) -> bool {
         false
@@ -36,7 +36,7 @@ pub(crate) trait PacketStream: std::fmt::Debug + Send {
         None
     }
 
-    /// How many bytes were read in large chunks that events may share.
+    /// The number of bytes from large chunks that events may share.
     fn bytes_read(&self) -> u64 {
         0
     }
@@ -53,7 +53,7 @@ pub(crate) trait PacketStream: std::fmt::Debug + Send {
     /// WebSocket: starts the closing handshake.
     fn close(&mut self) {}
 
-    /// WebSocket: tells the server why the connection is closed. This may fail, and must not take long.
+    /// WebSocket: tells the server why the client closes the connection. The call may fail, and must not take long.
     fn send_close_frame(&mut self, _code: Option<CloseCode>) {}
 
     /// WebSocket: frees the memory of empty buffers.

@@ -1,9 +1,9 @@
-//! What has come over a transport.
+//! The traffic of a transport.
 
-/// What was read since the last call.
+/// The data that the transport has read since the last call.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Traffic {
-    /// The payload bytes of data messages: headers are no progress.
+    /// The payload bytes of data messages, without headers, because headers are no progress.
     pub(crate) bytes: usize,
     /// Complete data messages.
     pub(crate) messages: u32,

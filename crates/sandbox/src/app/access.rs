@@ -1,4 +1,4 @@
-//! The host names of this server, and the hosts it may call.
+//! The host names of this server, and the hosts that it may call.
 
 use std::net::IpAddr;
 
@@ -8,9 +8,9 @@ use axum::http::uri::Authority;
 /// Additional names of this server, and hosts to which webhooks may go.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Access {
-    /// In addition to IP addresses and names that resolve only on this machine.
+    /// The names of this server, in addition to IP addresses and names that resolve only on this machine.
     pub(crate) hosts: Vec<String>,
-    /// In addition to loopback addresses. `*` allows every host.
+    /// The hosts of webhooks, in addition to loopback addresses. `*` allows every host.
     pub(crate) webhook_hosts: Vec<String>,
 }
 
@@ -19,7 +19,7 @@ fn address(host: &str) -> Option<IpAddr> {
     host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
-/// Names that resolve on this machine only (RFC 6761): an attacker's DNS server is never asked for them.
+/// Whether a name resolves on this machine only (RFC 6761), so that no DNS server of an attacker can answer for it.
 fn is_local_name(host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     ["localhost", "test"]
@@ -49,7 +49,7 @@ impl Access {
         matches!(uri.scheme_str(), Some("http" | "https")) && loopback && self.is_own_host(authority.as_str())
     }
 
-    /// Whether a webhook on this host may be called, whatever its address.
+    /// Whether the server may call a webhook on this host, at any address.
     pub(crate) fn may_call(&self, host: &str) -> bool {
         self.webhook_hosts.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(host))
     }

@@ -1,4 +1,4 @@
-//! The faults that are set: failing or late requests, closed connections, refused clients.
+//! The active faults: failing or late requests, closed connections, refused clients.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -39,13 +39,13 @@ pub(crate) struct Pending {
     pub(crate) delays: VecDeque<Duration>,
     /// Rooms whose history answers 403.
     pub(crate) closed_histories: HashSet<String>,
-    /// What histories show in place of these messages.
+    /// The JSON that histories show in place of messages, by message id.
     pub(crate) altered: HashMap<String, Box<RawValue>>,
     pub(crate) slow_hooks: Option<Duration>,
     pub(crate) clocks: Clocks,
     /// How many of 1,000 requests fail, and with which status.
     pub(crate) fail_rate: Option<(u32, StatusCode)>,
-    /// Until then, requests and handshakes are closed without a response.
+    /// Until this time, the server closes requests and handshakes without a response.
     pub(crate) refuse_until: Option<Instant>,
     pub(crate) drop_links: Option<Repeated>,
     pub(crate) expire_sessions: Option<Repeated>,
@@ -55,7 +55,7 @@ pub(crate) struct Pending {
 #[derive(Debug, Default)]
 pub(crate) struct Clocks {
     offsets_ms: VecDeque<i64>,
-    /// The history is in the order of the times, not of arrival.
+    /// Whether the history is in the order of the times, not in the order of arrival.
     sorted: bool,
 }
 
@@ -65,7 +65,7 @@ impl Clocks {
     }
 }
 
-/// The faults that are set.
+/// The active faults.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     pending: Mutex<Pending>,
@@ -171,7 +171,7 @@ impl Faults {
             };
             match next {
                 None => self.changed.notified().await,
-                // Due or changed: check again.
+                // A fault is due, or the faults have changed: check again.
                 Some(next) => drop(tokio::time::timeout(next - now, self.changed.notified()).await),
             }
         }

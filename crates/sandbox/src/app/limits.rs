@@ -1,4 +1,5 @@
-//! The platform's rate limits: 10 requests per minute for each endpoint that registers or logs in. Off by default.
+//! The platform's rate limits: 10 requests per minute for each endpoint that registers or logs in. They are off by
+//! default.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};

@@ -14,13 +14,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until};
 
-/// How many closed sessions are remembered. A client reconnects within seconds, or never.
+/// How many closed sessions the list keeps. A client reconnects within seconds or never.
 const MAX_DEAD: usize = 10_000;
 
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) handle: std::net::TcpStream,
-    /// Whether it has carried Socket.IO. Plain REST connections are not closed.
+    /// Whether this connection has carried Socket.IO. The faults close no plain REST connections.
     pub(crate) socket: bool,
     /// The latest Engine.IO session on this connection.
     pub(crate) session: Option<String>,
@@ -32,9 +32,9 @@ pub(crate) struct Link {
 pub(crate) struct Registry {
     pub(crate) next: u64,
     pub(crate) links: HashMap<u64, Link>,
-    /// Closed Engine.IO sessions. Otherwise a polling client could continue its session on a new connection.
+    /// The closed Engine.IO sessions, so that no polling client continues one of them on a new connection.
     pub(crate) dead: HashSet<String>,
-    /// How many bytes were sent to each session and are not written to its connection yet.
+    /// How many bytes wait for each session: queued, but not written to its connection yet.
     pub(crate) waiting: HashMap<String, usize>,
 }
 
@@ -58,7 +58,7 @@ impl Links {
         }
         registry.dead.extend(sessions);
         for link in registry.links.values().filter(|link| link.socket) {
-            // Fails only if the connection is closed already.
+            // The shutdown fails only if the connection is closed already.
             let _ = link.handle.shutdown(Shutdown::Both);
         }
     }
@@ -76,7 +76,7 @@ impl Links {
         self.lock().waiting.remove(session);
     }
 
-    /// Counts bytes that are sent to a session. Returns how many bytes wait for it now.
+    /// Counts bytes that the server queues for a session. Returns how many bytes wait for the session now.
     pub(crate) fn queue(&self, session: &str, bytes: usize) -> usize {
         let mut registry = self.lock();
         let Some(waiting) = registry.waiting.get_mut(session) else { return 0 };
@@ -84,7 +84,8 @@ impl Links {
         *waiting
     }
 
-    /// Counts bytes that were written. Includes the framing of events, so the result is slightly too low.
+    /// Subtracts written bytes from those that wait. The written bytes include the framing of events, so the result is
+    /// slightly too low.
     fn written(&self, link: u64, bytes: usize) {
         let mut registry = self.lock();
         let registry = &mut *registry;
@@ -110,7 +111,7 @@ impl Links {
         }
     }
 
-    /// Registers a connection. `control`: it controls the sandbox, so faults do not affect it.
+    /// Registers a connection. `control`: the connection controls the sandbox, so faults do not affect it.
     pub(crate) fn open(&self, stream: TcpStream, control: bool) -> io::Result<CutStream> {
         let _ = stream.set_nodelay(true);
         let std = stream.into_std()?;
@@ -163,10 +164,10 @@ struct Held {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// How many bytes are held. More bytes wait in the network, as with a slow server.
+/// How many bytes one connection may hold. More bytes wait in the network, as with a slow server.
 const MAX_HELD: usize = 64 * 1024;
 
-/// One connection. Dropping it removes it from the list.
+/// One connection. Dropping this value removes the connection from the list.
 #[derive(Debug)]
 pub(crate) struct CutStream {
     pub(crate) stream: TcpStream,
@@ -202,13 +203,13 @@ impl CutStream {
             }
         }
         let Some((due, piece)) = self.held.pieces.front_mut() else {
-            // At the end of the stream nothing follows. Otherwise the network wakes the task.
+            // After the end of the stream no bytes follow. Before the end the network wakes the task.
             return if self.held.ended { Poll::Ready(Ok(())) } else { Poll::Pending };
         };
         let due = self.held.next.map_or(*due, |next| next.max(*due));
         if due <= now {
             let speed = slowness.bytes_per_second();
-            // At most the bytes of a tenth of a second at once.
+            // Deliver at most the bytes of a tenth of a second at once.
             let most = if speed == 0 { usize::MAX } else { (speed / 10).max(1) as usize };
             let count = piece.len().min(buf.remaining()).min(most);
             let rest = piece.split_off(count);

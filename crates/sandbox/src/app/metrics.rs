@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Counters that are shown from the start, with 0. Counters with labels are shown from their first value on.
+/// Counters that the text shows from the start, with 0. Counters with labels appear with their first value.
 pub(crate) const PLAIN_COUNTERS: [&str; 6] = [
     "socket_connections_total",
     "agent_registrations_total",

@@ -26,10 +26,10 @@ pub(crate) enum Job {
     Respond(Call),
 }
 
-/// How many bytes may wait for slow receivers. Further calls are dropped.
+/// How many bytes may wait for slow receivers. The queue drops further calls.
 const MAX_WAITING: usize = 16 * 1024 * 1024;
 
-/// The bytes of a request that waits or is being sent. Dropping it frees them.
+/// The bytes of a request in the queue. Dropping this value frees the bytes.
 #[derive(Debug)]
 pub(crate) struct Reserved {
     bytes: usize,
@@ -67,7 +67,7 @@ impl Outbox {
         (before + bytes <= MAX_WAITING).then_some(reserved)
     }
 
-    /// Adds a call. False when the queue is full: the call is dropped.
+    /// Adds a call. Returns false and drops the call when the queue is full.
     pub(crate) fn put(&self, job: Job) -> bool {
         let bytes = match &job {
             Job::Event { envelope, .. } => envelope.len(),
@@ -75,7 +75,7 @@ impl Outbox {
         };
         let Some(reserved) = self.reserve(bytes) else { return false };
         if let Some(sender) = &*self.sender.lock().unwrap_or_else(PoisonError::into_inner) {
-            // Fails only while the server ends.
+            // Sending fails only while the server ends.
             let _ = sender.send((job, reserved));
         }
         true

@@ -1,4 +1,4 @@
-//! Records what clients do, for tests to inspect.
+//! Records the events and requests of clients for tests.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::bounded::Bounded;
 
-/// How many entries each list keeps. The oldest are dropped.
+/// How many entries each list keeps. A full list drops its oldest entry.
 const KEPT: usize = 10_000;
 /// How many bytes each of the three lists keeps. One event can have a megabyte.
 const KEPT_BYTES: usize = 16 * 1024 * 1024;
@@ -89,7 +89,7 @@ impl Recorder {
     }
 
     pub(crate) fn events(&self) -> Vec<(String, Value)> {
-        // Copies first, so that the lock is not held while parsing.
+        // Copy the texts first, so that parsing does not hold the lock.
         let events: Vec<_> =
             self.lock().events.iter().map(|entry| (entry.name.clone(), entry.payload.clone())).collect();
         events

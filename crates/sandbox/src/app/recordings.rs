@@ -1,4 +1,4 @@
-//! Scripts that are being recorded.
+//! The running recordings of scripts.
 
 use std::fs;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ impl Recordings {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a recording. Returns the number with which it can be ended.
+    /// Starts a recording. Returns its number, with which the caller ends the recording.
     pub(crate) fn begin(&self, path: PathBuf) -> std::io::Result<u64> {
         fs::write(&path, "")?;
         let (last, all) = &mut *self.lock();

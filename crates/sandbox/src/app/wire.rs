@@ -11,14 +11,14 @@ use crate::clock;
 
 const KEPT: usize = 2_000;
 const KEPT_BYTES: usize = 4 * 1024 * 1024;
-/// Longer payloads are cut.
+/// The largest payload of an entry, in bytes. An entry shows only the beginning of a longer payload.
 const MAX_PAYLOAD: usize = 32 * 1024;
-/// The values of these keys are masked.
+/// The keys whose values the log masks.
 const SECRET_KEYS: [&str; 8] =
     ["token", "agentToken", "agent_token", "password", "secret", "apiKey", "api_key", "authorization"];
 /// The prefixes of tokens.
 const TOKEN_PREFIXES: [&str; 3] = ["sk_", "cru_claim_", "cru_"];
-/// A prefix followed by at least this many digits counts as a token.
+/// A prefix followed by at least this many hexadecimal digits counts as a token.
 const TOKEN_DIGITS: usize = 16;
 
 /// A numbered entry, as JSON text.
@@ -43,7 +43,7 @@ impl Wire {
         Wire { on: AtomicBool::new(on), log: Mutex::new(log), news: Notify::new() }
     }
 
-    /// Whether anybody has used the log. Until then nothing is recorded.
+    /// Whether the log is on: from the start with the option `log`, otherwise from its first use on.
     pub(crate) fn is_on(&self) -> bool {
         self.on.load(Ordering::Relaxed)
     }
@@ -97,7 +97,7 @@ impl Wire {
     pub(crate) async fn wait(&self, number: u64) {
         let news = self.news.notified();
         tokio::pin!(news);
-        // Registered before the check, so that no notification is missed.
+        // Register before the check, so that this task misses no notification.
         news.as_mut().enable();
         if self.last() <= number {
             news.await;
@@ -137,7 +137,7 @@ fn masked(text: &str) -> Option<String> {
     let mut rest = text;
     loop {
         let found = TOKEN_PREFIXES.iter().filter_map(|prefix| Some((rest.find(prefix)?, prefix.len())));
-        // The first one; at the same place, the longer prefix.
+        // Take the first prefix, and the longer one if two begin at the same place.
         let Some((place, length)) = found.min_by_key(|(place, length)| (*place, usize::MAX - length)) else {
             break;
         };

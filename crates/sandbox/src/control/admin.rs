@@ -28,7 +28,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/_sandbox/reset", post(reset))
 }
 
-/// Creates a user and a personal access token, which is shown only now.
+/// Creates a user and a personal access token. Only this response shows the token.
 async fn user(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>> {
     let name = fields.required("name")?;
     let id = somebody(&app, Some(&name))?;
@@ -113,7 +113,7 @@ async fn member(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>
     Ok(Json(json!({ "ok": true, "room": room, "new": new })))
 }
 
-/// Each field is a fault. The field `fault` has several, as on the command line.
+/// Sets faults. Each field is one fault; the field `fault` can contain several, as on the command line.
 async fn faults(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>> {
     let mut all = Vec::new();
     for (name, value) in &fields.0 {
@@ -161,7 +161,7 @@ async fn clear(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>>
     Ok(Json(json!({ "ok": true })))
 }
 
-/// Deletes everything. The demo's user and agent are created again with their tokens.
+/// Deletes everything, and creates the demo's user and agent again with their tokens.
 async fn reset(State(app): State<App>) -> ApiResult<Json<Value>> {
     Fault::Off.apply(&app).map_err(ApiError::bad_request)?;
     disconnect::cut_all(&app);
@@ -169,7 +169,7 @@ async fn reset(State(app): State<App>) -> ApiResult<Json<Value>> {
         let mut data = app.data();
         let lobby = data.agencies.lobby_id().to_owned();
         let mut fresh = Data::default();
-        // Clients know the Lobby by its id, so the id stays.
+        // Keep the Lobby's id, because clients know the Lobby by it.
         fresh.agencies.lobby = lobby;
         fresh.agencies.lobby_mut();
         if app.remembers() {

@@ -28,7 +28,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/_sandbox/emit", post(emit_event))
 }
 
-/// The account of a name. An unknown name becomes a user.
+/// The account of a name. Creates a user for an unknown name.
 pub(crate) fn somebody(app: &App, name: Option<&str>) -> ApiResult<String> {
     let (id, new) = {
         let mut data = app.data();
@@ -40,7 +40,7 @@ pub(crate) fn somebody(app: &App, name: Option<&str>) -> ApiResult<String> {
             Some(account) => (account.id.clone(), false),
             None => {
                 let name = name.unwrap_or("somebody").trim().trim_start_matches('@');
-                // A random password: nobody logs in as this user.
+                // The password is random, because nobody logs in as this user.
                 (create_user(&mut data, name, &ids::hex(&ids::random::<16>()), name)?, true)
             }
         }
@@ -166,10 +166,10 @@ async fn interrupt(State(app): State<App>, fields: Fields) -> ApiResult<Json<Val
     Ok(Json(json!({ "ok": true, "run": run, "action": action })))
 }
 
-/// Sends any event to all in a room or to one account, for events that the sandbox itself never sends.
+/// Sends any event to all sockets in a room or of one account, for events that the sandbox itself never sends.
 async fn emit_event(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>> {
     let event = fields.required("event")?;
-    // Sent unchanged, including text that a strict parser refuses, such as half a surrogate pair.
+    // Keep the text unchanged, even if a strict parser refuses it, for example because of half a surrogate pair.
     let raw = fields.text("raw").map(RawValue::from_string).transpose();
     let raw = raw.map_err(|error| ApiError::bad_request(format!("raw: {error}")))?;
     let payload = match raw {

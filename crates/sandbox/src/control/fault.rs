@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::app::faults::{Failure, Repeated};
 use crate::realtime::disconnect;
 
-/// A freeze starts this much later, so that the response to its request is sent first.
+/// The delay before a freeze, so that the server can send the response to the request first.
 const AFTER_THE_RESPONSE: Duration = Duration::from_millis(20);
 
 /// The list of faults, for the help and for errors.

@@ -9,7 +9,8 @@ use crate::error::{ApiError, ApiResult};
 
 const MAX_BODY: usize = 1_000_000;
 
-/// The fields of the body and of the query. `curl -d room=lobby` and `curl --json '{"room":"lobby"}'` mean the same.
+/// The fields of the body and of the query. `curl -d room=lobby` and `curl --json '{"room":"lobby"}'` have the same
+/// effect.
 #[derive(Debug)]
 pub(crate) struct Fields(pub(crate) Map<String, Value>);
 
@@ -54,7 +55,7 @@ impl Fields {
         self.text(name).ok_or_else(|| ApiError::bad_request(format!("{name} is required")))
     }
 
-    /// A field that contains JSON. In a form it is JSON text.
+    /// A field that contains JSON. In a form the field is JSON text.
     pub(crate) fn json(&self, name: &str) -> ApiResult<Value> {
         match self.0.get(name) {
             None => Ok(Value::Null),

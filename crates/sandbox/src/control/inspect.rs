@@ -42,7 +42,7 @@ pub(crate) fn routes() -> Router<App> {
 struct In {
     room: Option<String>,
     limit: Option<usize>,
-    /// The number of a message: only later ones are shown.
+    /// The number of a message. The response has only later messages.
     after: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! The page: one HTML file inside the program.
+//! The page of the sandbox: one HTML file inside the program.
 
 use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_FRAME_OPTIONS};
@@ -8,7 +8,7 @@ use axum::routing::get;
 use crate::app::App;
 
 const PAGE: &str = include_str!("page.html");
-/// The page shows text of others, so only the page's own script may run, and it may contact only this server.
+/// The page shows text from clients, so only the page's own script may run, and it may contact only this server.
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

@@ -23,8 +23,8 @@ pub(crate) fn routes() -> Router<App> {
     Router::new().route("/_sandbox/wait", get(wait))
 }
 
-/// With `event`: waits for the first event with this name that has not been returned before. With `room`, `from`, `contains`:
-/// waits for the first matching message after the number `after`, or from now on without it.
+/// With `event`: waits for the first event with this name that no earlier call has returned. With `room`, `from`,
+/// `contains`: waits for the first matching message after the number `after`, which defaults to the newest message.
 async fn wait(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>> {
     let within = fields.text("within").map(|text| time(&text)).transpose().map_err(ApiError::bad_request)?;
     let within = within.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);

@@ -1,5 +1,5 @@
-//! Calls webhooks: events go to subscriptions, messages go to agents that answer by webhook. Both happen after the request
-//! that caused them.
+//! Calls webhooks: events go to subscriptions, messages go to agents that answer by webhook. The calls start after the
+//! request that caused them.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use crate::realtime::post::publish_as;
 use crate::realtime::response_webhook;
 use crate::webhook;
 
-/// How often a failed delivery is retried.
+/// How often the sandbox retries a failed delivery.
 const RETRIES: u32 = 3;
 
 /// Processes the outbox. Each subscription has a task of its own, which keeps its events in order even if its receiver is slow.
@@ -45,7 +45,7 @@ async fn deliver(app: &App, subscription: &str, envelope: &str) {
         if let Some(doublings) = attempt.checked_sub(1) {
             tokio::time::sleep(app.options().retry_delay * 2u32.pow(doublings)).await;
         }
-        // Looked up each time, because the subscription may have changed meanwhile.
+        // Look the subscription up for each attempt, because it may have changed meanwhile.
         let target = app.data().subscriptions.iter().find_map(|known| known.target(subscription));
         let Some((url, secret)) = target else { return };
         let answer = webhook::post(
@@ -75,7 +75,8 @@ async fn respond(app: App, call: Call, _reserved: Reserved) {
         _ => ("error", Value::Null),
     };
     app.metrics().count("agent_responses_total", &format!("provider=\"webhook\",status=\"{status}\""));
-    // The reply should be signed with the agent token. The name of the header is not documented, so this is not checked.
+    // The reply should have a signature by the agent token. The header's name is not documented, so the sandbox does
+    // not check it.
     let text =
         |key: &str| body.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
     let Some(content) = text("error").or_else(|| text("content")) else { return };

@@ -20,12 +20,12 @@ pub(crate) fn cut_all(app: &App) {
     let sockets = app.sockets();
     app.links().cut(sockets.iter().map(|socket| socket.id.to_string()));
     for socket in sockets {
-        // The connection is closed already. This makes the server remove the socket at once.
+        // The connection is closed already. This call makes the server remove the socket at once.
         let _ = socket.disconnect();
     }
 }
 
-/// Closes a connection whose client does not read, so that too many bytes wait for it.
+/// Closes the connection of a client that does not read, when too many bytes wait for it.
 pub(crate) fn cut_one(app: &App, socket: &SocketRef) {
     let name = socket.extensions.get::<Identity>().map(|identity| identity.username);
     app.log(|| format!("CUT {}: it does not read what is sent to it", name.as_deref().unwrap_or("nobody")));
@@ -35,7 +35,7 @@ pub(crate) fn cut_one(app: &App, socket: &SocketRef) {
     let _ = socket.clone().disconnect();
 }
 
-/// Middleware of Socket.IO: marks the connection as one that can be closed, and refuses closed sessions.
+/// Middleware of Socket.IO: marks the connection as one that faults can close, and refuses closed sessions.
 pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let controls = path == "/" || path.starts_with("/_sandbox");
@@ -44,7 +44,7 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
         if let Some(ConnectInfo(LinkId(id))) = request.extensions().get::<ConnectInfo<LinkId>>() {
             app.links().cut_one(*id);
         }
-        // The connection is closed, so nobody gets this response.
+        // The connection is closed, so no client gets this response.
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     if !path.starts_with("/socket.io") {

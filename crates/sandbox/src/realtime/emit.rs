@@ -45,7 +45,7 @@ fn emit_to(app: &App, sockets: Vec<SocketRef>, event: &str, payload: &impl Seria
         let to: Vec<String> = identities.map(|identity| identity.username).collect();
         app.wire().note("out", || json!({ "to": to, "event": event, "payload": json!(payload) }));
     }
-    // Serialized once for all sockets.
+    // Serialize the payload once for all sockets.
     let Ok(text) = serde_json::to_string(payload) else { return };
     let bytes = event.len() + text.len();
     let Ok(payload) = RawValue::from_string(text) else { return };
@@ -65,7 +65,7 @@ pub(crate) fn acknowledge(app: &App, socket: &SocketRef, ack: AckSender, answer:
         let to = socket.extensions.get::<Identity>().map(|identity| identity.username);
         json!({ "to": to.into_iter().collect::<Vec<_>>(), "event": "ack", "payload": answer })
     });
-    // Counted but not limited: a client waits for its ack, so few can be waiting.
+    // Count the bytes without a limit: few acks can wait, because a client waits for its ack.
     let _ = app.links().queue(socket.id.as_str(), answer.to_string().len());
     let _ = ack.send(answer);
 }
@@ -75,7 +75,7 @@ pub(crate) fn emit_to_user(app: &App, account: &str, event: &str, payload: &impl
     emit_to_room(app, &own_room(account), event, payload);
 }
 
-/// Sends `members-updated`. Its payload is not documented; a client needs at least the room.
+/// Sends `members-updated`. Its payload is not documented; clients need at least the room.
 pub(crate) fn members_changed(app: &App, agency: &str) {
     emit_to_room(app, agency, "members-updated", &json!({ "agencyId": agency }));
 }

@@ -1,4 +1,4 @@
-//! Runs a slash command that was sent to a room, and shows its result.
+//! Runs a slash command from a message to a room, and shows its result.
 
 use std::convert::Infallible;
 
@@ -117,7 +117,8 @@ fn may_invoke(data: &Data, command: &CustomCommand, identity: &Identity) -> bool
         }
 }
 
-/// Splits text into words. Text in quotes is one word, without the quotes: a comment in conch says that the platform does this.
+/// Splits text into words. Text in quotes is one word, without the quotes, as on the platform (according to a comment
+/// in conch).
 fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -205,7 +206,7 @@ fn outcome_of(command: String, answer: Result<(u16, Value), String>) -> Outcome 
         ),
         metadata: Some(metadata.into()),
         sender: name.map(|name| (name.clone(), field("sender_display_name").unwrap_or(name))),
-        // `broadcast: false` and `ephemeral: true` mean the same: only the caller sees it.
+        // `broadcast: false` and `ephemeral: true` have the same effect: only the caller sees the result.
         ephemeral: flag("ephemeral").unwrap_or(false) || flag("broadcast") == Some(false),
         command,
         later: None,

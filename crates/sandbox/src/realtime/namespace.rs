@@ -1,4 +1,4 @@
-//! The Socket.IO namespace `/`: who may connect, and which handler an event goes to.
+//! The Socket.IO namespace `/`: accepts or refuses connections, and passes each event to its handler.
 
 use crate::realtime::emit::{self, own_room, presence};
 
@@ -59,7 +59,7 @@ fn connected(app: &App, socket: &SocketRef) {
     socket.join(own_room(&identity.account));
     app.metrics().count("socket_connections_total", "");
     let (events, gone) = (app.clone(), app.clone());
-    // One handler for all events keeps their order, and records unknown events, too.
+    // Use one handler for all events: it keeps their order, and also records unknown events.
     socket.on_fallback(
         move |socket: SocketRef, Event(name): Event, TryData(payload): TryData<Value>, ack: AckSender| {
             received(&events, &socket, &name, payload.unwrap_or_default(), ack);

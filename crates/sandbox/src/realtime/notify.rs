@@ -36,7 +36,7 @@ pub(crate) fn notify_message(app: &App, message: &Message, event: &str) {
     }
 }
 
-/// Sends a `member.*` event. `by` is the account that caused it, if it is another one.
+/// Sends a `member.*` event. `by` is the account that caused the event, if it is not the member.
 pub(crate) fn notify_member(app: &App, agency: &str, event: &str, account: &str, by: Option<&str>) {
     let details = {
         let data = app.data();

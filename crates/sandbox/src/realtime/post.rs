@@ -26,7 +26,7 @@ pub(crate) fn post(
     Ok(message.id)
 }
 
-/// As [`post`], without calling webhooks of agents.
+/// Like [`post`], but calls no webhooks of agents.
 pub(crate) fn publish_as(
     app: &App,
     agency: &str,
@@ -47,7 +47,7 @@ pub(crate) fn publish<E>(app: &App, make: impl FnOnce(&Data) -> Result<Message, 
     publish_with(app, make, |_| Ok(()))
 }
 
-/// As [`publish`]. Calls `prepare` with the stamped message before anybody can read it.
+/// Like [`publish`], but first calls `prepare` with the stamped message, before anybody can read the message.
 pub(crate) fn publish_with<E>(
     app: &App,
     make: impl FnOnce(&Data) -> Result<Message, E>,

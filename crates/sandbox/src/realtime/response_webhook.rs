@@ -1,5 +1,5 @@
-//! Agents with a response webhook: a message to such an agent is posted to the webhook, and the reply becomes the agent's
-//! message.
+//! Agents with a response webhook. The sandbox posts a message for such an agent to the webhook, and the reply becomes
+//! the agent's message.
 
 use serde_json::{Map, Value, json};
 
@@ -8,12 +8,13 @@ use crate::app::outbox::{Call, Job};
 use crate::store::accounts::Account;
 use crate::store::messages::Message;
 
-/// The limit for two agents that always mention each other. This is the default of the loop guard.
+/// The limit for two agents that always mention each other: the default of the loop guard.
 const MAX_HOPS: u32 = 20;
-/// Settings that are never sent, not even to the webhook.
+/// Settings that the sandbox sends to nobody, not even to the webhook.
 const SECRETS: [&str; 3] = ["response_webhook_secret", "llm_api_key", "openclaw_token"];
 
-/// Queues calls to the agents that a message addresses: those it mentions, and in a direct conversation the other one.
+/// Queues calls to the agents that a message addresses: each mentioned agent, or the other member of a direct
+/// conversation.
 pub(crate) fn queue(app: &App, message: &Message, hops: u32) {
     if hops >= MAX_HOPS {
         return;
@@ -59,7 +60,7 @@ pub(crate) fn queue(app: &App, message: &Message, hops: u32) {
     }
 }
 
-/// Checks `prompt_permission`, which is interpreted like `invoke_permission`.
+/// Checks `prompt_permission`, which the sandbox interprets like `invoke_permission`.
 fn may_prompt(agent: &Account, message: &Message) -> bool {
     let Some(Value::String(permission)) =
         agent.agent.as_ref().and_then(|agent| agent.config.get("prompt_permission"))

@@ -14,7 +14,7 @@ use crate::store::identity::Identity;
 use crate::store::members::members_json;
 use crate::store::messages::Message;
 
-/// An error is sent back as the event `error` with this text.
+/// The result of an event. The client gets an error as the event `error` with this text.
 type Answer = Result<(), String>;
 
 fn text<'p>(payload: &'p Value, key: &str) -> Option<&'p str> {
@@ -60,7 +60,7 @@ pub(crate) fn send(
         invoke::run(app, socket, identity, id, (&name, args), silent, ack);
         return Ok(());
     }
-    // Clients may not send other types. What the platform does with them is not documented.
+    // Clients may not send other types. The platform's behaviour for them is not documented.
     let kind = text(payload, "type").filter(|kind| ["chat", "tool_result", "action"].contains(kind));
     let metadata = payload.get("metadata").filter(|metadata| !metadata.is_null());
     let metadata = metadata.cloned().unwrap_or_else(|| json!({}));
@@ -123,8 +123,8 @@ pub(crate) fn relay(
     Ok(())
 }
 
-/// A finished stream becomes a message of the room. This is inferred: existing bots do not send a text that they have streamed,
-/// and find it in the history with `metadata.run_id`.
+/// Makes a finished stream a message of the room. The source for this behaviour are existing bots: they do not send a
+/// streamed text again, and find it in the history with `metadata.run_id`.
 fn end_stream(app: &App, identity: &Identity, agency: &str, payload: &Value) -> Answer {
     let (Some(run), Some(content)) = (text(payload, "runId"), text(payload, "content")) else {
         return Ok(());

@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::realtime::emit;
 
-/// Interrupts a run: `stop`, or `adjust` with a message. False if there is no such run.
+/// Interrupts a run: `stop`, or `adjust` with a message. Returns false if there is no such run.
 pub(crate) fn interrupt(app: &App, run: &str, action: &str, message: Option<&str>) -> bool {
     let payload = json!({ "runId": run, "action": action });
     emit_to_agent_of(app, run, "agent-run-interrupt", payload, message)
 }
 
-/// Answers a permission request. Only `approve` grants it. False if there is no such run.
+/// Answers a permission request. Only `approve` grants it. Returns false if there is no such run.
 pub(crate) fn answer(app: &App, run: &str, permission: &str, decision: &str, message: Option<&str>) -> bool {
     let payload = json!({ "runId": run, "permissionId": permission, "decision": decision });
     let exists = emit_to_agent_of(app, run, "agent-run-permission-response", payload, message);

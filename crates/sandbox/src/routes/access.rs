@@ -1,4 +1,4 @@
-//! The first check of every request: it must name this server, and must not come from a page of another site.
+//! The first check of every request: the request must name this server, and must not come from a page of another site.
 
 use axum::extract::{Request, State};
 use axum::http::header::{HOST, ORIGIN};

@@ -19,7 +19,7 @@ use crate::routes::wallet;
 use crate::store::signup::create_agent;
 use crate::webhook;
 
-/// Where agents that the platform hosts find their configuration. The real path is not documented.
+/// The path of the configuration for agents that the platform hosts. The real path is not documented.
 pub(crate) const HOSTED: &str = "/api/hosted/config";
 
 pub(crate) fn routes() -> Router<App> {
@@ -121,7 +121,8 @@ async fn configure(
     body: Body,
 ) -> ApiResult<Json<Value>> {
     for key in ["response_webhook_url", "ollama_endpoint"] {
-        // The platform refuses addresses in its own network. Here all addresses are local, so only the scheme is checked.
+        // The platform refuses addresses in its own network. Here all addresses are local, so the sandbox checks only
+        // the scheme.
         if body.text(&[key]).is_some_and(|url| !webhook::is_url(url)) {
             return Err(ApiError::bad_request(format!("{key} must be an http or https URL")));
         }

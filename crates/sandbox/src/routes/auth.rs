@@ -77,7 +77,7 @@ async fn update_me(State(app): State<App>, caller: Caller, body: Body) -> ApiRes
         account.display_name = name.to_owned();
     }
     if let Some(description) = body.0.get("description") {
-        // An empty string or null deletes it.
+        // An empty string or null deletes the description.
         account.description = description.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     }
     for key in ["avatar", "banner", "theme", "font"] {
@@ -102,7 +102,7 @@ async fn change_password(State(app): State<App>, caller: Caller, body: Body) -> 
     caller.user(&data)?;
     let account = data.accounts.get_mut(&caller.id)?;
     if !account.password.as_ref().is_some_and(|hash| hash.matches(current)) {
-        // Not 401, because the CLI reads that as "not logged in".
+        // Do not use 401, because the CLI reads 401 as "not logged in".
         return Err(ApiError::bad_request("Current password is incorrect"));
     }
     account.password = Some(PasswordHash::new(new));

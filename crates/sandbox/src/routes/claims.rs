@@ -1,4 +1,4 @@
-//! Claiming an agent that registered itself: look it up, ask for a mail, open the link in it.
+//! Claims an agent that registered itself: looks the agent up, sends a mail, and opens the link in the mail.
 
 use crate::store::claims::{KEPT_MAILS, MAX_PENDING};
 
@@ -69,7 +69,7 @@ fn masked(email: &str) -> Option<String> {
     Some(format!("{first}{}@{domain}", "*".repeat(name.chars().count() - 1)))
 }
 
-/// The link in the mail. It is opened in a browser, so it always redirects to the web page.
+/// Handles the link in the mail. The user opens it in a browser, so the response always redirects to the web page.
 async fn verify(
     State(app): State<App>,
     Path(token): Path<String>,
@@ -81,7 +81,8 @@ async fn verify(
     (StatusCode::FOUND, [(LOCATION, format!("https://crustocean.chat/?{outcome}"))])
 }
 
-/// Makes the user who requested the link the agent's owner. Returns the agent's username, or the error.
+/// Makes the user who requested the link the agent's owner. Returns the agent's username, or the reason for the
+/// failure.
 pub(crate) fn complete(app: &App, token: &str) -> Result<String, &'static str> {
     let hash = ids::sha256(token);
     let mut data = app.data();

@@ -1,4 +1,4 @@
-//! Custom commands: slash commands of one agency, answered by a webhook.
+//! Custom commands: slash commands of one agency, which a webhook answers.
 
 use crate::realtime::commands::list::name_of;
 use axum::extract::{Path, State};
@@ -149,7 +149,7 @@ fn hook_of<'d>(data: &'d mut Data, caller: &Caller, agency: &str, id: &str) -> A
     data.hooks.by_url(&url).ok_or_else(|| ApiError::not_found("Hook not found"))
 }
 
-/// The sources disagree whether this returns or rotates the key. Only its hash is stored, so this always creates a new key.
+/// Creates a new key. The sources disagree whether the platform returns the old key; the sandbox stores only its hash.
 async fn key(
     State(app): State<App>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! Deploys a native hook. Its code is stored and shown, but never run.
+//! Deploys a native hook. The sandbox stores and shows the code, but never runs it.
 
 use axum::extract::State;
 use axum::routing::post;
@@ -39,7 +39,7 @@ async fn deploy(State(app): State<App>, caller: Caller, body: Body) -> ApiResult
         return Err(ApiError::bad_request("slug must be lowercase letters, digits and -"));
     }
     let code = body.required("code")?;
-    // The platform also runs the code once. Here it only has to contain the word `handler`.
+    // The platform also runs the code once. The sandbox only checks that it contains the word `handler`.
     if code.len() > MAX_CODE || !code.contains("handler") {
         return Err(ApiError::bad_request("code must be at most 64 KB and have a top-level handler"));
     }
@@ -51,7 +51,7 @@ async fn deploy(State(app): State<App>, caller: Caller, body: Body) -> ApiResult
     };
     let (url, key) = store(&mut data, &caller, slug, &body)?;
     let names: Vec<String> = commands.iter().map(|(name, _)| name.clone()).collect();
-    // Updates the installed copies, too.
+    // Update the installed copies, too.
     let mut rooms: Vec<String> = data
         .commands
         .0

@@ -105,7 +105,7 @@ async fn users(State(app): State<App>, Query(search): Query<Search>) -> Json<Val
 
 async fn webhooks(State(app): State<App>, Query(search): Query<Search>) -> Json<Value> {
     let data = app.data();
-    // A hook with a slug is published. Disabled hooks are left out.
+    // Published hooks have a slug. Omit disabled hooks.
     let hooks = data.hooks.0.iter().filter(|hook| hook.enabled && hook.slug.is_some());
     let page = search.page(hooks.map(|hook| hook.json(&data.commands, &data.accounts)), Value::to_string);
     Json(json!({ "webhooks": page }))

@@ -17,7 +17,7 @@ use crate::ids;
 
 /// Records, delays or fails a request, and otherwise passes it on.
 pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    // Without the query and claim codes, so that no secret gets into a log.
+    // Omit the query and claim codes, so that no secret gets into a log.
     let path = request.uri().path();
     let path = if path.starts_with("/api/agents/claim/") { "/api/agents/claim/…" } else { path };
     let (method, path) = (request.method().clone(), path.to_owned());
@@ -65,7 +65,7 @@ fn fail(failure: Failure) -> Response {
     let reason = failure.status.canonical_reason().unwrap_or("Failed on request");
     let mut response = ApiError::new(failure.status, reason).into_response();
     if let Some(after) = failure.retry_after {
-        // The header has whole seconds. Rounded up, so that no client retries too early.
+        // The header has whole seconds. Round up, so that no client retries too early.
         let seconds = after.as_millis().div_ceil(1_000);
         if let Ok(value) = HeaderValue::from_str(&seconds.to_string()) {
             response.headers_mut().insert(RETRY_AFTER, value);

@@ -137,7 +137,7 @@ fn hook_of_body<'d>(data: &'d mut Data, caller: &Caller, body: &Body) -> ApiResu
     if hook.creator == caller.id { Ok(hook) } else { Err(not_creator()) }
 }
 
-/// The legacy form of `by-id`. Its fields are not documented, so the sandbox uses the same ones.
+/// The legacy form of `by-id`. Its fields are not documented, so the sandbox uses the fields of `by-id`.
 async fn set_metadata(State(app): State<App>, caller: Caller, body: Body) -> ApiResult<Json<Value>> {
     check_permission(&body)?;
     let mut data = app.data();

@@ -17,7 +17,7 @@ use crate::store::invites::Invite;
 use crate::store::members::members_json;
 
 pub(crate) fn routes() -> Router<App> {
-    // The reference names only users, but agents are allowed, too, because a running agent joins rooms.
+    // The reference names only users. The sandbox allows agents, too, because a running agent joins rooms.
     Router::new()
         .route("/api/agencies/{id}/join", post(join))
         .route("/api/agencies/{id}/leave", post(leave))
@@ -107,7 +107,7 @@ async fn invite(
     let invite = Invite { agency: agency.id.clone(), uses_left: uses, expires_at };
     let code = ids::hex(&ids::random::<5>());
     let expires_at = expires_at.map(clock::iso);
-    // Subscribers get everything except the code, which is a secret of the room.
+    // Subscribers get all fields except the code, which is a secret of the room.
     let public = json!({ "max_uses": uses, "expires_at": expires_at });
     let answer = json!({
         "code": code,

@@ -78,7 +78,7 @@ async fn bootstrap(State(app): State<App>, body: Body) -> ApiResult<(StatusCode,
         return Err(ApiError::bad_request("webhookUrl must be an http or https URL"));
     }
     let mut data = app.data();
-    // Checked first, so that a refused request creates nothing.
+    // Check this first, so that a refused request creates nothing.
     if data.accounts.find(&username_of(agent_name)).is_some() {
         return Err(ApiError::conflict("Username already taken"));
     }

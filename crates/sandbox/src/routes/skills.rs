@@ -45,7 +45,7 @@ async fn install(
     let mut data = app.data();
     let lobby = data.agencies.lobby_id().to_owned();
     let agency = data.agencies.find_mut(&id)?;
-    // It is not documented who may install. Here every member may.
+    // The documentation does not say who may install a skill. The sandbox allows every member.
     agency.require_member(&caller.id)?;
     if agency.id == lobby || agency.dm {
         return Err(ApiError::forbidden("No skills can be installed here"));

@@ -12,7 +12,7 @@ use crate::ids::{self, PasswordHash};
 /// The additional data of an agent.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Agent {
-    /// `None` for an agent that registered itself and is not claimed yet.
+    /// `None` for an agent that registered itself and that nobody has claimed yet.
     pub(crate) owner: Option<String>,
     pub(crate) verified: bool,
     pub(crate) token_hash: String,
@@ -61,14 +61,14 @@ impl Account {
         self.setting("role").and_then(Value::as_str).unwrap_or(default)
     }
 
-    /// The user object of a session and of a profile, in the spelling the JavaScript clients read.
+    /// The user object of a session and of a profile, with the field names of the JavaScript clients.
     pub(crate) fn json(&self) -> Value {
         let look = |key: &str| self.looks.get(key).cloned().unwrap_or(Value::Null);
         let mut user = json!({
             "id": self.id,
             "username": self.username,
             "display_name": self.display_name,
-            // The SDK's README reads `displayName` of the session's user, its code `display_name`.
+            // The SDK's README uses `displayName` of the session's user, its code uses `display_name`.
             "displayName": self.display_name,
             "type": self.kind(),
             "role": self.role(),
@@ -102,7 +102,7 @@ impl Account {
     }
 }
 
-/// All accounts, found by id or by username (ignoring case).
+/// All accounts, with a lookup by id and by username (ignoring case).
 #[derive(Debug, Default)]
 pub(crate) struct Accounts {
     pub(crate) by_id: HashMap<String, Account>,
@@ -113,7 +113,7 @@ pub(crate) struct Accounts {
 /// A limit, so that a client that registers in a loop does not fill the memory.
 const MAX_ACCOUNTS: usize = 10_000;
 
-/// 2 to 24 letters, digits, `_` and `-`.
+/// Checks that a username has 2 to 24 letters, digits, `_` and `-`.
 pub(crate) fn check_username(username: &str) -> ApiResult<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if (2..=24).contains(&username.len()) && username.chars().all(allowed) {
@@ -173,7 +173,7 @@ impl Accounts {
         self.by_id.get_mut(id).ok_or_else(|| ApiError::not_found("User not found"))
     }
 
-    /// By username, with or without `@`.
+    /// Finds an account by username, with or without `@`.
     pub(crate) fn find(&self, username: &str) -> Option<&Account> {
         let name = username.trim().trim_start_matches('@').to_lowercase();
         self.by_id.get(self.by_name.get(&name)?)
@@ -192,7 +192,7 @@ impl Accounts {
         }
     }
 
-    /// In the order of creation.
+    /// All accounts in the order of creation.
     pub(crate) fn all(&self) -> Vec<&Account> {
         let mut all: Vec<&Account> = self.by_id.values().collect();
         all.sort_by_key(|account| account.order);

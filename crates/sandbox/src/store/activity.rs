@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-/// How many steps are kept.
+/// How many steps a run keeps.
 const MAX_STEPS: usize = 200;
-/// How many characters of each text in a step are kept.
+/// How many characters of each text a step keeps.
 const MAX_TEXT: usize = 8_000;
 
 /// Steps in order: `tool`, `stream`, `permission` and `status`, each an object with a `type`.

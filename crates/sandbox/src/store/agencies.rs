@@ -69,12 +69,12 @@ impl Agency {
         Err(ApiError::forbidden("Not a member of this agency"))
     }
 
-    /// Checks that the account may read here: members may, and in public agencies everyone.
+    /// Checks that the account may read: members may read every agency, everyone may read public ones.
     pub(crate) fn require_reader(&self, account: &str) -> ApiResult<()> {
         if self.private || self.dm { self.require_member(account) } else { Ok(()) }
     }
 
-    /// Adds a member. True if the account was not a member before.
+    /// Adds a member. Returns true if the account was not a member before.
     pub(crate) fn add_member(&mut self, account: &str, role: &'static str) -> bool {
         if self.is_member(account) {
             return false;
@@ -118,7 +118,7 @@ impl Agency {
         })
     }
 
-    /// As in `agency-invited`.
+    /// The fields of `agency-invited`.
     pub(crate) fn short_json(&self) -> Value {
         json!({ "id": self.id, "name": self.name, "slug": self.slug })
     }
@@ -146,7 +146,7 @@ impl Default for Agencies {
     }
 }
 
-/// “My Team” becomes `my-team`.
+/// The slug of a name: `My Team` becomes `my-team`.
 fn slug_of(name: &str) -> String {
     let parts: Vec<String> = name
         .split(|letter: char| !letter.is_ascii_alphanumeric())
@@ -173,7 +173,7 @@ impl Agencies {
         &self.lobby
     }
 
-    /// Finds an agency by id, or by slug because the CLI's documentation uses slugs in paths, too.
+    /// Finds an agency by id or slug, because the CLI's documentation also uses slugs in paths.
     pub(crate) fn find(&self, id_or_slug: &str) -> ApiResult<&Agency> {
         self.by_id
             .get(id_or_slug)
@@ -262,7 +262,7 @@ impl Agencies {
         }
     }
 
-    /// An agency that the account owns. Never the Lobby.
+    /// An agency that the account owns. An error for the Lobby.
     pub(crate) fn owned(&mut self, id_or_slug: &str, account: &str) -> ApiResult<&mut Agency> {
         let agency = self.changeable(id_or_slug)?;
         if agency.owner.as_deref() == Some(account) {
@@ -271,7 +271,7 @@ impl Agencies {
         Err(ApiError::forbidden("Only the agency's owner can do this"))
     }
 
-    /// An agency that the account may manage as owner or admin. Never the Lobby.
+    /// An agency that the account may manage as owner or admin. An error for the Lobby.
     pub(crate) fn managed(&mut self, id_or_slug: &str, account: &str) -> ApiResult<&mut Agency> {
         let agency = self.changeable(id_or_slug)?;
         if agency.owner.as_deref() == Some(account) || agency.role_of(account) == Some("admin") {

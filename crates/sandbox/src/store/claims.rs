@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 pub(crate) const MAX_PENDING: usize = 3;
-/// How many mails are kept.
+/// How many mails the sandbox keeps.
 pub(crate) const KEPT_MAILS: usize = 1_000;
 
 /// A mail that the platform would send to a user who wants to claim an agent.
@@ -14,7 +14,7 @@ pub(crate) const KEPT_MAILS: usize = 1_000;
 pub struct ClaimMail {
     /// The address of the receiver.
     pub email: String,
-    /// The agent that is claimed.
+    /// The username of the agent.
     pub agent_username: String,
     /// The secret of its link: `GET /api/agents/claim/verify/<token>` completes the claim.
     pub token: String,

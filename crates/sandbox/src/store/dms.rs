@@ -4,7 +4,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::store::agencies::Agency;
 use crate::store::data::Data;
 
-/// The room of two accounts, and whether it was created by this call.
+/// The room of two accounts, and whether this call has created it.
 pub(crate) fn open_room(data: &mut Data, one: &str, other: &str) -> ApiResult<(String, bool)> {
     data.accounts.get(one)?;
     data.accounts.get(other)?;

@@ -13,7 +13,7 @@ use crate::store::agencies::Agency;
 const DEFAULT_PAGE: usize = 50;
 const MAX_PAGE: usize = 100;
 
-/// The query of a history request. Numbers are text here, because an invalid limit is ignored, not refused.
+/// The query of a history request. Numbers are text here, because the sandbox ignores an invalid limit.
 #[derive(Debug, Deserialize)]
 pub(crate) struct HistoryQuery {
     pub(crate) limit: Option<String>,
@@ -21,7 +21,7 @@ pub(crate) struct HistoryQuery {
     pub(crate) mentions: Option<String>,
 }
 
-/// A page of a room's history, newest first. `altered`: what is shown in place of some messages, by their ids.
+/// A page of a room's history, newest first. `altered`: the JSON in place of some messages, by message id.
 pub(crate) fn history(
     agency: &Agency,
     query: &HistoryQuery,
@@ -30,7 +30,7 @@ pub(crate) fn history(
     let limit = query.limit.as_deref().and_then(|text| text.trim().parse().ok());
     let limit = limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
     let before = query.before.as_deref().filter(|text| !text.is_empty());
-    // A time, as documented, or a message id, as the CLI sends it.
+    // `before` is a time, as documented, or a message id, as the CLI sends it.
     let cursor = before.and_then(|id| agency.messages.iter().position(|message| message.id == id));
     let is_time = before.is_some_and(|text| text.contains(':') && text.contains('T'));
     if before.is_some() && cursor.is_none() && !is_time {

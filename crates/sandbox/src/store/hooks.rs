@@ -10,7 +10,7 @@ use crate::ids;
 use crate::store::accounts::Accounts;
 use crate::store::custom_commands::CustomCommands;
 
-/// One hook. `fields` has everything that is only stored and returned.
+/// One hook. `fields` has the data that the sandbox only stores and returns.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Hook {
     pub(crate) id: String,

@@ -1,8 +1,8 @@
 //! Saves the data in a file: an append-only log of changes, one line each.
 //!
-//! A line is a JSON array of `[kind, key, value]`; a value of `null` means that the thing was deleted. All changes of
-//! one request are one line, so a process that is killed while it writes loses only its last request: the next start drops an
-//! unfinished last line. The log is rewritten when most of it is outdated.
+//! A line is a JSON array of `[kind, key, value]`; a value of `null` marks a deleted record. All changes of one request
+//! are one line, so a process that is killed while it writes loses only its last request: the next start drops an
+//! unfinished last line. The sandbox rewrites the log when most of it is outdated.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
@@ -21,7 +21,7 @@ use crate::store::transcript::Change;
 const NAME: &str = "sandbox.jsonl";
 const LOCK: &str = "sandbox.lock";
 const HEADER: &str = r#"{"crustocean-sandbox":1}"#;
-/// The log is rewritten when it has grown by this much and by half of its size.
+/// The journal rewrites the log when it has grown by this many bytes and by half of its size.
 const REWRITE_GROWTH: u64 = 4 * 1024 * 1024;
 
 type Entry = (&'static str, String, Value);
@@ -30,15 +30,15 @@ type Entry = (&'static str, String, Value);
 #[derive(Debug)]
 pub(crate) struct Journal {
     path: PathBuf,
-    /// Locked while it is open. The system releases the lock when the process ends.
+    /// The lock on the folder. The system releases it when the process ends.
     _lock: RwLock<File>,
     file: File,
     size: u64,
     /// The size of the log after the last rewrite.
     current_size: u64,
-    /// A digest of each thing in the log, except messages and runs, which record their changes themselves.
+    /// A digest of each record in the log, except messages and runs, which record their changes themselves.
     saved: HashMap<(&'static str, String), u64>,
-    /// Whether writing has failed, which is reported once.
+    /// Whether writing has failed and the journal has reported it.
     failed: bool,
 }
 
@@ -138,7 +138,8 @@ impl Journal {
         Ok((Journal { path, _lock: lock, file, size, current_size: size, saved, failed: false }, data))
     }
 
-    /// Writes the changes since the last call. If the disk is full, reports it once on stderr, and the server goes on.
+    /// Writes the changes since the last call. If writing fails, reports the error once on stderr, and the server goes
+    /// on.
     pub(crate) fn save(&mut self, data: &mut Data) {
         if let Err(error) = self.try_save(data) {
             if !self.failed {
@@ -208,7 +209,7 @@ fn lock(folder: &Path) -> io::Result<RwLock<File>> {
 
 fn read(path: &Path, text: &[u8]) -> io::Result<Log> {
     let mut log = Log::default();
-    // An unfinished last line is ignored.
+    // Ignore an unfinished last line.
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let lines = text.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n');
     for (number, line) in lines.enumerate() {
@@ -237,7 +238,7 @@ fn entry(kind: &'static str, key: &str, value: &impl Serialize) -> io::Result<En
     Ok((kind, key.to_owned(), serde_json::to_value(value)?))
 }
 
-/// Everything except messages and runs. It is small, so it is compared as a whole.
+/// All records except messages and runs. They are small, so the journal compares all of them.
 fn things(data: &Data) -> io::Result<Vec<Entry>> {
     let mut all = vec![("lobby", "id".to_owned(), json!(data.agencies.lobby_id()))];
     for account in data.accounts.all() {
@@ -281,7 +282,7 @@ fn changes(data: &mut Data) -> io::Result<Vec<Entry>> {
             match change {
                 Change::Cleared => all.push(("clear", agency.id.clone(), Value::Null)),
                 Change::Gone(id) => all.push(("message", format!("{}/{id}", agency.id), Value::Null)),
-                // A message that was deleted since has a delete entry of its own.
+                // A message that was deleted meanwhile has its own delete entry.
                 Change::Put(id) => {
                     if let Some(message) = agency.messages.get(&id) {
                         all.push(entry("message", &format!("{}/{id}", agency.id), message)?);
@@ -304,7 +305,7 @@ type Written = (File, u64, HashMap<(&'static str, String), u64>);
 /// Writes a new log with only the current data, and replaces the old one.
 fn rewrite(path: &Path, data: &mut Data) -> io::Result<Written> {
     let things = things(data)?;
-    // Discards them: the new log contains them all.
+    // Discard the changes, because the new log contains them all.
     changes(data)?;
     let saved = things.iter().map(|(kind, key, value)| ((*kind, key.clone()), digest(value))).collect();
     let mut text = format!("{HEADER}\n").into_bytes();

@@ -125,7 +125,7 @@ impl Message {
     }
 }
 
-/// Metadata as an object or as a string: real servers send both. A string stays a string.
+/// Metadata as an object or as a string, because real servers send both. A string stays a string.
 pub(crate) fn metadata_json(metadata: &Value, as_string: bool) -> Value {
     match metadata {
         Value::String(_) => metadata.clone(),

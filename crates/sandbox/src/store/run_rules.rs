@@ -1,5 +1,5 @@
-//! Checks the run events of agents against the documentation. Violations are recorded, not refused, because some of the
-//! platform's own clients violate the rules, too.
+//! Checks the run events of agents against the documentation. The sandbox records violations but accepts the events,
+//! because some of the platform's own clients violate the rules, too.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -11,7 +11,7 @@ use crate::store::identity::Identity;
 pub(crate) const KEPT: usize = 1_000;
 /// How many characters of the payload a violation shows.
 const SHOWN: usize = 500;
-/// How many tools, streams and permissions of one run are checked.
+/// How many tools, streams and permissions of one run the sandbox checks.
 const MAX_PARTS: usize = 1_000;
 
 /// The events of one run so far.

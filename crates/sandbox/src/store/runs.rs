@@ -1,4 +1,4 @@
-//! Agent runs, as their events describe them.
+//! Agent runs, built from their events.
 
 use std::collections::VecDeque;
 
@@ -22,7 +22,7 @@ pub(crate) struct Run {
     pub(crate) summary: Value,
     pub(crate) error: Value,
     pub(crate) transcript: Value,
-    /// The size of its end as JSON, in bytes.
+    /// The size of the run's end as JSON, in bytes.
     pub(crate) size: usize,
     /// The message that the run answers.
     #[serde(default)]
@@ -69,7 +69,7 @@ impl Runs {
         }
         let field = |key: &str| payload.get(key).cloned().unwrap_or(Value::Null);
         if event == "agent-run-start" {
-            // Sent again by a client that did not know whether the event had arrived.
+            // The client did not know whether the event had arrived, and has sent it again.
             if self.0.iter().any(|run| run.id == id && run.agent == agent) {
                 return;
             }

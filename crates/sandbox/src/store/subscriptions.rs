@@ -53,7 +53,7 @@ impl Subscription {
             && events.is_some_and(|events| events.iter().any(|wanted| wanted == event))
     }
 
-    /// The URL and secret, if this subscription has that id and is enabled.
+    /// The URL and secret, if this subscription has this id and is enabled.
     pub(crate) fn target(&self, id: &str) -> Option<(String, Option<String>)> {
         if self.fields.get("id").and_then(Value::as_str) != Some(id) || !self.is_enabled() {
             return None;
@@ -77,7 +77,7 @@ impl Subscription {
             self.fields.insert("enabled".to_owned(), enabled.into());
         }
         if let Some(secret) = body.0.get("secret") {
-            // An empty string or null removes it.
+            // An empty string or null removes the secret.
             self.secret = secret.as_str().filter(|secret| !secret.is_empty()).map(str::to_owned);
         }
         for key in ["url", "events", "description"] {

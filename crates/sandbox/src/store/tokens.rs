@@ -1,4 +1,4 @@
-//! Session tokens and personal access tokens. Only hashes are kept.
+//! Session tokens and personal access tokens. The sandbox stores only their hashes.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::error::{ApiError, ApiResult};
 use crate::ids;
 
 pub(crate) const MAX_PER_USER: usize = 10;
-/// Above this, the session that expires first is removed.
+/// How many sessions may be open. Above this number, the session that expires first ends.
 const MAX_SESSIONS: usize = 10_000;
 pub(crate) const SHOWN_PREFIX: usize = 8;
-/// `last_used_at` is updated at most this often.
+/// The shortest time between two updates of `last_used_at`.
 pub(crate) const USE_NOTED_EVERY_MS: u64 = 5 * 60 * 1_000;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -123,7 +123,7 @@ impl Tokens {
         Ok(self.create_personal(account, "sandbox", None)?.0)
     }
 
-    /// Accepts an existing token, if it is not accepted already.
+    /// Adds an existing token, or replaces its entry.
     pub(crate) fn keep_personal(&mut self, account: &str, token: &str) {
         let hash = ids::sha256(token);
         self.personal.retain(|known| known.hash != hash);

@@ -22,7 +22,7 @@ pub(crate) struct Transcript {
     bytes: usize,
     /// The number of all messages ever added.
     count: u64,
-    /// `None` if changes are not recorded.
+    /// The recorded changes. `None` if recording is off.
     changes: Option<Vec<Change>>,
 }
 
@@ -49,8 +49,8 @@ impl Transcript {
         self.list.iter().rev().find(|message| message.id == id)
     }
 
-    /// Adds a message. Removes the oldest when there are more than `most`, or too many bytes. The removal is not recorded as a
-    /// change, because loading a room applies the same limits.
+    /// Adds a message. Removes the oldest when there are more than `most`, or too many bytes. Does not record the
+    /// removal as a change, because loading a room applies the same limits.
     pub(crate) fn push(&mut self, mut message: Message, most: usize) {
         self.count += 1;
         message.number = self.count;

@@ -8,9 +8,9 @@ use ureq::{Body, SendBody};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The largest request body that is kept for the second request.
+/// The largest request body that the client keeps for the second request.
 const MAX_SENT: u64 = 10 * 1024 * 1024;
-/// How much of the body of a 402 response is read.
+/// The largest body of a 402 response that the client reads.
 const MAX_DEMAND: u64 = 256 * 1024;
 
 pub(crate) fn read_sent(body: SendBody<'_>) -> Result<Vec<u8>> {
@@ -25,7 +25,7 @@ pub(crate) fn read_sent(body: SendBody<'_>) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads as much as possible: a response may have no body.
+/// Reads the body of a 402 response. Empty if the body is missing, broken or too large.
 pub(crate) fn read_demand(body: &mut Body) -> Vec<u8> {
     let mut bytes = Vec::new();
     match body.as_reader().take(MAX_DEMAND + 1).read_to_end(&mut bytes) {

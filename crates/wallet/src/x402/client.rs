@@ -26,16 +26,16 @@ use crate::x402::receipt::Receipt;
 const REQUEST: Duration = Duration::from_secs(60);
 const MAX_REDIRECTS: u32 = 10;
 
-/// Marks a request with a payment: the middleware passes it on.
+/// Marks a request with a payment, which the middleware passes on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Paying;
 
 /// An HTTP client that pays 402 responses in USDC, within two limits. Both limits are required, because a server may
 /// demand any price.
 ///
-/// It supports versions 1 and 2 of x402, scheme `exact` with EIP-3009: the wallet signs, and the server sends the
-/// transaction. So the wallet needs no ether. A request is paid at most once, and only over https (or to this
-/// machine).
+/// The client supports versions 1 and 2 of x402, scheme `exact` with EIP-3009: the wallet signs, and the server sends
+/// the transaction, so the wallet needs no ether. The client pays for a request at most once, and only over https (or
+/// to this machine).
 ///
 /// ```no_run
 /// use crustocean_wallet::{Chain, Key, Wallet, X402};
@@ -55,7 +55,7 @@ pub(crate) struct Paying;
 /// # Ok(()) }
 /// ```
 ///
-/// It is also a middleware for a ureq agent: [`ureq::config::ConfigBuilder::middleware`].
+/// `X402` is also a middleware for a ureq agent: [`ureq::config::ConfigBuilder::middleware`].
 #[derive(Clone)]
 pub struct X402 {
     pub(crate) wallet: Wallet,
@@ -69,7 +69,7 @@ pub struct X402 {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Answer {
-    /// The response with any status. Its body is not read yet.
+    /// The response with any status. The client has not read its body.
     pub response: Response<Body>,
     /// The payment. `None` if the response was free.
     pub receipt: Option<Receipt>,
@@ -82,7 +82,7 @@ impl X402 {
     }
 
     /// Stores the daily sum in a file, so that it survives a restart. Programs that share the file share the limit.
-    /// Two more files with the endings `.lock` and `.new` are created beside it. Defaults to memory only.
+    /// Creates two more files with the endings `.lock` and `.new` beside it. Defaults to memory only.
     ///
     /// # Errors
     /// [`Ledger`](ErrorKind::Ledger) if the file exists and cannot be read or locked. An unreadable file never counts
@@ -167,7 +167,7 @@ impl X402 {
         let demand = body::read_demand(response.body_mut());
         let header = response.headers().get("payment-required").map(HeaderValue::as_bytes);
         let offer = Offer::choose(self.wallet.chain(), header, &demand)?;
-        // Releases the connection before the next one is opened.
+        // Release the connection before the client opens the next one.
         drop(response);
         Ok(self.pay(paid_parts, uri, &origin, body, &offer)?)
     }
@@ -188,7 +188,7 @@ impl X402 {
             return Err(Error::new(ErrorKind::Limit, text).into());
         }
         self.ledger.reserve(offer.price)?;
-        // Also if the signer panics.
+        // Release the reserved amount after an error, also if the signer panics.
         let mut reserved = Reserved(Some((&self.ledger, offer.price)));
         let prepared = self.authorize(offer).and_then(|authorization| {
             let signature = sign(self.wallet.signer(), &SignRequest::Authorization(&authorization))?;
@@ -206,7 +206,7 @@ impl X402 {
         crate::logging::record!(Debug, "paying {origin} {} USDC", offer.price);
         let answer = body::send(parts, body, |request| {
             let request = self.agent.configure_request(request);
-            // A redirect is returned as the response: the payment is sent nowhere else.
+            // Return a redirect as the response, so that the payment goes only to the origin that asked for it.
             let request = request.http_status_as_error(false).max_redirects(0);
             self.agent.run(request.max_redirects_will_error(false).build())
         });
@@ -293,7 +293,7 @@ struct Asked {
 }
 
 impl Asked {
-    /// The target of the payment, for a demand from `answered`.
+    /// The target of the payment, if the 402 response came from `answered`.
     fn payable(&self, answered: &Uri) -> Result<(Uri, Origin)> {
         let (asked, origin) = (Origin::of(&self.uri)?, Origin::of(answered)?);
         if asked != origin {
@@ -328,6 +328,6 @@ fn reason(receipt: &Receipt, response: &mut Response<Body>) -> String {
 }
 
 fn unusable(_: ureq::http::Error) -> Error {
-    // The error does not contain the text, which may be anything.
+    // Omit the text from the error, because it may contain a secret.
     Error::invalid("the URL or a header of the request is unusable")
 }

@@ -1,4 +1,4 @@
-//! How a paid request fails.
+//! The error type of paid requests.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,10 +10,11 @@ use crate::x402::receipt::Receipt;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum X402Error {
-    /// Nothing was paid: the price is above a limit, the crate cannot pay the offer, or the server cannot be reached.
+    /// The client paid nothing: the price is above a limit, the crate cannot pay the offer, or the server cannot be
+    /// reached.
     NotPaid(Error),
-    /// The connection failed after the payment was sent. The server may collect the payment until it expires;
-    /// [`X402::is_collected`](crate::X402::is_collected) tells.
+    /// The connection failed after the client had sent the payment. The server may collect the payment until it
+    /// expires; [`X402::is_collected`](crate::X402::is_collected) shows whether it has.
     MaybePaid {
         /// The payment.
         receipt: Box<Receipt>,
@@ -30,7 +31,7 @@ pub enum X402Error {
 }
 
 impl X402Error {
-    /// The payment that was made, or may have been made.
+    /// The payment, if the client has sent one or may have sent one.
     pub fn receipt(&self) -> Option<&Receipt> {
         match self {
             X402Error::NotPaid(_) => None,
@@ -40,7 +41,7 @@ impl X402Error {
 }
 
 impl From<Error> for X402Error {
-    /// Errors before the payment is sent have this kind.
+    /// Errors before the payment mean that the client has paid nothing.
     fn from(error: Error) -> Self {
         X402Error::NotPaid(error)
     }

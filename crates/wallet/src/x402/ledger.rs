@@ -15,9 +15,9 @@ use crate::usdc::Usdc;
 
 const DAY: u64 = 24 * 60 * 60;
 const MINUTE: u64 = 60;
-/// How many entries that are older than a day stay in the file: as many as a day has.
+/// How many entries older than a day stay in the file: as many as one day can have, one per minute.
 const OLD_ENTRIES: usize = 24 * 60;
-/// Two days of minutes have about 120 kB.
+/// A larger file counts as broken. Two days of entries have about 120 kB.
 const MAX_FILE: u64 = 1024 * 1024;
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
@@ -30,7 +30,7 @@ type Entry = (u64, u64);
 pub(crate) struct Ledger {
     per_day: Usdc,
     file: Option<PathBuf>,
-    /// The content of the file, if there is one. It is read again each time.
+    /// The entries of a ledger in memory. With a file, only the lock is used, and each call reads the file again.
     spent: Mutex<Vec<Entry>>,
 }
 
@@ -47,10 +47,11 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Notes a payment before it is made.
+    /// Adds a payment before the caller makes it.
     ///
     /// # Errors
-    /// `Limit` if it would exceed the daily limit, `Ledger` if the file cannot be written. Nothing may be paid then.
+    /// `Limit` if the payment would exceed the daily limit, `Ledger` if the file cannot be read or written. The caller
+    /// must not pay then.
     pub(crate) fn reserve(&self, amount: Usdc) -> Result<()> {
         let now = now();
         self.try_change(|mut spent| {
@@ -72,7 +73,7 @@ impl Ledger {
         })
     }
 
-    /// Removes a payment that was certainly not made.
+    /// Removes a payment that the caller has certainly not made.
     pub(crate) fn release(&self, amount: Usdc) {
         let released = self.change(|mut spent| {
             let mut left = amount.units();
@@ -110,7 +111,8 @@ impl Ledger {
             *spent = change(spent.clone())?;
             return Ok(());
         };
-        // A separate file, because the other one is replaced, and its lock would stay with the old one.
+        // A separate file for the lock, because each change replaces the ledger's file, and a lock would stay with the
+        // replaced file.
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(beside(path, "lock"));
         let mut lock = RwLock::new(lock.map_err(|cause| unusable(path, "cannot be locked", cause))?);
         let until = Instant::now() + LOCK_TIMEOUT;
@@ -158,7 +160,7 @@ fn parse(text: &[u8]) -> Option<Vec<Entry>> {
     entries.iter().map(|entry| Some((entry.get("until")?.as_u64()?, entry.get("units")?.as_u64()?))).collect()
 }
 
-/// Writes a new file that then replaces the old one: one of the two is always complete.
+/// Writes a new file and then replaces the old one by it, so one of the two is always complete.
 fn write(path: &Path, spent: &[Entry]) -> io::Result<()> {
     let entries: Vec<_> =
         spent.iter().map(|(until, units)| json!({ "until": until, "units": units })).collect();
@@ -167,7 +169,7 @@ fn write(path: &Path, spent: &[Entry]) -> io::Result<()> {
     file.write_all(json!({ "version": 1, "spent": entries }).to_string().as_bytes())?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
-    // Syncs the name as well. Not every system supports this.
+    // Also syncs the file's name. Not every system supports this.
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if let Ok(directory) = File::open(directory) {
         let _ = directory.sync_all();
@@ -182,7 +184,7 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Entries in the future count: a clock that is behind must not free the limit.
+/// Entries in the future count, too: a clock that is behind must not raise the limit.
 fn is_within_a_day(until: u64, now: u64) -> bool {
     until.saturating_add(DAY) > now
 }
@@ -192,8 +194,8 @@ fn spent_within_a_day(spent: &[Entry], now: u64) -> Usdc {
     Usdc::from_units(counting.fold(0, |sum, (_, units)| sum.saturating_add(*units)))
 }
 
-/// Forgets the first of many old entries. The others stay, because they count again when a clock that was ahead is set
-/// right.
+/// Removes the oldest entries when too many are older than a day. The others stay, because they count again after the
+/// correction of a clock that was ahead.
 fn forget_old(spent: &mut Vec<Entry>, now: u64) {
     spent.retain(|(_, units)| *units > 0);
     let old = spent.iter().filter(|(until, _)| !is_within_a_day(*until, now)).count();
@@ -213,7 +215,7 @@ fn add(spent: &mut Vec<Entry>, now: u64, units: u64) {
     }
 }
 
-/// A clock before 1970 counts as 1970: nothing is forgotten then.
+/// A clock before 1970 counts as 1970. Then the ledger keeps all entries.
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
@@ -278,7 +280,7 @@ mod tests {
         assert_eq!(again.sum().unwrap(), units(7));
         assert_eq!(again.reserve(units(4)).unwrap_err().kind(), ErrorKind::Limit);
         again.reserve(units(3)).unwrap();
-        // A file from a crash has no effect.
+        // A temporary file from a crash has no effect.
         fs::write(directory.0.join("spent.json.new"), "{").unwrap();
         assert_eq!(Ledger::in_file(units(10), &directory.file()).unwrap().sum().unwrap(), units(10));
     }
@@ -311,7 +313,7 @@ mod tests {
             let users: Vec<_> = (0..4)
                 .map(|_| {
                     scope.spawn(|| {
-                        // Like another program.
+                        // A second ledger on the file stands for another program.
                         let ledger = Ledger::in_file(units(10), &path).unwrap();
                         (0..5).filter(|_| ledger.reserve(units(1)).is_ok()).count()
                     })
@@ -328,7 +330,7 @@ mod tests {
         add(&mut spent, 1_000_000, 5);
         add(&mut spent, 1_000_001, 6);
         assert_eq!(spent, [(1_000_020, 11)]);
-        // The last two: a clock that was ahead is set right, and one that is behind.
+        // The last two times: a clock that was ahead and is correct again, and a clock that is behind.
         for (now, sum) in [
             (1_000_000, 11),
             (1_000_019 + DAY, 11),

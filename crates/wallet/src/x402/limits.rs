@@ -20,7 +20,7 @@ pub struct X402WithoutLimits {
 }
 
 impl X402WithoutLimits {
-    /// Sets the most that one request may cost.
+    /// Sets the highest price of one request.
     pub fn at_most(self, amount: Usdc) -> X402WithoutDailyLimit {
         X402WithoutDailyLimit { wallet: self.wallet, at_most: amount }
     }
@@ -35,7 +35,7 @@ pub struct X402WithoutDailyLimit {
 }
 
 impl X402WithoutDailyLimit {
-    /// Sets the most that all requests of 24 hours may cost together.
+    /// Sets the highest sum for all requests within 24 hours.
     pub fn per_day(self, amount: Usdc) -> X402 {
         X402::with_limits(self.wallet, self.at_most, amount)
     }

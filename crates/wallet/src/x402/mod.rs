@@ -1,4 +1,4 @@
-//! x402: paying for resources that a server answers with HTTP status 402.
+//! x402: payments for requests that a server answers with HTTP status 402.
 
 mod body;
 mod client;

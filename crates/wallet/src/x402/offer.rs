@@ -13,11 +13,12 @@ use crate::http::short;
 use crate::signature::Signature;
 use crate::usdc::Usdc;
 
-/// Larger headers are refused by every server.
+/// The largest header. Servers refuse larger ones.
 const MAX_HEADER: usize = 16 * 1024;
 /// The most offers in one response.
 const MAX_OFFERS: usize = 64;
-/// The limits for how long the payment may wait to be collected, in seconds. The server's value is moved into them.
+/// How long a payment is valid, in seconds: the shortest time, the longest time, and the default. A server's value
+/// outside these limits becomes the nearest limit.
 const SHORTEST: u64 = 10;
 const LONGEST: u64 = 600;
 const USUAL: u64 = 60;
@@ -45,9 +46,9 @@ pub(crate) struct Offer {
     pub(crate) version: Version,
     pub(crate) price: Usdc,
     pub(crate) pay_to: Address,
-    /// In seconds.
+    /// How long the payment is valid, in seconds.
     pub(crate) valid_for: u64,
-    /// The offer as the server wrote it, because version 2 requires it back.
+    /// The server's offer without changes, because the payment of version 2 contains it.
     accepted: Value,
     resource: Option<Value>,
 }
@@ -56,7 +57,7 @@ impl Offer {
     /// Selects the cheapest offer on this chain. `header` is `PAYMENT-REQUIRED`, `body` is the body of the response.
     ///
     /// # Errors
-    /// `Offer` with the reason if no offer can be paid.
+    /// `Offer` with the reason if the crate can pay none of the offers.
     pub(crate) fn choose(chain: Chain, header: Option<&[u8]>, body: &[u8]) -> Result<Self> {
         let header = header.map(|header| {
             decode(header).ok_or_else(|| refusal("the header PAYMENT-REQUIRED is not JSON in base64"))
@@ -138,10 +139,10 @@ impl Offer {
         })
     }
 
-    /// The value of the header.
+    /// The value of the payment header.
     ///
     /// # Errors
-    /// `Offer` if the header would be too large, because of what the server requires back.
+    /// `Offer` if the header would be too large, because it contains the server's offer.
     pub(crate) fn payment(&self, authorization: &Authorization, signature: &Signature) -> Result<String> {
         let payload = json!({
             "signature": hex::encode(&signature.to_bytes()),
@@ -184,7 +185,7 @@ pub(crate) fn decode(header: &[u8]) -> Option<Value> {
     serde_json::from_slice(&bytes).ok()
 }
 
-/// A price: only digits, more than zero. `None` also for more than any wallet holds.
+/// A price: only digits, more than zero. `None` for other texts, and for a price above the range of `u64`.
 fn units(text: &str) -> Option<Usdc> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let units = digits.then(|| text.parse::<u64>().ok())??;

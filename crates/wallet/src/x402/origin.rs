@@ -1,4 +1,4 @@
-//! The origin of a request. Payments are sent only there.
+//! The origin of a request. A payment goes only to the origin that asked for it.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -28,7 +28,8 @@ impl Origin {
         Ok(Origin { is_https, host, port })
     }
 
-    /// Without TLS, anybody on the network path could demand a price for their own address.
+    /// Requires TLS, except to this machine. Without TLS, anybody on the network path could replace the receiver's
+    /// address by their own.
     pub(crate) fn check_secure(&self) -> Result<()> {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         let is_this_machine = host == "localhost"

@@ -17,7 +17,7 @@ use crate::x402::offer::decode;
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Receipt {
-    /// The server that was paid: scheme, host and port.
+    /// The server that got the payment: scheme, host and port.
     pub origin: String,
     /// The chain.
     pub chain: Chain,

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::entry::Entry;
 
-/// No new entries are read while this many are parked.
+/// How many entries may be parked. A full list stops the reading of new entries.
 const MAX_PARKED: usize = 256;
 
 /// The rooms in which an entry has failed. Other rooms are not blocked.
@@ -65,7 +65,7 @@ impl Parked {
         Some(entry)
     }
 
-    /// The taken entry is done: the next entry of its room is due now.
+    /// Call this when the taken entry is done. The next entry of its room is due at once.
     pub(super) fn release(&mut self, room: &str) {
         if let Some(waiting) = self.rooms.get_mut(room) {
             waiting.due = Instant::now();

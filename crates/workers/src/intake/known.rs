@@ -1,11 +1,11 @@
-//! What an intake's process remembers over all its terms.
+//! The data that an intake's process keeps over all its terms.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crustocean::model::{AgencyId, MessageId};
 
-/// How many ids of questions are remembered.
+/// How many ids of questions the process keeps.
 const MAX_STORED: usize = 65_536;
 
 #[derive(Debug, Default)]
@@ -13,11 +13,11 @@ pub(super) struct Known(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// From when on each room's messages count, in ms.
+    /// The time from which on each room's messages count, in ms.
     origins: HashMap<AgencyId, i64>,
-    /// Questions that Redis has.
+    /// The ids of questions that Redis has.
     stored: HashSet<MessageId>,
-    /// The same, oldest first.
+    /// The same ids, oldest first.
     order: VecDeque<MessageId>,
 }
 
@@ -46,7 +46,7 @@ impl Known {
         self.lock().origins.get(room).copied()
     }
 
-    /// The first origin of a room stays.
+    /// Sets the origin of a room, unless it is set already.
     pub(super) fn set_origin(&self, room: &AgencyId, origin: i64) {
         self.lock().origins.entry(room.clone()).or_insert(origin);
     }

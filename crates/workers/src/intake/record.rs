@@ -7,11 +7,11 @@ use crustocean::model::{AgencyId, MessageId};
 
 use crate::error::{Error, Result};
 
-/// After a failover, the next holder reads again what was sent this long before the watermark, in ms. The clocks of the
-/// platform's servers may differ by so much.
+/// How far before the watermark a new holder begins to read, in ms, because the clocks of the platform's servers may
+/// differ by this time.
 pub(super) const OVERLAP: i64 = 60_000;
 
-/// What the script that stores messages needs of one message.
+/// The data of one message for the script that stores messages.
 pub(super) struct Record {
     pub(super) room: AgencyId,
     pub(super) id: MessageId,
@@ -35,7 +35,7 @@ impl Record {
     }
 }
 
-/// When a message was sent, in ms since 1970; -1 if the message does not say it.
+/// The time of a message, in ms since 1970; -1 if the message has no valid time.
 pub(super) fn time_of(message: &Message) -> i64 {
     let time = message.created_at.to_system_time();
     let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());

@@ -9,21 +9,22 @@ use crustocean::{Agent, Message};
 use super::record::{OVERLAP, time_of};
 use crate::answer::IN_REPLY_TO;
 
-/// How many messages older the lookback are searched for an answer.
+/// How many messages beyond the lookback the intake searches for an older answer.
 const MAX_OLDER: usize = 1_000;
 
 #[derive(Debug, Default)]
 pub(super) struct RoomHistory {
-    /// When the newest message was sent, in ms; 0 if there is none.
+    /// The time of the newest message, in ms; 0 if there is none.
     pub(super) last: i64,
-    /// The ids of the messages that were sent at that time.
+    /// The ids of the messages with this time.
     pub(super) newest: Vec<String>,
-    /// When the oldest answered question was sent, among the messages that were read, in ms.
+    /// The time of the oldest answered question among the messages that were read, in ms. The time of its answer if the
+    /// question was not among them.
     pub(super) answered: Option<i64>,
 }
 
 impl RoomHistory {
-    /// Reads back as far as `lookback`, and on to the next older answer if it is within `MAX_OLDER` messages.
+    /// Reads back as far as `lookback`, and further to the next older answer, but at most `MAX_OLDER` messages further.
     pub(super) fn read(agent: &Agent, room: &Room, lookback: Duration) -> crustocean::Result<RoomHistory> {
         let lookback = i64::try_from(lookback.as_millis()).unwrap_or(i64::MAX);
         let (mut history, mut older, mut questions) = (RoomHistory::default(), 0, HashSet::new());

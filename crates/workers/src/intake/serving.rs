@@ -1,4 +1,4 @@
-//! One term of an intake: first the messages that were missed, then the live ones.
+//! One term of an intake: first the missed messages, then the live ones.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
@@ -19,18 +19,19 @@ use crate::connection::RedisConnection;
 use crate::error::{Error, Result};
 use crate::lease::Term;
 
-/// How many messages are written to Redis at once.
+/// How many messages one call writes to Redis.
 const MAX_BATCH: usize = 64;
-/// How often the watermarks are written when there are no questions.
+/// How often the intake writes the watermarks when there are no questions.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// How many rooms' histories are read at the same time.
+/// How many histories the intake reads at the same time.
 const MAX_READERS: usize = 8;
 
 pub(super) fn serve(intake: &Setup, agent: &Agent, term: &Term) -> Result<()> {
     thread::scope(|scope| {
         let outbox = thread::Builder::new().spawn_scoped(scope, || outbox::run(intake, agent, term));
         let outbox = outbox.map_err(Error::no_thread)?;
-        // Also when a closure of the user panics: the scope waits for the outbox thread, which ends with the term.
+        // End the term also when a closure of the user panics, because the scope waits for the outbox thread, which
+        // ends with the term.
         let _end = EndWhenDropped(term);
         let served = Serving {
             intake,
@@ -64,7 +65,7 @@ struct Serving<'a> {
     redis: RedisConnection,
     /// The newest message of each room whose watermark has not been written yet.
     passed: HashMap<AgencyId, Record>,
-    /// Rooms whose missed messages have been read in this term.
+    /// Rooms whose missed messages the intake has read since it last connected to Redis.
     caught_up: HashSet<AgencyId>,
 }
 
@@ -142,7 +143,8 @@ impl Serving<'_> {
     /// Writes the batch. Retries until Redis has it or the term ends.
     fn write(&mut self, batch: &mut Vec<Record>) -> Result<()> {
         let records = std::mem::take(batch);
-        // A watermark may be too early, but never too late: the question's own write moves it.
+        // Drop the pending watermarks of these rooms, because the write of a question moves the watermark. A watermark
+        // may be too early, but never later than an unwritten question.
         for record in records.iter().filter(|record| record.is_question()) {
             self.passed.remove(&record.room);
         }
@@ -188,7 +190,7 @@ impl Serving<'_> {
         Ok(())
     }
 
-    /// Retries while the term goes on and the error may pass.
+    /// Retries temporary errors until the term ends.
     fn retry_while_held<T>(&mut self, mut attempt: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
         loop {
@@ -210,7 +212,7 @@ impl Serving<'_> {
         Err(Error::lease_lost())
     }
 
-    /// Reads the missed messages of all rooms that have not caught up in this term.
+    /// Reads the missed messages of all rooms that are not in `caught_up`.
     fn catch_up(&mut self) -> Result<()> {
         let rooms: Vec<Room> =
             self.agent.rooms().into_iter().filter(|room| !self.caught_up.contains(room.id())).collect();
@@ -274,8 +276,8 @@ impl Serving<'_> {
         Ok(records)
     }
 
-    /// A room's watermark. If Redis does not know the room, adds it: a new room counts from now on. A room that this process
-    /// knows was lost by Redis, and counts from its origin on.
+    /// A room's watermark. If Redis does not know the room, adds it. The messages of a new room count from now on. If
+    /// this process knows the room, Redis has lost it, and its messages count from its origin on.
     fn open(&mut self, room: &AgencyId) -> Result<i64> {
         let known = &self.intake.known;
         if let Some((mark, origin)) = self.intake.watermark(&mut self.redis, room)? {

@@ -1,4 +1,4 @@
-//! The settings of an intake and what its process knows, and its scripts in Redis.
+//! The settings of an intake, the data that its process keeps, and its scripts in Redis.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,14 +38,14 @@ pub(super) struct Setup {
     pub(super) known: Known,
 }
 
-/// What Redis did with one message.
+/// The result of storing one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stored {
-    /// It is stored, or was stored before, or needs no entry.
+    /// The message is stored now, was stored before, or needs no entry.
     Done,
-    /// Its shard is full.
+    /// The message's shard is full.
     Full,
-    /// Redis does not know its room.
+    /// Redis does not know the message's room.
     UnknownRoom,
 }
 
@@ -54,11 +54,11 @@ impl Setup {
         i64::try_from(self.lookback.as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// What the program's filter says.
+    /// Asks the program's filter whether a message is a question.
     pub(super) fn is_question(&self, agent: &Agent, message: &Message) -> bool {
         caught(|| (self.filter)(agent, message)).unwrap_or_else(|panic| {
             crate::logging::record!(Error, "the filter panicked on message {}: {panic}", message.id);
-            // A question too many is better than one that is lost.
+            // An extra question does less harm than a lost one.
             true
         })
     }
@@ -117,8 +117,8 @@ impl Setup {
             .collect()
     }
 
-    /// A room's watermark (how far it has been read) and its origin (from when on its messages count), in ms. `None` if
-    /// Redis does not know the room.
+    /// A room's watermark (the intake has read the messages up to this time) and its origin (messages count from this
+    /// time on), in ms. `None` if Redis does not know the room.
     pub(super) fn watermark(
         &self,
         redis: &mut RedisConnection,
@@ -130,8 +130,9 @@ impl Setup {
         Ok(mark.zip(origin))
     }
 
-    /// Reads the origins of the rooms again and again, until `stop` is stopped. Runs while another process holds the
-    /// connection: if Redis loses its data and that process its term, this process knows what to read again.
+    /// Reads the origins of the rooms repeatedly, until `stop` is stopped. Runs while another process holds the
+    /// connection: if Redis loses its data and that process loses its term, this process knows which messages to read
+    /// again.
     pub(super) fn read_origins(&self, stop: &Stop) {
         let (key, mut redis) = (self.keys.origins(), self.store.connection());
         while !stop.wait(ORIGINS_INTERVAL) {

@@ -20,7 +20,7 @@ impl LeaseConfig {
         self.connector.connection_within(self.margin())
     }
 
-    /// The last quarter of a term. Its holder stops working before it begins.
+    /// The last quarter of a term. The holder stops working before this quarter begins.
     pub(super) fn margin(&self) -> Duration {
         self.ttl / 4
     }

@@ -22,7 +22,7 @@ pub(super) fn run(term: &TermState) {
                 }
                 return;
             }
-            // A late renewal may have succeeded in Redis although the term is lost here.
+            // Release the lease, because a late renewal may have succeeded in Redis although the term is lost here.
             Next::Stop => return drop(term.give_up(&mut redis)),
         }
         let asked = Moment::now();

@@ -1,4 +1,4 @@
-//! One term of a lease, as its holder sees it.
+//! One term of a lease, for its holder.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::connection::RedisConnection;
 use crate::error::{Error, Result};
 use crate::moment::Moment;
 
-/// The time in which one process holds a [`Lease`](crate::Lease). A background thread renews it. Dropping it gives the
-/// lease up.
+/// The time in which one process holds a [`Lease`](crate::Lease). A background thread renews the term. Dropping the
+/// term releases the lease.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -44,7 +44,7 @@ impl Term {
             let state = Arc::clone(&state);
             thread::Builder::new().name(name.to_owned()).spawn(move || run(&state)).map_err(Error::no_thread)
         };
-        // A second thread watches the time, because the renewal thread may wait for the network.
+        // Watch the time on a second thread, because the renewal thread may wait for the network.
         start("lease-watch", TermState::watch)?;
         let renewing = Some(start("lease-renewal", renewal::run)?);
         Ok(Term { state, renewing, on_stop: None })
@@ -63,43 +63,43 @@ impl Term {
         self.state.fence
     }
 
-    /// Whether the lease is certainly held now, and for at least a quarter of the term's length from now.
+    /// Whether this process certainly holds the lease now and for at least another quarter of the term's length.
     pub fn is_held(&self) -> bool {
         self.state.is_held()
     }
 
-    /// Why the term ends, or `None` while it goes on.
+    /// The reason for the end of the term. `None` while the term goes on.
     pub fn end(&self) -> Option<TermEnd> {
         self.state.is_held();
         self.state.why_ended()
     }
 
-    /// Whether the holder should go on working: the lease is held, and nobody has requested its end.
+    /// Whether the holder should go on working: it holds the lease, and nobody has requested the end of the term.
     pub fn should_continue(&self) -> bool {
         self.end().is_none() && self.is_held()
     }
 
-    /// Requests the end of the term, as a [`Stop`](crate::Stop) does. The holder finishes what it is doing, then drops
-    /// the term.
+    /// Requests the end of the term, like a [`Stop`](crate::Stop). The holder finishes its work and then drops the
+    /// term.
     pub fn request_end(&self) {
         self.state.end(TermEnd::Requested);
     }
 
-    /// Waits until the term ends, for `limit` at most. Returns why it ended, or `None` if it goes on.
+    /// Waits until the term ends, for `limit` at most. Returns the reason for its end, or `None` if the term goes on.
     pub fn wait_for_end(&self, limit: Duration) -> Option<TermEnd> {
         self.state.wait_for_end(limit)
     }
 
-    /// Calls `act` on a thread of its own when the term is lost or its end is requested, whichever is first. If the term
-    /// has ended already, calls it at once, on this thread.
+    /// Calls `act` on a separate thread when the term is lost or somebody requests its end, whichever is first. If the
+    /// term has ended already, calls `act` at once on this thread.
     ///
-    /// If the term is lost, the call comes a quarter of the term's length before another process can get the lease, so
-    /// `act` should be quick: [close an agent](Term::close_at_end), for example, or set a flag.
+    /// If the term is lost, the call comes a quarter of the term's length before another process can get the lease. So
+    /// `act` should be quick: for example, [close an agent](Term::close_at_end) or set a flag.
     pub fn on_end(&self, act: impl FnOnce(TermEnd) + Send + 'static) {
         self.state.on_end(act);
     }
 
-    /// Closes an agent when the term ends. Its event loops end then, and it sends nothing more.
+    /// Closes an agent when the term ends. The agent's event loops then end, and it sends nothing more.
     pub fn close_at_end(&self, agent: &crustocean::Agent) {
         let agent = agent.clone();
         self.on_end(move |_| {
@@ -109,19 +109,19 @@ impl Term {
         });
     }
 
-    /// Gives the lease up, so that another process can have it at once. Dropping the term does the same.
+    /// Releases the lease, so that another process can take it at once. Dropping the term has the same effect.
     pub fn release(self) {
         drop(self);
     }
 
-    /// Asks Redis whether the lease is still held.
+    /// Asks Redis whether this term still holds the lease.
     pub(crate) fn verify(&self, redis: &mut RedisConnection) -> Result<bool> {
         let key = self.key();
         let held: Option<String> = redis.run(|connection| redis::cmd("GET").arg(key).query(connection))?;
         Ok(held.as_deref() == Some(self.value()))
     }
 
-    /// What the lease's key has to hold for a script to write.
+    /// The value of the lease's key during this term. A script writes only if the key has this value.
     pub(crate) fn value(&self) -> &str {
         &self.state.value
     }

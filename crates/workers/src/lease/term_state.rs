@@ -1,4 +1,5 @@
-//! What the holder of a term shares with the thread that renews it and the thread that watches its time.
+//! The state of a term, which its holder shares with the thread that renews the term and the thread that watches its
+//! time.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -17,22 +18,22 @@ use crate::moment::{Moment, as_millis};
 pub enum TermEnd {
     /// The term was not renewed in time, or another process has the lease. The holder must stop at once.
     Lost,
-    /// The holder is asked to give the lease up: the process is being stopped, or the work moves to another machine. The
-    /// lease stays held and renewed until the term is dropped, so the holder can finish what it is doing.
+    /// The holder should release the lease, because the process stops or the work moves to another machine. The term
+    /// goes on until it is dropped, so the holder can finish its work.
     Requested,
 }
 
 pub(super) struct TermState {
     pub(super) config: LeaseConfig,
     pub(super) fence: u64,
-    /// What the lease's key holds during this term.
+    /// The value of the lease's key during this term.
     pub(super) value: String,
     progress: Mutex<Progress>,
     changed: Condvar,
 }
 
 struct Progress {
-    /// When the request was made that began the term, or that renewed it last.
+    /// The time of the request that began the term or renewed it last.
     renewed: Moment,
     end: Option<TermEnd>,
     released: bool,
@@ -55,7 +56,7 @@ impl EndHandle {
     }
 }
 
-/// What the renewal thread does next.
+/// The next task of the renewal thread.
 pub(super) enum Next {
     Renew,
     Release,
@@ -115,7 +116,7 @@ impl TermState {
             return false;
         }
         if renewed.at_most() >= self.config.usable() {
-            // The machine was suspended, or the system clock was set. The next renewal tells which.
+            // The machine was suspended, or the system clock was set. The next renewal shows whether the term is lost.
             self.changed.notify_all();
             return false;
         }
@@ -134,7 +135,7 @@ impl TermState {
         };
         self.changed.notify_all();
         for act in callbacks {
-            // Each on a thread of its own, so that neither the caller nor another callback waits for it.
+            // Run each callback on a separate thread, so that neither the caller nor another callback waits for it.
             let act = Arc::new(Mutex::new(Some(act)));
             let run = {
                 let act = Arc::clone(&act);
@@ -148,11 +149,11 @@ impl TermState {
                 }
             };
             if thread::Builder::new().name("lease-end".to_owned()).spawn(run.clone()).is_err() {
-                // Late is better than never.
+                // Without a thread, run the callback here, because a late call is better than none.
                 run();
             }
         }
-        // Last, because the logger may block.
+        // Log last, because the logger may block.
         if end == TermEnd::Lost {
             crate::logging::record!(Warn, "lost the lease {:?}, number {}", self.config.name, self.fence);
         }
@@ -225,7 +226,7 @@ impl TermState {
         })
     }
 
-    /// Deletes the lease in Redis if it is still this term's.
+    /// Deletes the lease in Redis if this term still holds it.
     pub(super) fn give_up(&self, redis: &mut RedisConnection) -> Result<()> {
         redis.run(|connection| {
             let script = Script::new(include_str!("../lua/release.lua"));

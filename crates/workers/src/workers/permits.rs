@@ -11,7 +11,7 @@ pub(super) struct Permits {
     freed: Condvar,
 }
 
-/// The permission to run one handler. Dropping it gives it back.
+/// The permission to run one handler. Dropping it allows the next handler to run.
 #[derive(Debug)]
 pub(super) struct Permit<'p>(&'p Permits);
 
@@ -27,7 +27,7 @@ impl Permits {
             if !term.should_continue() {
                 return None;
             }
-            // A short wait, because the end of the term does not wake this thread.
+            // Wait only a short time, because the end of the term does not wake this thread.
             let wait = Duration::from_millis(50);
             left = self.freed.wait_timeout(left, wait).unwrap_or_else(PoisonError::into_inner).0;
         }

@@ -216,7 +216,7 @@ proptest! {
             let shown = shown(text, part);
             prop_assert!(shown.chars().count() <= limit, "{} > {limit}", shown.chars().count());
             prop_assert!(!shown.trim().is_empty());
-            // The split leaves out only white space, or the closing fence of code that was closed already.
+            // The split leaves out only white space, or a closing fence if the part before has closed the code already.
             let gap = text[end..part.range.start].trim();
             prop_assert!(gap.chars().all(|c| matches!(c, '`' | '~')), "{gap:?}");
             end = part.range.end;

@@ -147,7 +147,7 @@ impl Connection {
         }
         let readable = Arc::clone(&wire.readable);
         if wire.ended {
-            // The client does not know yet: a write may seem to work.
+            // The client does not know of the end yet, so a write may seem to work.
             match below(3) {
                 0 => {}
                 1 => return Err(SendFailure::NotSent(broken())),
@@ -238,7 +238,7 @@ pub(crate) mod connect {
         pub(crate) recovered: bool,
     }
 
-    /// A connection that was opened in advance. The checker decides what has become of it.
+    /// A connection that a thread has opened in advance. The checker decides whether it is still usable.
     #[derive(Debug)]
     pub(crate) struct Opened(Connection);
 

@@ -131,7 +131,7 @@ fn with_long_polling_events_answers_and_nudges_reach_all() {
             assert!(scene.server.send_event(number));
             scene.seen.until(|log| log.events.last() == Some(&number));
         }
-        // Nothing comes from the server any more.
+        // The server sends nothing more.
         scene.session.nudge_reader();
         source.store(true, Ordering::SeqCst);
         scene.session.nudge_all();
@@ -162,7 +162,7 @@ fn close_does_not_wait_for_a_server_that_says_nothing_nor_for_a_dial() {
         if below(2) == 0 {
             scene.server.break_connection();
         }
-        // The checker decides how far the new connection is set up at this point.
+        // The checker decides how far the set-up of the new connection has come at this point.
         let _ = scene.session.close(Duration::from_secs(2));
         scene.close(threads);
     });
@@ -246,7 +246,7 @@ fn a_connection_that_was_opened_in_advance_is_used_or_replaced() {
         assert!(scene.server.send_event(1));
         scene.seen.until(|log| log.events.last() == Some(&1));
         others.into_iter().for_each(|other| other.join().unwrap());
-        // The connection in advance, or the next connection if the first is too old or was refused.
+        // The connection opened in advance, and one more if that connection is too old or the server refused it.
         assert!(scene.server.lock().wires.len() <= 2);
         scene.close(threads);
         scene.is_in_order();

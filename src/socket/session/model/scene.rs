@@ -100,7 +100,7 @@ pub(super) struct Scene {
     pub(super) seen: Arc<Seen>,
 }
 
-/// The items that all consumers together have taken.
+/// The items that the consumers have taken together.
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) log: Mutex<Log>,
@@ -110,7 +110,7 @@ pub(super) struct Seen {
 #[derive(Debug, Default)]
 pub(super) struct Log {
     pub(super) events: Vec<u64>,
-    /// The number of events that were dropped, because the queue was full.
+    /// The number of events that the full queue has dropped.
     pub(super) missed: u64,
     /// Counts the reconnects after which the rooms were restored.
     pub(super) restored: usize,

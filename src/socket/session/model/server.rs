@@ -160,7 +160,7 @@ impl Server {
         world.wires.iter().flat_map(|wire| &wire.received).filter(|other| *other == frame).count()
     }
 
-    /// Accepts a connection that is opened in advance.
+    /// Accepts a connection that a thread opens in advance.
     pub(super) fn accept_early(&self) -> usize {
         let mut world = self.lock();
         world.wires.push(Wire::default());

@@ -1,8 +1,8 @@
 //! HTTP long-polling: the receiving half.
 //!
 //! One GET is always in flight, on its own connection. As with a WebSocket, the thread with the reader role blocks on
-//! the socket without the decoder's lock, and then passes the bytes on. A GET is never abandoned, because the server
-//! would end the session.
+//! the socket without the decoder's lock, and then passes the bytes on. The client never abandons a GET, because the
+//! server would end the session.
 
 use std::io::{ErrorKind as IoKind, Read, Write};
 use std::sync::Arc;
@@ -231,7 +231,7 @@ fn failed(error: Error) -> Disconnect {
     Disconnect::new(reason::TRANSPORT_ERROR, error)
 }
 
-/// A body, decoded packet by packet, because it may contain millions.
+/// Decodes a body packet by packet, because it may contain millions of packets.
 #[derive(Debug)]
 struct PayloadDecoder {
     text: String,

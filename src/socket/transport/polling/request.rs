@@ -19,7 +19,7 @@ use crate::socket::target::header_value;
 
 /// The slash at the end is part of the default path of Socket.IO servers.
 const PATH: &str = "/socket.io/?EIO=4&transport=polling";
-/// Some servers do not decode characters that need no encoding, so these are not encoded.
+/// The characters that need encoding. Some servers do not decode other characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Creates the requests of one session.
@@ -28,7 +28,7 @@ pub(crate) struct PollRequests {
     /// The query after the path: `&sid=…`, once the server has sent the id.
     session: Zeroizing<String>,
     jar: Mutex<Jar>,
-    /// Makes every URL unique, so that no cache answers.
+    /// A number that makes every URL unique, so that no cache answers.
     serial: AtomicU64,
     /// Ends all connections.
     pub(crate) cancel_token: CancelToken,

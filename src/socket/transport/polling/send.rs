@@ -13,8 +13,8 @@ use crate::socket::disconnect::{Disconnect, SendFailure, reason};
 use crate::socket::transport::polling::request::PollRequests;
 use crate::socket::transport::refusal::refused;
 
-/// A connection that was idle for longer is not used again. Node's servers close idle connections after five seconds,
-/// and a message must not be sent at that moment.
+/// The longest idle time of a connection that a send may use again. Node's servers close idle connections after five
+/// seconds, and a send at that moment could lose its message.
 const MAX_IDLE: Duration = Duration::from_secs(4);
 
 /// The sending half.
@@ -86,7 +86,7 @@ impl PollSender {
         judge(&response, self.requests.secrets())
     }
 
-    /// Returns the connection, and whether it was used before.
+    /// Returns the connection, and whether an earlier send has used it.
     fn connection(
         &self,
         idle: Option<(MaybeTlsStream, Instant)>,

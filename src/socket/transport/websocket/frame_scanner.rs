@@ -3,8 +3,8 @@
 //! tungstenite returns only messages. The bytes also show whether a frame arrives very slowly, how many control
 //! frames a server sends, and how an invalid frame starts.
 //!
-//! Complete, simple text frames are taken out here, which is much faster. tungstenite gets all other frames, one at a
-//! time, so that it never buffers the start of another frame.
+//! The scanner itself takes out complete, simple text frames, which is much faster. tungstenite gets all other frames,
+//! one at a time, so that it never buffers the start of another frame.
 
 use std::io::{self, Cursor, ErrorKind, Read, Write};
 use std::ops::Range;
@@ -20,7 +20,7 @@ use crate::socket::transport::traffic::Traffic;
 /// The longest frame header: two bytes, eight bytes length, four bytes mask.
 const LONGEST_HEADER: usize = 14;
 
-/// Chunks up to this size are released when there is nothing more to read.
+/// The scanner releases chunks up to this size when there is nothing more to read.
 const SMALL_CHUNK: usize = 8 << 10;
 
 /// The source of a [`FrameScanner`].
@@ -42,7 +42,7 @@ impl FrameSource for MaybeTlsStream {
     }
 }
 
-/// A stream that counts the frames that are read through it.
+/// A stream that counts the frames that pass through it.
 #[derive(Debug)]
 pub(crate) struct FrameScanner<S> {
     /// `None` after it was taken.
@@ -139,7 +139,7 @@ impl<S: FrameSource> Read for FrameScanner<S> {
     }
 }
 
-/// Bytes that were read from the stream and not taken yet.
+/// Bytes from the stream that nobody has taken yet.
 #[derive(Debug)]
 struct ReadAhead {
     /// Shared with the messages that were taken out of it.
@@ -189,7 +189,7 @@ impl ReadAhead {
         Ok(count)
     }
 
-    /// There is no more data: frees a small chunk. A large chunk is kept, because it will soon be needed again.
+    /// There is no more data: frees a small chunk. Keeps a large chunk, because the stream will soon need it again.
     fn rest(&mut self) {
         if self.chunk.len() <= SMALL_CHUNK {
             self.chunk = Bytes::new();
@@ -291,7 +291,7 @@ impl FrameCounter {
         done
     }
 
-    /// Counts a message that was taken without [`observe_one`](FrameCounter::observe_one).
+    /// Counts a message that did not pass through [`observe_one`](FrameCounter::observe_one).
     fn took_message(&mut self, bytes: usize) {
         self.seen.bytes += bytes;
         self.seen.messages = self.seen.messages.saturating_add(1);

@@ -35,7 +35,7 @@ const READ_BUFFER: usize = 256;
 
 /// The time limit for the body of a refusal.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
-/// How much of a refusal's body is kept.
+/// How many bytes of a refusal's body to keep.
 const MAX_REFUSAL: usize = 4 << 10;
 
 /// Requests the upgrade and checks the response. The caller sets the stream's deadline.
@@ -64,7 +64,7 @@ pub(crate) fn upgrade(
     let response = loop {
         let mut part = [0; 2048];
         match stream.read(&mut part) {
-            // After a refusal the connection may stay open. The rest of the body is read only for a short time.
+            // After a refusal the connection may stay open, so read the rest of the body only for a short time.
             Ok(0) | Err(_) if decoder.begun().is_some() => break decoder.break_off(),
             Ok(0) => {
                 return Err(Error::new(

@@ -17,10 +17,10 @@ use crate::socket::transport::traffic::Traffic;
 use crate::socket::transport::websocket::frame_scanner::{FrameScanner, NextFrame};
 use crate::socket::transport::websocket::handshake::rejected_after_upgrade;
 
-/// The time limit for telling the server why the connection is closed.
+/// The time limit for telling the server why the client closes the connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// After a larger message the buffer is released.
+/// After a larger message, release the buffer.
 const LARGE: usize = 64 << 10;
 
 /// A WebSocket that returns packets.
@@ -33,7 +33,7 @@ pub(crate) struct WebSocketPackets {
     unflushed: bool,
     /// The number of the last event that a pong has confirmed.
     confirmed: Option<u64>,
-    /// The closing handshake was started on this side.
+    /// Whether this side has started the closing handshake.
     closing: bool,
 }
 
@@ -168,8 +168,8 @@ impl PacketStream for WebSocketPackets {
                     // tungstenite has prepared the answer. This call sends it.
                     self.send_close_frame(None);
                     let code = self.ws.get_ref().frames.close().flatten();
-                    // Servers return the code that was sent to them. Another code means that the server closes on its
-                    // own.
+                    // Servers return the client's code. Another code means that the server itself closes the
+                    // connection.
                     if self.closing && code == Some(u16::from(CloseCode::Normal)) {
                         self.confirmed = Some(u64::MAX);
                     }

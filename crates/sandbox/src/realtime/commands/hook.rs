@@ -7,7 +7,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::realtime::commands::Outcome;
 use crate::realtime::commands::list::name_of;
 
-/// Runs `/hook install <slug>`, which installs the commands of a public hook in an agency. `None` if it is another command.
+/// Runs `/hook install <slug>`, which installs the commands of a public hook in an agency. `None` for other commands.
 pub(crate) fn run(app: &App, agency: &str, caller: &str, call: (&str, &str)) -> Option<Outcome> {
     if call.0 != "hook" {
         return None;

@@ -1,6 +1,6 @@
-//! `/agent`, `/agency`, `/install`, `/custom`, `/balance`, as far as the READMEs of public bots show them (conch, clawdia and
-//! Larry: `/agent create|verify|add|customize|details`, `/agency create`, `/install`). `/boot` and `/setup` are left out:
-//! the READMEs do not say what they do, or they need a language model.
+//! `/agent`, `/agency`, `/install`, `/custom`, `/balance`, as far as the READMEs of public bots show them (conch,
+//! clawdia and Larry: `/agent create|verify|add|customize|details`, `/agency create`, `/install`). The sandbox has no
+//! `/boot` and no `/setup`: the READMEs do not describe them, or they need a language model.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::store::accounts::Account;
 use crate::store::agencies::Agency;
 use crate::store::signup::create_agent;
 
-/// Runs one of these commands; `None` if it is another command.
+/// Runs one of these commands. `None` for other commands.
 pub(crate) fn run(app: &App, agency: &str, caller: &str, call: (&str, &str)) -> Option<Outcome> {
     let (command, _) = MANAGE.into_iter().find(|(name, _)| *name == call.0)?;
     let done = match command {
@@ -114,7 +114,7 @@ fn agent(app: &App, agency: &str, caller: &str, args: &str) -> ApiResult<String>
     Ok(format!("@{name} is in this agency"))
 }
 
-/// Sets `<key> <value>` for every agency, or with `--agency` for this one (conch's README).
+/// Sets `<key> <value>` for every agency, or with `--agency` only for this one (conch's README).
 fn customize(account: &mut Account, agency: &str, words: &[&str]) -> ApiResult<String> {
     let here = words.contains(&"--agency");
     let words: Vec<&str> = words.iter().copied().filter(|word| *word != "--agency").collect();
@@ -129,7 +129,7 @@ fn customize(account: &mut Account, agency: &str, words: &[&str]) -> ApiResult<S
         config.remove(*key);
         return Ok(format!("{key} is no longer set"));
     }
-    // Numbers and booleans are parsed; everything else is text.
+    // Parse numbers and booleans; everything else is text.
     let value = match serde_json::from_str(&value) {
         Ok(plain @ (Value::Number(_) | Value::Bool(_))) => plain,
         _ => Value::String(value),

@@ -22,9 +22,9 @@ pub(crate) struct Outcome {
     pub(crate) metadata: Option<Value>,
     /// The username and display name to show instead of `system`.
     pub(crate) sender: Option<(String, String)>,
-    /// Whether only the caller sees it.
+    /// Whether only the caller sees the result.
     pub(crate) ephemeral: bool,
-    /// The real answer, and after which time it is sent. Until then `content` is a placeholder.
+    /// The delay until the real answer, and its text. Until then `content` is a placeholder.
     pub(crate) later: Option<(Duration, String)>,
 }
 

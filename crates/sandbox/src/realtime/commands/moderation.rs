@@ -1,5 +1,5 @@
-//! Slash commands for moderation. It is documented that moderators kick and ban and that owners promote, but not the names of
-//! the commands.
+//! Slash commands for moderation. The documentation says that moderators kick and ban and that owners promote, but does
+//! not name the commands.
 
 use crate::app::App;
 use crate::error::{ApiError, ApiResult};
@@ -14,7 +14,7 @@ fn rank(agency: &Agency, account: &str) -> usize {
     ROLES.iter().position(|known| *known == role).unwrap_or(ROLES.len())
 }
 
-/// Runs one of these commands; `None` if it is another command.
+/// Runs one of these commands. `None` for other commands.
 pub(crate) fn run(app: &App, agency: &str, caller: &str, call: (&str, &str)) -> Option<Outcome> {
     let (name, _) = MODERATION.into_iter().find(|(name, _)| *name == call.0)?;
     let outcome = |ok, content| Outcome { ok, command: name.to_owned(), content, ..Outcome::default() };

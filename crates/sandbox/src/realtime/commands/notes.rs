@@ -8,7 +8,7 @@ use crate::realtime::commands::list::NOTES;
 const MAX_NOTES: usize = 1_000;
 const MAX_NOTE: usize = 32 * 1024;
 
-/// Runs one of these commands; `None` if it is another command.
+/// Runs one of these commands. `None` for other commands.
 pub(crate) fn run(app: &App, agency: &str, call: (&str, &str)) -> Option<Outcome> {
     let (command, _) = NOTES.into_iter().find(|(name, _)| *name == call.0)?;
     let (name, text) = call.1.split_once(char::is_whitespace).unwrap_or((call.1, ""));
