@@ -1,4 +1,4 @@
-//! The project's pages are true: their links lead somewhere, and the files, tests and commands that they name exist.
+//! The project's pages are true: their links lead to something, and the files, tests and commands that they name exist.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -201,7 +201,7 @@ fn an_unreadable_answer_does_not_show_a_new_credential() {
     assert_eq!(error.server_message(), Some("Keep this: do_not_print_me"), "{error}");
 }
 
-/// Following it would send the credential along.
+/// The client must not follow a redirect, because that would send the credential to another host.
 #[test]
 fn no_redirect_is_followed() {
     let api = Api::new();
@@ -296,7 +296,7 @@ fn the_caller_can_set_retries_and_waits() {
     let (tries, took, error) = count(&build(0, Duration::from_secs(1)));
     assert!(tries == 2 && took >= Duration::from_secs(1), "waited once: {tries}, {took:?}");
     assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
-    // The request was refused unprocessed, so calls that change something are retried, too.
+    // The server refused the request without processing it, so calls that change something are repeated, too.
     let before = api.requests().len();
     build(0, Duration::from_secs(1)).agents().create("mybot").send().unwrap_err();
     assert_eq!(api.requests().len(), before + 2);
