@@ -388,6 +388,24 @@ hidden_debug!(SessionToken, AgentToken, HookKey, ClaimCode, ClaimUrl, MetricsKey
 
 /// A token that acts as a user. [`Client::new`](crate::Client::new) accepts any type that converts to `UserToken`.
 /// `into()` converts a [`PersonalAccessToken`] or a [`SessionToken`].
+///
+/// ```
+/// use crustocean::rest::UserToken;
+/// use crustocean::{Client, PersonalAccessToken, SessionToken};
+///
+/// /// Both kinds of tokens are in one setting. A personal access token begins with `cru_`.
+/// fn token(text: &str) -> crustocean::Result<UserToken> {
+///     if text.starts_with("cru_") {
+///         return Ok(text.parse::<PersonalAccessToken>()?.into());
+///     }
+///     Ok(text.parse::<SessionToken>()?.into())
+/// }
+///
+/// # fn main() -> crustocean::Result<()> {
+/// let client = Client::builder().api_url("https://example.com").build(token("a-session-token")?)?;
+/// # drop(client);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum UserToken {

@@ -10,6 +10,16 @@ use crate::error::{Error, Result};
 use crate::token::PersonalAccessToken;
 
 /// How long a personal access token is valid.
+///
+/// ```no_run
+/// use crustocean::model::Expiry;
+///
+/// # fn demo(client: crustocean::Client) -> crustocean::Result<()> {
+/// let expiry: Expiry = "90d".parse()?; // from a command line; or Expiry::Days90
+/// let created = client.tokens().create("ci").expires(expiry).send()?;
+/// println!("CRUSTOCEAN_TOKEN={}", created.token.expose()); // shown this once: store it
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Expiry {
