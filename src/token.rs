@@ -389,11 +389,11 @@ hidden_debug!(SessionToken, AgentToken, HookKey, ClaimCode, ClaimUrl, MetricsKey
 /// A token that acts as a user. [`Client::new`](crate::Client::new) accepts any type that converts to `UserToken`.
 /// `into()` converts a [`PersonalAccessToken`] or a [`SessionToken`].
 ///
-/// ```
+/// ```no_run
 /// use crustocean::rest::UserToken;
 /// use crustocean::{Client, PersonalAccessToken, SessionToken};
 ///
-/// /// Both kinds of tokens are in one setting. A personal access token begins with `cru_`.
+/// /// Reads a setting that may contain either kind of token. A personal access token begins with `cru_`.
 /// fn token(text: &str) -> crustocean::Result<UserToken> {
 ///     if text.starts_with("cru_") {
 ///         return Ok(text.parse::<PersonalAccessToken>()?.into());
@@ -402,8 +402,8 @@ hidden_debug!(SessionToken, AgentToken, HookKey, ClaimCode, ClaimUrl, MetricsKey
 /// }
 ///
 /// # fn main() -> crustocean::Result<()> {
-/// let client = Client::builder().api_url("https://example.com").build(token("a-session-token")?)?;
-/// # drop(client);
+/// let client = Client::new(token("a-session-token")?)?;
+/// println!("{}", client.account().me()?.username);
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone)]
