@@ -41,7 +41,7 @@ fn everything_that_an_agent_does_works_over_polling() {
         Event::MessageEdited(edit) if edit.content == "the final text" => Some(()),
         _ => None,
     });
-    // Larger than one message.
+    // This text is larger than one message.
     let large = json!({"agencyId": sandbox.lobby_id(), "content": "x".repeat(20_000)});
     larry.raw().emit("send-message", &large).unwrap();
     wait_for_message(&bens, &"x".repeat(20_000));
@@ -258,7 +258,7 @@ fn the_requests_follow_engine_io() {
     let server = PollServer::start();
     let agent = connect(&server);
     let events = agent.events();
-    // A header with its attachment, a ping, and text beyond ASCII, in one response.
+    // One response has a header with its attachment, a ping, and text with letters that are not ASCII.
     server.say(
         "2\u{1e}451-[\"bytes\",{\"_placeholder\":true,\"num\":0}]\u{1e}bAQID\u{1e}42[\"word\",\"ü\"]\u{1e}6",
     );
@@ -294,7 +294,7 @@ fn the_requests_follow_engine_io() {
     }
     assert_eq!(server.most_in_flight(), 1, "one poll at a time");
 
-    // The end: a disconnect (41), then a close (1).
+    // The agent ends with a disconnect (41) and then a close (1).
     let started = Instant::now();
     agent.close().unwrap();
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
@@ -323,7 +323,7 @@ fn acks_work_both_ways() {
     assert_eq!(server.posts(2)[1], r#"4317["yes"]"#);
 }
 
-/// B46, B47, B49, B51: each ends the session, and the agent reconnects with a new one.
+/// Rows B46, B47, B49 and B51: each of these ends the session, and the agent reconnects with a new one.
 #[test]
 fn t56_a_first_poll_without_an_answer_times_out() {
     let _watchdog = watchdog(LIMIT);
@@ -388,7 +388,7 @@ fn b47_b49_unusual_but_valid_responses_are_accepted() {
     let server = PollServer::start();
     let agent = connect(&server);
     let events = agent.events();
-    // Base64 without padding, an empty response, and one with a status that forbids a body.
+    // The server sends base64 without padding, an empty response, and a response with a status that forbids a body.
     server.say("451-[\"bytes\",{\"_placeholder\":true,\"num\":0}]\u{1e}bAQ");
     server.say("");
     server.answer(Response::text(204, ""));

@@ -95,7 +95,7 @@ fn the_confirmation_of_a_truncated_text_is_found() {
     let posted = sandbox.in_lobby("larry").post("a text that is too long").unwrap().first;
     assert_eq!(posted.content, "a text tha");
 
-    // Also without metadata. Once that is known, without waiting for a better match.
+    // A server may also drop the metadata. Once the crate knows that, it does not wait for a better match.
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
         conn.accept_join();
