@@ -1,5 +1,5 @@
-//! An agent against the replay server, which runs on a thread of this process, and the bare loop beside it. For ratios
-//! to quote, `benches/run` has processes of their own.
+//! Measures an agent and the bare loop against the replay server, which runs on a thread of this process. To quote
+//! ratios, use `benches/run`, which runs each client in a process of its own.
 #![allow(clippy::expect_used, reason = "a bench that fails should stop")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use serde_json::json;
 
-/// Messages an iteration.
+/// The number of messages in an iteration.
 const BATCH: usize = 5000;
 
 fn main() {
@@ -47,7 +47,7 @@ fn events_bare(bencher: Bencher<'_, '_>, size: usize) {
     });
 }
 
-/// Several threads that take events in turn: each decodes its own.
+/// Several threads take events in turn. Each thread decodes its own events.
 #[divan::bench(args = [1, 2, 4], max_time = 2)]
 fn events_by_threads(bencher: Bencher<'_, '_>, threads: usize) {
     let agent = join(&replay::start());
@@ -76,7 +76,7 @@ fn panic_with(error: &RecvError) {
     panic!("{error}");
 }
 
-/// A command, until its result is there.
+/// Sends a command and waits for its result.
 #[divan::bench(max_time = 1)]
 fn ack(bencher: Bencher<'_, '_>) {
     let agent = join(&replay::start());
@@ -90,7 +90,7 @@ fn ack_bare(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| bare.call());
 }
 
-/// From nothing to joined, REST included.
+/// Connects and joins a room. This includes the REST calls.
 #[divan::bench(max_time = 1)]
 fn connect_to_joined(bencher: Bencher<'_, '_>) {
     let url = replay::start();

@@ -1,4 +1,5 @@
-//! The codecs alone. They are private: compiled in only with `--cfg crustocean_bench`, which `benches/run` sets.
+//! Measures the codecs alone. They are private, so they are compiled only with `--cfg crustocean_bench`, which
+//! `benches/run` sets.
 
 #[cfg(not(crustocean_bench))]
 fn main() {
@@ -18,21 +19,21 @@ mod codecs {
     use divan::counter::{BytesCount, ItemsCount};
     use tungstenite::Utf8Bytes;
 
-    /// A frame's text, taken apart but for its JSON.
+    /// Decodes the text of a frame, but not its JSON.
     #[divan::bench(args = [120, 2000])]
     fn decode_event(bencher: Bencher<'_, '_>, size: usize) {
         let frame = Utf8Bytes::from(load::packet(0, size));
         bencher.counter(BytesCount::of_str(&frame)).bench(|| bench::decode_event(&frame));
     }
 
-    /// A payload written into a frame.
+    /// Writes a payload into a frame.
     #[divan::bench(args = [120, 2000])]
     fn encode_event(bencher: Bencher<'_, '_>, size: usize) {
         let payload = serde_json::json!({ "agencyId": crustocean_bench::ROOM, "content": "x".repeat(size) });
         bencher.bench(|| bench::encode_event("send-message", Some(7), &payload));
     }
 
-    /// WebSocket frames, a thousand at once.
+    /// Reads a thousand WebSocket frames at once.
     #[divan::bench(args = [120, 2000])]
     fn take_frames(bencher: Bencher<'_, '_>, size: usize) {
         let flood = Flood::new(size);
@@ -40,7 +41,7 @@ mod codecs {
         bencher.counter(ItemsCount::new(load::DISTINCT)).bench(|| bench::take_frames(bytes));
     }
 
-    /// The body of a poll with a hundred messages.
+    /// Decodes the body of a poll with a hundred messages.
     #[divan::bench]
     fn decode_payload(bencher: Bencher<'_, '_>) {
         let packets: Vec<String> = (0..100).map(|n| load::packet(n, 120)).collect();

@@ -1,4 +1,4 @@
-//! A room's history, page by page.
+//! Measures reading a room's history page by page.
 #![allow(clippy::expect_used, reason = "a bench that fails should stop")]
 
 use crustocean::{Agent, Message};
@@ -7,7 +7,7 @@ use crustocean_bench::{ROOM, TOKEN, replay};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 
-/// Messages an iteration, in pages of a hundred.
+/// The number of messages in an iteration. A page has a hundred.
 const WALK: usize = 2000;
 const PAGE: usize = 100;
 

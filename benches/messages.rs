@@ -1,4 +1,4 @@
-//! From JSON to a message, beside a tree of the same JSON.
+//! Measures decoding a message from JSON, compared with decoding the same JSON into a tree.
 #![allow(clippy::expect_used, reason = "a bench that fails should stop")]
 
 use crustocean::Message;
@@ -12,7 +12,7 @@ fn main() {
     divan::main();
 }
 
-/// Characters of text, and whether the metadata is a string.
+/// The arguments are the number of characters of text, and whether the metadata is a string.
 #[divan::bench(args = KINDS)]
 fn message(bencher: Bencher<'_, '_>, (size, string): (usize, bool)) {
     let json = load::message(0, size, string);
@@ -20,7 +20,7 @@ fn message(bencher: Bencher<'_, '_>, (size, string): (usize, bool)) {
     bencher.counter(BytesCount::of_str(&json)).bench(decode);
 }
 
-/// The same, and the loop guard read out of its metadata, as for every message that a bot answers.
+/// Also reads the loop guard from the metadata, as a bot does for every message that it answers.
 #[divan::bench(args = KINDS)]
 fn message_and_loop_guard(bencher: Bencher<'_, '_>, (size, string): (usize, bool)) {
     let json = load::message(0, size, string);

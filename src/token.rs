@@ -388,6 +388,24 @@ hidden_debug!(SessionToken, AgentToken, HookKey, ClaimCode, ClaimUrl, MetricsKey
 
 /// A token that acts as a user. [`Client::new`](crate::Client::new) accepts any type that converts to `UserToken`.
 /// `into()` converts a [`PersonalAccessToken`] or a [`SessionToken`].
+///
+/// ```no_run
+/// use crustocean::rest::UserToken;
+/// use crustocean::{Client, PersonalAccessToken, SessionToken};
+///
+/// /// Reads a setting that may contain either kind of token. A personal access token begins with `cru_`.
+/// fn token(text: &str) -> crustocean::Result<UserToken> {
+///     if text.starts_with("cru_") {
+///         return Ok(text.parse::<PersonalAccessToken>()?.into());
+///     }
+///     Ok(text.parse::<SessionToken>()?.into())
+/// }
+///
+/// # fn main() -> crustocean::Result<()> {
+/// let client = Client::new(token("a-session-token")?)?;
+/// println!("{}", client.account().me()?.username);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum UserToken {

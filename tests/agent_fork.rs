@@ -15,7 +15,7 @@ use fork::{Fork, fork, waitpid};
 /// A side of a fork.
 enum Side {
     Child(Child),
-    /// The parent, with what the child reported. The child has ended.
+    /// The parent, with the report of the child. The child has ended.
     Parent(String),
 }
 
@@ -110,13 +110,13 @@ fn a_set_of_agents_is_refused_in_a_child_and_the_parent_goes_on() {
     }
 }
 
-/// Otherwise parent and child would share sockets and read each other's responses.
+/// Without the refusal, parent and child would share sockets and read each other's responses.
 #[test]
 fn a_client_is_refused_in_a_child_and_the_parent_goes_on() {
     let _watchdog = watchdog(Duration::from_secs(180));
     let sandbox = TestSandbox::new();
     let client = sandbox.client();
-    // Opens a connection that could be shared.
+    // Opens a connection that the child would share.
     assert_eq!(client.account().me().unwrap().username, "alice");
     match forked() {
         Side::Child(child) => {

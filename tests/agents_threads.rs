@@ -1,4 +1,5 @@
-//! The threads of a set of agents: one, however many agents there are. Nothing else may run in this process.
+//! A set of agents has one thread, however many agents it has. The test counts the threads of this process, so no other
+//! test may run in it.
 #![cfg(all(feature = "agents", target_os = "linux"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here is a failed test")]
 
@@ -20,7 +21,7 @@ fn threads() -> usize {
 fn one_thread_reads_for_thirty_agents() {
     let _watchdog = watchdog(Duration::from_secs(180));
     let sandbox = TestSandbox::new();
-    // Those of the sandbox, if it has any of that name.
+    // Counts the threads of the sandbox that have such a name, if there are any.
     let others = threads();
     let agents = Agents::new().unwrap();
     for n in 0..30 {

@@ -1,4 +1,5 @@
-//! A logger is the user's code: whatever it does, the agent goes on. Also the log of a connection.
+//! A logger is the user's code: the agent works on, whatever the logger does. These tests also check the log of a
+//! connection.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failure here is a failed test")]
 
 mod common;
@@ -43,13 +44,13 @@ impl log::Log for Logger {
                     let _ = (agent.is_connected(), agent.events().try_recv());
                 }
             }
-            // Only for this record: each call writes records of its own.
+            // Calls only for this record, because each call writes more records.
             CALLS_REST if record.args().to_string().contains("/api/auth/agent") => {
                 let agent = AGENT.lock().unwrap().clone();
                 drop(agent.map(|agent| agent.client().account().me()));
             }
             PANICS => panic!("a logger that panics"),
-            // Until the test is over.
+            // Blocks until the test is over.
             BLOCKS => {
                 while MODE.load(Ordering::SeqCst) == BLOCKS {
                     std::thread::sleep(Duration::from_millis(10));
@@ -62,7 +63,7 @@ impl log::Log for Logger {
     fn flush(&self) {}
 }
 
-/// One test at a time uses the logger.
+/// Only one test at a time uses the logger.
 struct Alone(#[expect(dead_code, reason = "held until the test is over")] MutexGuard<'static, ()>);
 
 impl Drop for Alone {
@@ -140,7 +141,7 @@ fn a_logger_that_panics_or_blocks_stops_no_webhook() {
     webhooks_go_on(BLOCKS);
 }
 
-/// The refusals are logged by the thread that accepts and by the one that answers.
+/// The thread that accepts connections logs some refusals, and the thread that answers logs others.
 #[cfg(feature = "receiver")]
 fn webhooks_go_on(mode: u8) {
     use std::io::{Read, Write};
@@ -162,7 +163,7 @@ fn webhooks_go_on(mode: u8) {
     assert_eq!(status(), "401", "without a signature");
     let mut silent = None;
     eventually("one at a time", || {
-        // The server refuses this one while the last one still counts.
+        // The server refuses this connection until it has noticed the end of the previous one.
         silent = Some(TcpStream::connect(server.address()).unwrap());
         status() == "503"
     });
@@ -202,7 +203,7 @@ fn the_log_of_a_connection() {
     let warnings = logged().into_iter().filter(|(level, _)| *level <= log::Level::Warn).count();
     assert_eq!(warnings, 1, "a clean close is no error: {:?}", logged());
 
-    // The final end.
+    // Tests the end of an agent that does not reconnect.
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
     });
@@ -248,7 +249,7 @@ fn a_payload_that_panics_ends_nothing() {
     server.finish(SOON);
 }
 
-/// A program may log by the crate itself, for example into a room.
+/// A logger may use the crate itself, for example to write records into a room.
 #[test]
 fn a_logger_may_use_the_client_while_a_session_is_exchanged() {
     let (_logger, _watchdog) = (logger(CALLS_REST), watchdog(LIMIT));
@@ -262,7 +263,8 @@ fn a_logger_may_use_the_client_while_a_session_is_exchanged() {
     agent.close().unwrap();
 }
 
-/// The clients that the crate makes for a single call do not wait for the log, as those of the program do.
+/// The program's own clients wait for the log when they are dropped. The clients that the crate makes for a single call
+/// do not.
 #[test]
 fn a_logger_that_blocks_delays_no_call() {
     let (_logger, _watchdog) = (logger(BLOCKS), watchdog(LIMIT));
@@ -271,7 +273,7 @@ fn a_logger_that_blocks_delays_no_call() {
         common::Response::json(200, json!({"token": "5e5510n", "user": {"id": "usr-1", "username": "alice"}}))
     });
     server.on("POST", "/api/auth/agent", |_| common::Response::json(401, json!({"error": "unknown"})));
-    // Longer than `SOON` if each call waits for a second.
+    // If each call waited for a second, all calls together would exceed `SOON`.
     const CALLS: u32 = 40;
     let started = std::time::Instant::now();
     for _ in 0..CALLS {
@@ -287,7 +289,7 @@ fn a_logger_that_blocks_delays_no_call() {
     assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
 }
 
-/// Only `logging` catches what a logger panics with.
+/// Only `logging` catches the panics of a logger, so no other file may call it.
 #[test]
 fn no_other_file_calls_the_logger() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));

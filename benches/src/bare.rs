@@ -1,5 +1,6 @@
-//! The limit: one thread, tungstenite over TCP or TLS, the packet's prefix taken off, serde_json into the crate's own
-//! message. No session, no reconnecting, no second thread, no check that a tidy loop could leave out.
+//! The bare loop: the least work that reads the same messages, on one thread. It removes the prefix of each packet that
+//! tungstenite reads, and decodes the JSON into the crate's own message. It has no session and does not reconnect, and
+//! it checks only what a correct loop must check.
 
 use std::io::{BufRead, BufReader, Read, Write};
 
@@ -18,19 +19,19 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// Dials, joins the namespace and the room; no REST.
+    /// Connects, joins the namespace, and joins the room. It makes no REST call.
     pub fn join(url: &str) -> Self {
         Self::join_with(url, WebSocketConfig::default())
     }
 
-    /// The same, with buffers of 4 KiB instead of 128 KiB.
+    /// Does the same with buffers of 4 KiB instead of 128 KiB.
     pub fn join_small(url: &str) -> Self {
         Self::join_with(url, WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0))
     }
 
     fn join_with(url: &str, config: WebSocketConfig) -> Self {
         let stream = Stream::connect(url);
-        // Its scheme is of no use to tungstenite, which gets a stream that is ready.
+        // tungstenite ignores the scheme of this URL, because it gets a stream that is already connected.
         let address = address(url);
         let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
         let (ws, _) = tungstenite::client::client_with_config(url, stream, Some(config)).expect("an upgrade");
@@ -56,12 +57,12 @@ impl Bare {
         }
     }
 
-    /// Asks for `count` messages of `size` characters.
+    /// Asks the server for `count` messages of `size` characters.
     pub fn ask(&mut self, count: usize, size: usize) {
         self.send(format!("42[\"flood\",{{\"count\":{count},\"size\":{size}}}]"));
     }
 
-    /// The next message. Pings are answered on the way.
+    /// Waits for the next message and answers pings meanwhile.
     pub fn message(&mut self) -> Message {
         loop {
             let Frame::Text(text) = self.ws.read().expect("a frame") else { continue };
@@ -75,7 +76,7 @@ impl Bare {
         }
     }
 
-    /// One event with an ack, and its answer.
+    /// Sends one event that asks for an ack, and returns the ack.
     pub fn call(&mut self) -> serde_json::Value {
         self.next_id += 1;
         let prefix = format!("43{}[", self.next_id);
@@ -92,7 +93,7 @@ impl Bare {
     }
 }
 
-/// The REST calls that an agent makes before it joins, by hand over one connection that is kept.
+/// The REST calls that an agent makes before it joins. The code writes HTTP itself, over one connection that it keeps.
 #[derive(Debug)]
 pub struct BareHttp {
     stream: BufReader<Stream>,
@@ -100,12 +101,12 @@ pub struct BareHttp {
 }
 
 impl BareHttp {
-    /// Dials.
+    /// Connects to the server.
     pub fn new(url: &str) -> Self {
         BareHttp { stream: BufReader::new(Stream::connect(url)), host: address(url).to_owned() }
     }
 
-    /// A request and the body of its answer.
+    /// Sends a request and returns the body of the response.
     pub fn call(&mut self, method: &str, path: &str, body: &str) -> Vec<u8> {
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {TOKEN}\r\nAccept: application/json\r\n\
@@ -132,7 +133,7 @@ impl BareHttp {
         body
     }
 
-    /// The exchange of the token, and what joining a room by its slug takes.
+    /// Exchanges the token, and makes the calls that joining a room by its slug needs.
     pub fn before_join(&mut self) {
         let exchanged = self.call("POST", "/api/auth/agent", &format!("{{\"agentToken\":\"{TOKEN}\"}}"));
         serde_json::from_slice::<serde_json::Value>(&exchanged).expect("JSON");

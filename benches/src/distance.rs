@@ -1,4 +1,4 @@
-//! A server that is far away: a relay that delays every byte, in both directions, by half a round trip.
+//! Makes a server seem far away: a relay delays every byte, in both directions, by half a round trip.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -6,10 +6,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Starts a relay to `127.0.0.1:port` in this process, one way of which takes `one_way`. Its port.
+/// Starts a relay to `127.0.0.1:port` in this process, and returns the relay's port. Each direction takes `one_way`.
 ///
-/// The operating system answers the handshake of TCP before the relay sees the connection. So the first bytes of a
-/// client arrive a round trip later than others: that is when a real server would have said that it is there.
+/// The operating system completes the TCP handshake before the relay sees the connection. A distant server would
+/// complete it one round trip later. So the relay delays the first bytes of a client by one more round trip.
 pub fn start(port: u16, one_way: Duration) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let own = listener.local_addr().expect("an address").port();
@@ -25,7 +25,7 @@ pub fn start(port: u16, one_way: Duration) -> u16 {
     own
 }
 
-/// Carries what `from` sends to `to`, later.
+/// Forwards what `from` sends to `to`, later.
 fn carry(from: &TcpStream, to: &TcpStream, opened: Instant, one_way: Duration) {
     let (mut from, mut to) = (from.try_clone().expect("a socket"), to.try_clone().expect("a socket"));
     let (send, receive) = mpsc::channel::<(Instant, Vec<u8>)>();

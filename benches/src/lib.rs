@@ -1,6 +1,6 @@
-//! What the benches share: a server that costs nothing, the bare loop, and looks into `/proc`.
+//! The code that the benches share: a server that is faster than every client, the bare loop, and readers of `/proc`.
 //!
-//! How to run them and what they have shown: `README.md` beside this crate's manifest.
+//! `README.md` beside this crate's manifest says how to run the benches. It also has the results.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -16,7 +16,7 @@ pub mod process;
 pub mod replay;
 pub mod steps;
 pub mod stream;
-// The tests' own authority and relay.
+// The certificate authority and the TLS relay of the tests.
 #[path = "../../tests/common/tls.rs"]
 #[allow(
     dead_code,
@@ -27,7 +27,7 @@ pub mod stream;
 )]
 pub mod tls;
 
-/// The token that the replay server takes for an agent's.
+/// The agent token that the replay server accepts.
 pub const TOKEN: &str = "sk_bench";
-/// The room that everybody joins.
+/// The room that every client joins.
 pub const ROOM: &str = "4f0c8e4e-7d1b-4a61-9a6e-0c5f3b1d2a90";

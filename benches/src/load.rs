@@ -1,17 +1,17 @@
-//! The messages that are sent: a thousand different ones of each size, encoded once.
+//! The messages that the server sends: a thousand different messages of each size, encoded once.
 
 use std::fmt::Write as _;
 
 use crate::ROOM;
 
-/// How many different messages there are of a size.
+/// The number of different messages of one size.
 pub const DISTINCT: usize = 1000;
-/// What the id of a message begins with.
+/// The first part of a message's id.
 const ID_START: &str = "7b1d3c52";
-/// The messages of the room's history are older than those that are sent live.
+/// The number of messages in the room's history. They are older than the live messages.
 pub const HISTORY: usize = 100_000;
 
-/// The time of message number `n`, a millisecond after the one before.
+/// The time of message number `n`. It is one millisecond after the time of the message before.
 pub fn created_at(n: usize) -> String {
     format!("2026-03-05T10:{:02}:{:02}.{:03}Z", n / 60_000, n / 1000 % 60, n % 1000)
 }
@@ -22,8 +22,8 @@ pub fn number_at(time: &str) -> Option<usize> {
     Some(part(14, 16)? * 60_000 + part(17, 19)? * 1000 + part(20, 23)?)
 }
 
-/// A message with `size` characters of text, as JSON. A quarter has escapes in the text, an eighth letters beyond
-/// ASCII; `metadata` is an object, or a string with an object in it.
+/// Returns a message with `size` characters of text as JSON. A quarter of the messages have escapes in their text, and
+/// an eighth have letters that are not ASCII. `metadata` is an object, or a string that contains the JSON of an object.
 pub fn message(n: usize, size: usize, string_metadata: bool) -> String {
     let mut text = String::with_capacity(size + 16);
     for word in 0.. {
@@ -59,12 +59,12 @@ pub fn message(n: usize, size: usize, string_metadata: bool) -> String {
     .to_string()
 }
 
-/// The Socket.IO packet of a live message, with the Engine.IO digit before it.
+/// Returns the Socket.IO packet of a live message, after the digit of Engine.IO.
 pub fn packet(n: usize, size: usize) -> String {
     format!("42[\"message\",{}]", message(HISTORY + n, size, false))
 }
 
-/// An unmasked WebSocket text frame.
+/// Returns an unmasked WebSocket text frame.
 pub fn frame(text: &str) -> Vec<u8> {
     let mut frame = vec![0x81];
     match text.len() {
@@ -82,18 +82,18 @@ pub fn frame(text: &str) -> Vec<u8> {
     frame
 }
 
-/// All messages of one size, as they go over the wire.
+/// All messages of one size, encoded as WebSocket frames.
 #[derive(Debug, Clone)]
 pub struct Flood {
     bytes: Vec<u8>,
-    /// Where the id of each frame's message begins.
+    /// The position at which the id of each frame's message begins.
     ids: Vec<usize>,
-    /// Where each frame ends.
+    /// The position at which each frame ends.
     ends: Vec<usize>,
 }
 
 impl Flood {
-    /// With `size` characters of text each.
+    /// Encodes the messages with `size` characters of text each.
     pub fn new(size: usize) -> Self {
         let mut flood = Flood { bytes: Vec::new(), ids: Vec::new(), ends: Vec::new() };
         for n in 0..DISTINCT {
@@ -106,20 +106,20 @@ impl Flood {
         flood
     }
 
-    /// Gives every message an id that it has in no other round: who hears one twice takes it for the same.
+    /// Gives every message a new id for this round, because an agent drops a message whose id it has heard.
     pub fn begin_round(&mut self, round: u32) {
         for id in &self.ids {
             self.bytes[*id..*id + ID_START.len()].copy_from_slice(format!("{round:08x}").as_bytes());
         }
     }
 
-    /// The bytes of frame number `n`, of [`DISTINCT`].
+    /// The bytes of frame number `n`, which is less than [`DISTINCT`].
     pub fn one(&self, n: usize) -> &[u8] {
         let start = n.checked_sub(1).map_or(0, |last| self.ends[last]);
         &self.bytes[start..self.ends[n]]
     }
 
-    /// The bytes of the first `count` frames, [`DISTINCT`] at most.
+    /// The bytes of the first `count` frames, and of at most [`DISTINCT`] frames.
     pub fn first(&self, count: usize) -> &[u8] {
         let end = count.min(DISTINCT).checked_sub(1).map_or(0, |last| self.ends[last]);
         &self.bytes[..end]

@@ -1,4 +1,4 @@
-//! A room's history, written to a file page by page: by the crate, and by the same requests with ureq.
+//! Writes a room's history to a file page by page, with the crate, and with the same requests through ureq.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -9,13 +9,13 @@ use crustocean::{Client, Message, PersonalAccessToken};
 
 use crate::{ROOM, TOKEN, load};
 
-/// Messages a page.
+/// The number of messages in a page.
 pub const PAGE: usize = 100;
 
-/// Reads `count` messages with [`Messages::iter`](crustocean::rest::Messages::iter). The caller's own work takes `work`
-/// a page. The time that it took.
+/// Reads `count` messages with [`Messages::iter`](crustocean::rest::Messages::iter) and returns the time that this
+/// took. The caller's own work takes `work` for each page.
 pub fn with_crate(url: &str, count: usize, work: Duration) -> Duration {
-    // The replay server takes any.
+    // The replay server accepts every token.
     let token: PersonalAccessToken = format!("cru_{}", "0".repeat(48)).parse().expect("a token");
     let client = Client::builder().api_url(url).build(token).expect("a client");
     let mut output = Output::new(work);
@@ -25,7 +25,7 @@ pub fn with_crate(url: &str, count: usize, work: Duration) -> Duration {
     output.finish(count)
 }
 
-/// The same with ureq, one page after the other.
+/// Does the same with ureq, one page after the other.
 pub fn bare(url: &str, count: usize, work: Duration) -> Duration {
     let agent = ureq::Agent::new_with_defaults();
     let mut output = Output::new(work);
@@ -37,7 +37,8 @@ pub fn bare(url: &str, count: usize, work: Duration) -> Duration {
         let body = request.call().expect("an answer").body_mut().read_to_vec().expect("a page");
         let page: Vec<Message> = serde_json::from_slice(&body).expect("messages");
         for message in page {
-            // The first one was the last of the page before: pages overlap, so that none of its moment is missed.
+            // Pages overlap, so that no message of the same millisecond is missed. So a page begins with the last
+            // message of the page before.
             let number = load::number_at(message.created_at.as_str()).expect("its number");
             if number < oldest && output.written < count {
                 oldest = number;
@@ -61,7 +62,7 @@ impl Output {
     fn new(work: Duration) -> Self {
         let path = std::env::temp_dir().join(format!("crustocean-history-{}", std::process::id()));
         let file = BufWriter::new(File::create(&path).expect("a file"));
-        // It is gone with the process.
+        // The file has no name now, so it disappears when the process ends.
         let _ = std::fs::remove_file(path);
         Output { file, written: 0, work, started: Instant::now() }
     }

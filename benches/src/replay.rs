@@ -1,5 +1,5 @@
-//! A server that only plays back: a thread a connection, frames encoded beforehand, just enough HTTP. It is never
-//! what a measurement waits for.
+//! A server that replays recorded frames: one thread per connection, frames encoded beforehand. It is faster than every
+//! client, so it never limits a measurement.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -16,15 +16,15 @@ use crate::ROOM;
 use crate::load::{self, DISTINCT, Flood, HISTORY};
 use crate::tls::Identity;
 
-/// A connection's thread needs little, and there may be thousands.
+/// The stack of a connection's thread. It is small, because there may be thousands of these threads.
 const STACK: usize = 128 << 10;
 
-/// Starts the server in this process. Its URL.
+/// Starts the server in this process and returns its URL.
 pub fn start() -> String {
     format!("http://127.0.0.1:{}", launch(None))
 }
 
-/// Starts a server that speaks TLS, in this process. Its URL.
+/// Starts a server that speaks TLS in this process and returns its URL.
 pub fn start_tls(identity: &Identity) -> String {
     format!("https://localhost:{}", launch(Some(Arc::new(identity.server_config()))))
 }
@@ -42,7 +42,7 @@ fn serve(listener: &TcpListener, tls: Option<Arc<ServerConfig>>) {
         let (shared, tls) = (Arc::clone(&shared), tls.clone());
         let serve = move || {
             stream.set_nodelay(true).expect("nodelay");
-            // A client that leaves is no error.
+            // The error is ignored, because a client may close its connection.
             let _ = match tls {
                 None => shared.connection(stream),
                 Some(tls) => {
@@ -58,11 +58,11 @@ fn serve(listener: &TcpListener, tls: Option<Arc<ServerConfig>>) {
 #[derive(Default)]
 struct Replay {
     floods: Mutex<HashMap<usize, Arc<Flood>>>,
-    /// Pages of the history that were asked for before, by path and query.
+    /// The pages of the history that a client has asked for, by path and query.
     pages: Mutex<HashMap<String, Arc<str>>>,
 }
 
-/// This many messages, one every `micros`.
+/// A client's request for `count` messages, one every `micros`.
 #[derive(Deserialize)]
 struct Pace {
     count: usize,
@@ -170,7 +170,7 @@ impl Replay {
         Ok(())
     }
 
-    /// Reads a client's frames, which are small and masked, and does what they say.
+    /// Reads a client's frames, which are small and masked, and obeys them.
     fn socket(&self, mut reader: BufReader<impl Read + Write>) -> io::Result<()> {
         let open =
             r#"0{"sid":"x","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;

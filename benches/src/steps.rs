@@ -1,4 +1,5 @@
-//! The steps of a bot's start and day, timed one by one: what somebody far away from the server waits for.
+//! Measures the steps of a bot's start and of its normal work, one by one. A bot far away from the server waits for
+//! these steps.
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -6,7 +7,7 @@ use std::time::{Duration, Instant};
 use crustocean::config::Tls;
 use crustocean::{AgencyId, Agent, Event};
 
-/// The steps, in the order of [`run`].
+/// The names of the steps, in the order in which [`run`] makes them.
 pub const STEPS: [&str; 8] = [
     "connect",
     "join one room",
@@ -18,7 +19,8 @@ pub const STEPS: [&str; 8] = [
     "back after a lost connection, six rooms restored",
 ];
 
-/// Prints how many milliseconds each step takes. `busy` is a room with a long history; `ca` a root certificate.
+/// Prints the duration of each step in milliseconds. `busy` is a room with a long history, and `ca` is a root
+/// certificate.
 pub fn run(url: &str, token: &str, busy: &str, tls: &str, ca: Option<Vec<u8>>) {
     let mut times = Vec::new();
     let mut builder = Agent::builder().api_url(url);
@@ -36,7 +38,7 @@ pub fn run(url: &str, token: &str, busy: &str, tls: &str, ca: Option<Vec<u8>>) {
     timed(&mut times, || drop(lobby.post("hello").expect("posts")));
     timed(&mut times, || assert!(lobby.command("/roll 2d6").send().expect("an answer").ok));
 
-    // Whoever started this cuts the connection now.
+    // The program that started this one cuts the connection when it reads this line.
     println!("cut");
     let _ = std::io::stdout().flush();
     let mut lost = None;

@@ -1,24 +1,25 @@
-//! The connection of the bare loop: plain, or TLS with the settings that the crate has.
+//! The connection of the bare loop: plain, or TLS with the settings of the crate.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
-/// The variable that says which TLS a client of the bench uses: `rustls` or `native`. Without it there is none.
+/// The environment variable that names the TLS library of a client: `rustls` or `native`. If it is not set, the client
+/// uses no TLS.
 pub const TLS: &str = "BENCH_TLS";
-/// The variable with the path of the root certificate of the bench's server.
+/// The environment variable with the path of the root certificate of the bench's server.
 pub const ROOT: &str = "BENCH_ROOT";
 
-/// Which TLS, and the server's root certificate in PEM.
+/// Returns the name of the TLS library and the server's root certificate in PEM, if the client uses TLS.
 pub fn wanted_tls() -> Option<(String, Vec<u8>)> {
     let name = std::env::var(TLS).ok()?;
     let root = std::env::var_os(ROOT).expect("the path of a certificate");
     Some((name, std::fs::read(root).expect("a certificate")))
 }
 
-/// A connection.
+/// A connection to the server.
 #[derive(Debug)]
 pub enum Stream {
-    /// Without TLS.
+    /// A connection without TLS.
     Plain(TcpStream),
     /// TLS by rustls.
     #[cfg(feature = "tls")]
@@ -29,7 +30,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Dials `http://host:port` or `https://host:port`.
+    /// Connects to `http://host:port` or `https://host:port`.
     pub fn connect(url: &str) -> Self {
         let tcp = TcpStream::connect(address(url)).expect("a connection");
         tcp.set_nodelay(true).expect("nodelay");
@@ -40,7 +41,7 @@ impl Stream {
     }
 }
 
-/// The host and port of an URL.
+/// Returns the host and port of a URL.
 pub fn address(url: &str) -> &str {
     url.trim_start_matches("http://").trim_start_matches("https://")
 }
@@ -57,7 +58,7 @@ fn encrypted(mut tcp: TcpStream, tls: &str, root: &[u8]) -> Stream {
     use rustls::pki_types::pem::PemObject as _;
     use rustls::pki_types::{CertificateDer, ServerName};
 
-    /// Made once: a thousand connections share it, as those of the crate share theirs.
+    /// A thousand connections share one configuration, as those of the crate do.
     static RUSTLS: LazyLock<Mutex<Option<Arc<rustls::ClientConfig>>>> = LazyLock::new(Mutex::default);
     static NATIVE: LazyLock<Mutex<Option<native_tls::TlsConnector>>> = LazyLock::new(Mutex::default);
 

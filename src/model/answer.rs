@@ -4,13 +4,9 @@ use serde::de::{DeserializeOwned, Error};
 use serde_json::value::RawValue;
 
 use super::List;
-use super::serde_helpers::{Lenient, ReadError};
+use super::serde_helpers::ReadError;
+pub(crate) use super::serde_helpers::read;
 use crate::json;
-
-/// Reads a value by the rules of `serde_helpers`.
-pub(crate) fn read<T: DeserializeOwned>(json: &str) -> Result<T, ReadError> {
-    T::deserialize(Lenient::of(json))
-}
 
 /// Reads `[…]` or `{"<key>": […]}`.
 pub(crate) fn list<T: DeserializeOwned>(json: &str, key: &'static str) -> Result<List<T>, ReadError> {

@@ -22,6 +22,18 @@ open_enum! {
 ///
 /// Create it with [`new`](ExploreMetadata::new) and pass it to
 /// [`CreateCommand`](crate::rest::CreateCommand::explore_metadata).
+///
+/// ```no_run
+/// use crustocean::model::{ExploreMetadata, InvokePermission};
+///
+/// # fn demo(client: crustocean::Client, team: crustocean::AgencyId) -> crustocean::Result<()> {
+/// let listed = ExploreMetadata::new("prices", "pricebot", "alice")
+///     .display_name("Prices")
+///     .default_invoke_permission(InvokePermission::Open);
+/// let create = client.commands(&team).create("price", "https://prices.example.com/hook");
+/// create.description("Shows a price").explore_metadata(listed).send()?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]

@@ -8,7 +8,6 @@ use std::vec;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde::{Serialize, Serializer};
 
-use super::answer;
 use super::serde_helpers::{self, ReadError};
 use crate::json;
 
@@ -93,7 +92,7 @@ impl<T: DeserializeOwned> List<T> {
     pub(crate) fn read(json: &str) -> Result<Self, ReadError> {
         let mut items = Vec::new();
         let skipped = read_elements(json, &mut |element| {
-            items.push(answer::read(element)?);
+            items.push(serde_helpers::read(element)?);
             Ok(())
         })?;
         Ok(List { items, skipped })

@@ -3,13 +3,23 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{List, Timestamp, TokenId};
 use crate::error::{Error, Result};
 use crate::token::PersonalAccessToken;
 
 /// How long a personal access token is valid.
+///
+/// ```no_run
+/// use crustocean::model::Expiry;
+///
+/// # fn demo(client: crustocean::Client) -> crustocean::Result<()> {
+/// let expiry: Expiry = "90d".parse()?; // from a command line; or Expiry::Days90
+/// let created = client.tokens().create("ci").expires(expiry).send()?;
+/// println!("CRUSTOCEAN_TOKEN={}", created.token.expose()); // shown this once: store it
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Expiry {
@@ -50,6 +60,13 @@ impl FromStr for Expiry {
 impl fmt::Display for Expiry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+/// Serialises as [`as_str`](Expiry::as_str).
+impl Serialize for Expiry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -109,7 +126,11 @@ mod tests {
     #[test]
     fn an_expiry_is_one_of_four() {
         for text in ["30d", "90d", "1y", "never"] {
-            assert_eq!(text.parse::<Expiry>().unwrap().to_string(), text);
+            let expiry = text.parse::<Expiry>().unwrap();
+            assert_eq!(
+                (expiry.to_string().as_str(), serde_json::to_value(expiry).unwrap()),
+                (text, text.into())
+            );
         }
         for text in ["", "30", "365d", "Never", " 30d"] {
             let error = text.parse::<Expiry>().unwrap_err();

@@ -16,6 +16,20 @@ use crate::json;
 /// [`HookReply`](crate::webhook::HookReply) within 15 s.
 ///
 /// Source: docs.crustocean.chat, page "Hooks".
+///
+/// ```
+/// use crustocean::webhook::{HookCall, Receiver};
+///
+/// fn price(call: HookCall) -> String {
+///     let currency = call.option("in").unwrap_or("USD"); // /price ETH --in EUR
+///     format!("@{} asked for {} in {currency}", call.sender.username, call.positional.join(" "))
+/// }
+///
+/// let receiver = Receiver::new().command("/hook", "price", price);
+/// # let body = br#"{"agencyId":"a","command":"price","positional":["ETH"],"flags":{"in":"EUR"},"sender":{"username":"bob"}}"#;
+/// # let headers: [(&str, &str); 0] = [];
+/// # assert!(receiver.handle("POST", "/hook", headers, body).body.contains("@bob asked for ETH in EUR"));
+/// ```
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
@@ -194,6 +208,22 @@ impl Serialize for WebhookDelivery {
 /// The platform documents only the agent and the agency's charter. All fields are in [`fields`](Self::fields).
 ///
 /// Source: docs.crustocean.chat, pages "LLM agents" and "Glossary".
+///
+/// ```
+/// use crustocean::webhook::PromptRequest;
+///
+/// # fn main() -> crustocean::Result<()> {
+/// let body = br#"{
+///     "agent": {"id": "agent-1", "username": "larry", "persona": "A friendly lobster"},
+///     "agencyCharter": "We talk about prices.",
+///     "question": "What does ETH cost?"
+/// }"#;
+/// let prompt = PromptRequest::from_json(body)?;
+/// assert_eq!((prompt.agent.username.as_str(), prompt.agent.persona.as_deref()), ("larry", Some("A friendly lobster")));
+/// assert_eq!(prompt.agency_charter.as_deref(), Some("We talk about prices."));
+/// assert_eq!(prompt.fields["question"], "What does ETH cost?"); // a field that the platform does not document
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct PromptRequest {

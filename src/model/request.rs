@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 /// A request that is written like a command: `price "wrapped ETH" --in EUR --quiet`. Returned by
 /// [`Mention::request`](crate::Mention::request) and [`HookCall::request`](crate::webhook::HookCall::request).
 /// [`parse`](Request::parse) reads any text.
@@ -22,7 +24,7 @@ use std::collections::BTreeMap;
 /// assert!(request.flag("quiet") && !request.flag("loud"));
 /// assert_eq!(request.rest(), r#""wrapped ETH" --in EUR --quiet"#);
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Request {
     command: String,
     positional: Vec<String>,
@@ -209,6 +211,16 @@ mod tests {
         ] {
             assert_eq!(positional(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_request_is_written_with_all_its_parts() {
+        let written = serde_json::to_value(Request::parse("/price ETH --in EUR --quiet")).unwrap();
+        let expected = serde_json::json!({
+            "command": "price", "positional": ["ETH"], "options": {"in": "EUR", "quiet": null},
+            "rest": "ETH --in EUR --quiet",
+        });
+        assert_eq!(written, expected);
     }
 
     #[test]

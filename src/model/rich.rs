@@ -69,6 +69,15 @@ impl Style {
 }
 
 /// A piece of a message's text with its own colour. All joined pieces are the message's text.
+///
+/// ```
+/// use crustocean::Outgoing;
+/// use crustocean::model::{Color, Span};
+///
+/// let spans = [Span::new("ETH is at "), Span::colored("3000", Color::from("green")), Span::from(" USD")];
+/// let message = Outgoing::from_spans(spans);
+/// # drop(message);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]

@@ -155,13 +155,18 @@ impl TranscriptEntry {
 }
 
 /// A typed step of a run. Returned by [`TranscriptEntry::step`].
-#[derive(Debug, Clone, Copy, PartialEq)]
+///
+/// It serialises in the form of the API, without the fields that the step does not have. To store all fields,
+/// serialise the [`TranscriptEntry`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum TranscriptStep<'a> {
     /// The run started.
     #[non_exhaustive]
     Start {
         /// The message that triggered the run, if there is one.
+        #[serde(skip_serializing_if = "Option::is_none")]
         trigger_message_id: Option<&'a str>,
     },
     /// The agent reported its status.
@@ -190,6 +195,7 @@ pub enum TranscriptStep<'a> {
         /// The output, usually a text.
         output: &'a Value,
         /// The duration, such as `85ms`.
+        #[serde(skip_serializing_if = "Option::is_none")]
         duration: Option<&'a str>,
         /// The status: `done`, `error`.
         status: &'a str,
@@ -206,6 +212,7 @@ pub enum TranscriptStep<'a> {
         /// The message.
         message_id: &'a str,
         /// The length of the text.
+        #[serde(skip_serializing_if = "Option::is_none")]
         content_length: Option<u64>,
     },
     /// The agent requested permission.
@@ -226,6 +233,7 @@ pub enum TranscriptStep<'a> {
         /// The decision. Only `approve` grants the permission.
         decision: &'a str,
         /// The reason; `timeout` if nobody decided in time.
+        #[serde(skip_serializing_if = "Option::is_none")]
         message: Option<&'a str>,
     },
     /// A user interrupted the run.
@@ -234,12 +242,14 @@ pub enum TranscriptStep<'a> {
         /// The requested action: `stop`, `adjust`.
         action: &'a str,
         /// The user's instruction.
+        #[serde(skip_serializing_if = "Option::is_none")]
         message: Option<&'a str>,
     },
     /// The run completed.
     #[non_exhaustive]
     Complete {
         /// The summary.
+        #[serde(skip_serializing_if = "Option::is_none")]
         summary: Option<&'a str>,
     },
     /// The run failed.
@@ -280,6 +290,21 @@ mod tests {
         assert_eq!(transcript[2].get("model"), Some(&Value::from("x")));
         assert_eq!((transcript[3].kind(), transcript[3].as_value()), ("", &Value::from("odd")));
         assert_eq!((transcript[4].step(), transcript[4].at()), (TranscriptStep::Error { message: "" }, None));
+    }
+
+    #[test]
+    fn a_step_is_written_in_the_form_of_the_api() {
+        for json in [
+            r#"[{"type":"start"}]"#,
+            r#"[{"type":"tool-call","toolCallId":"tc","tool":"/price","input":{"in":"EUR"}}]"#,
+            r#"[{"type":"stream-end","messageId":"m","contentLength":7}]"#,
+            r#"[{"type":"permission-response","permissionId":"p","decision":"approve","message":"go"}]"#,
+            r#"[{"type":"other"}]"#,
+        ] {
+            let transcript = entries(&format!(r#"{{"transcript":{json}}}"#));
+            let steps: Vec<_> = transcript.iter().map(TranscriptEntry::step).collect();
+            assert_eq!(serde_json::to_string(&steps).unwrap(), json);
+        }
     }
 
     #[test]

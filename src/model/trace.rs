@@ -19,6 +19,19 @@ open_enum! {
 }
 
 /// A step in a message's collapsible list.
+///
+/// ```
+/// use std::time::Duration;
+/// use crustocean::Outgoing;
+/// use crustocean::model::{TraceStatus, TraceStep};
+///
+/// let steps = [
+///     TraceStep::new("read the price list").duration(Duration::from_millis(40)),
+///     TraceStep::new("ask the exchange").status(TraceStatus::Error).detail("no answer"),
+/// ];
+/// let message = Outgoing::new("ETH was at 3000 USD").trace(steps);
+/// # drop(message);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]

@@ -6,6 +6,17 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// The TLS library. The crate selects it at run time, so features of other crates never change it.
+///
+/// ```no_run
+/// use crustocean::config::Tls;
+/// use crustocean::{Client, PersonalAccessToken};
+///
+/// # fn main() -> crustocean::Result<()> {
+/// // Trusts the certificates that the operating system trusts. Needs the feature `tls-native`.
+/// let client = Client::builder().tls(Tls::Native).build(PersonalAccessToken::from_env()?)?;
+/// println!("{}", client.account().me()?.username);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Tls {

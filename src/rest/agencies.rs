@@ -164,6 +164,13 @@ impl CreateAgency<'_> {
 }
 
 /// A change of an agency. Returned by [`Agencies::update`].
+///
+/// ```no_run
+/// # fn demo(client: crustocean::Client) -> crustocean::Result<()> {
+/// let team = client.agencies().lookup("my-team")?;
+/// client.agencies().update(&team.id).charter("What things cost").private(true).send()?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "nothing is changed before send()"]
 pub struct UpdateAgency<'a> {

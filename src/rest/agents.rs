@@ -120,6 +120,13 @@ impl<'a> Agents<'a> {
 }
 
 /// The new owner of an agent. [`Agents::transfer`] takes it. A `&UserId` or a username converts into a `NewOwner`.
+///
+/// ```no_run
+/// # fn demo(client: crustocean::Client, bot: crustocean::AgentId) -> crustocean::Result<()> {
+/// let bob = client.users().profile("bob")?;
+/// client.agents().transfer(&bot, &bob.id)?; // or .transfer(&bot, "bob")
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, Serialize)]
 #[non_exhaustive]
 pub enum NewOwner<'a> {
@@ -150,6 +157,14 @@ impl<'a> From<&'a String> for NewOwner<'a> {
 }
 
 /// Identifies an agent: by id or by username. [`Agencies::add_agent`](crate::rest::Agencies::add_agent) takes it.
+///
+/// ```no_run
+/// # fn demo(client: crustocean::Client, team: crustocean::AgencyId) -> crustocean::Result<()> {
+/// for agent in &client.agents().list()? {
+///     client.agencies().add_agent(&team, &agent.id)?; // or .add_agent(&team, "larry")
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, Serialize)]
 #[non_exhaustive]
 pub enum AgentRef<'a> {
@@ -214,6 +229,15 @@ impl CreateAgent<'_> {
 /// A change of an agent's configuration. Returned by [`Agents::update_config`].
 ///
 /// Source: docs.crustocean.chat, page "Update agent config".
+///
+/// ```no_run
+/// use crustocean::model::PromptPermission;
+///
+/// # fn demo(client: crustocean::Client, bot: crustocean::AgentId) -> crustocean::Result<()> {
+/// let change = client.agents().update_config(&bot).role("Sells shells");
+/// change.prompt_permission(PromptPermission::Closed).set("language", "en").send()?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "nothing is changed before send()"]
 pub struct UpdateConfig<'a> {

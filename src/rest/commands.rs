@@ -113,6 +113,16 @@ pub struct CreateCommand<'a> {
 }
 
 /// A change of a custom command. Returned by [`Commands::update`].
+///
+/// ```no_run
+/// use crustocean::model::InvokePermission;
+///
+/// # fn demo(client: crustocean::Client, team: crustocean::AgencyId) -> crustocean::Result<()> {
+/// for command in &client.commands(&team).list()? {
+///     client.commands(&team).update(&command.id).invoke_permission(InvokePermission::Open).send()?;
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "nothing is changed before send()"]
 pub struct UpdateCommand<'a> {

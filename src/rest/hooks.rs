@@ -114,6 +114,14 @@ impl<'a> Hooks<'a> {
 }
 
 /// A change of a hook. Returned by [`Hooks::update`].
+///
+/// ```no_run
+/// # fn demo(client: crustocean::Client) -> crustocean::Result<()> {
+/// if let Some(id) = client.hooks().by_slug("dice")?.id {
+///     client.hooks().update(&id).description("Throws a die").enabled(true).send()?;
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "nothing is changed before send()"]
 pub struct UpdateHook<'a> {

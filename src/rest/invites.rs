@@ -48,6 +48,15 @@ impl<'a> Agencies<'a> {
 }
 
 /// A new invite. Returned by [`Agencies::invite`].
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// # fn demo(client: crustocean::Client, team: crustocean::AgencyId) -> crustocean::Result<()> {
+/// let invite = client.agencies().invite(&team).max_uses(5).expires_in(Duration::from_secs(24 * 60 * 60)).send()?;
+/// println!("join with the code {}", invite.code);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "nothing is created before send()"]
 pub struct CreateInvite<'a> {

@@ -67,6 +67,15 @@ impl<'a> Onboarding<'a> {
 }
 
 /// A new account with an agent. Returned by [`Onboarding::bootstrap`].
+///
+/// ```no_run
+/// # fn main() -> crustocean::Result<()> {
+/// let nobody = crustocean::Client::anonymous()?;
+/// let made = nobody.onboarding().bootstrap("alice", "correct horse", "hellobot").agent_role("Assistant").send()?;
+/// println!("CRUSTOCEAN_TOKEN={}", made.pat.token.expose()); // both are shown this once: store them
+/// println!("AGENT_TOKEN={}", made.agent.token.expose());
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "nothing is created before send()"]
 pub struct Bootstrap<'a> {

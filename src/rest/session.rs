@@ -29,14 +29,14 @@ pub(crate) struct AgentSession {
     current: Mutex<Current>,
     /// A thread holds this lock during an exchange, so that only one exchange runs at a time. Lock order: `renewing`
     /// before `current`.
-    renewing: sync::Mutex<Exchanges>,
+    renewing: sync::Mutex<TokenExchanges>,
     /// How many exchanges have failed. A thread that waited for `renewing` sees whether an exchange failed meanwhile.
     failures: AtomicU64,
     /// Endpoints that refused a new session, with the time of the refusal.
     refusing_endpoints: Mutex<Vec<(String, Instant)>>,
 }
 
-struct Exchanges {
+struct TokenExchanges {
     /// The times of the exchanges in the last minute.
     times: VecDeque<Instant>,
     /// The error of the last failed exchange.
@@ -76,7 +76,7 @@ impl AgentSession {
     pub(crate) fn exchange(http: Http, agent_token: AgentToken) -> Result<Arc<Self>> {
         http.secrets().remember(agent_token.expose());
         let current = Mutex::new(exchange(&http, &agent_token, false)?);
-        let exchanges = Exchanges { times: VecDeque::from([Instant::now()]), failure: None };
+        let exchanges = TokenExchanges { times: VecDeque::from([Instant::now()]), failure: None };
         let (renewing, failures) = (sync::Mutex::new(exchanges), AtomicU64::new(0));
         let refusing_endpoints = Mutex::default();
         Ok(Arc::new(AgentSession { http, agent_token, current, renewing, failures, refusing_endpoints }))

@@ -102,6 +102,14 @@ pub struct CreateSubscription<'a> {
 }
 
 /// A change of a subscription. Returned by [`Webhooks::update`].
+///
+/// ```no_run
+/// # fn demo(client: crustocean::Client, team: crustocean::AgencyId) -> crustocean::Result<()> {
+/// for subscription in &client.webhooks(&team).list()? {
+///     client.webhooks(&team).update(&subscription.id).url("https://new.example.com/events").send()?;
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "nothing is changed before send()"]
 pub struct UpdateSubscription<'a> {

@@ -412,6 +412,21 @@ impl Drop for Unhandled<'_> {
 }
 
 /// The return type of a delivery handler: nothing, or a `Result`.
+///
+/// ```
+/// use crustocean::webhook::{Receiver, WebhookDelivery, WebhookSecret};
+///
+/// fn store(delivery: WebhookDelivery) -> Result<(), std::io::Error> {
+///     println!("{}", delivery.event);
+///     Ok(()) // after an `Err`, the answer is 500, and the platform sends the delivery again
+/// }
+///
+/// # fn main() -> crustocean::Result<()> {
+/// let secret: WebhookSecret = "only we know".parse()?;
+/// let receiver = Receiver::new().deliveries("/events", secret, store);
+/// # drop(receiver);
+/// # Ok(()) }
+/// ```
 pub trait IntoOutcome {
     #[doc(hidden)]
     fn into_outcome(self) -> Result<(), String>;

@@ -47,7 +47,7 @@ fn every_call_returns_exactly_once_within_its_limit() {
         conn.send_text("433");
         conn.expect_text(r#"424["q",4]"#);
         conn.send_text("434[false]");
-        // Not answered.
+        // The agent does not answer this event.
         conn.expect_text(r#"425["q",5]"#);
         conn.expect_text(r#"426["q",6]"#);
         conn.send_text("435[\"too late\"]");

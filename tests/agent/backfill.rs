@@ -207,7 +207,7 @@ fn messages_with_the_same_time_are_distinguished() {
             GAP.store(true, Ordering::SeqCst);
             return;
         }
-        // Arrives live although the history has it, too.
+        // This message arrives live, although the history has it, too.
         conn.send_event("message", message("m4", "2026-01-01T00:00:02.000Z"));
         conn.send_event("message", message("m5", "2026-01-01T00:00:02.000Z"));
         conn.recv(SOON);

@@ -170,7 +170,7 @@ fn calls_interrupted_by_close_return_an_error() {
         assert_eq!(agent.close().unwrap_err().kind(), ErrorKind::MaybeSent, "{name}");
         let error = calling.join().unwrap();
         assert!(error.is_closed(), "{name}: {error:?}");
-        // One of the many sends may have started after the connection was closed.
+        // The error may be another one for `send`: one of the many sends may have started after the close.
         assert!(error.may_have_been_sent() || name == "send", "{name}: {error:?}");
         assert!(
             error.to_string().contains("this program has closed or stopped the agent"),
@@ -190,7 +190,7 @@ fn close_reports_what_a_lost_connection_may_have_lost() {
             // Reads all of them, confirms none, and closes.
             (0..5).for_each(|_| drop(conn.recv_text(SOON)));
         } else if conn.index < 3 {
-            // The agent is not up again before it is in its room.
+            // The connection ends before the agent is in its room again.
             conn.handshake();
             conn.recv_text(SOON);
         } else {
@@ -209,7 +209,7 @@ fn close_reports_what_a_lost_connection_may_have_lost() {
     assert!(error.to_string().contains("last 5 events"), "{error}");
 }
 
-/// The joins that restore the rooms are no messages of the program.
+/// The crate sends the joins that restore the rooms. `close` does not count them as messages of the program.
 #[test]
 fn close_counts_no_joins_while_the_rooms_are_restored() {
     let _watchdog = watchdog(LIMIT);
@@ -221,7 +221,7 @@ fn close_counts_no_joins_while_the_rooms_are_restored() {
         if conn.index == 0 {
             conn.accept_join();
         } else {
-            // Reads the join, and answers nothing any more.
+            // The server reads the join and answers nothing from now on.
             conn.recv_text(SOON);
             let _ = joining.send(());
             let _ = held.lock().unwrap().recv_timeout(SOON);

@@ -1,4 +1,4 @@
-//! Closing an agent ends its REST calls, at any stage.
+//! `close` ends the agent's REST calls at any stage.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};

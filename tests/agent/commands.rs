@@ -134,7 +134,7 @@ fn the_edit_is_found_before_and_after_the_answer() {
         edit(conn, "m3", "[spinner:half way]");
         edit(conn, "m3", "three");
         edit(conn, "m3", "three, corrected");
-        // Without an id no edit can follow.
+        // An answer without an id cannot be followed by an edit.
         let (id, _) = next_command(conn);
         answer(conn, &id, json!({"ok": true, "content": "[spinner]"}));
         conn.recv(SOON);

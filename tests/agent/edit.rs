@@ -36,7 +36,7 @@ fn a_confirmed_edit_is_in_the_room_when_it_returns() {
     let larry = sandbox.in_lobby("larry");
     let room = room_of(&larry);
     let mine = room.post(Outgoing::new("draft").skill("writing")).unwrap().first;
-    // Independent of the home room.
+    // The edit does not depend on the home room.
     larry.join("elsewhere").unwrap();
     let edited = room.post_edit(&mine.id, " final\n").unwrap();
     assert_eq!((&edited.message_id, edited.content.as_str()), (&mine.id, "final"));
@@ -223,7 +223,7 @@ fn text_that_may_be_lost_with_the_connection_is_sent_again_at_the_end() {
         conn.handshake();
         conn.accept_join();
         assert_eq!(conn.expect_event("edit-message")["content"], "one");
-        // It is sent only once.
+        // The edit is sent only once.
         assert_eq!(conn.expect_event("send-message")["content"], "over");
     });
     let agent = scripted(&server);

@@ -1,4 +1,4 @@
-//! The server's `error` events.
+//! The `error` events of the server.
 
 use std::time::Duration;
 

@@ -153,7 +153,7 @@ fn a_new_direct_conversation_is_found_with_its_first_message() {
     }
     let room = larry.rooms().into_iter().find(|room| room.id() == &new).unwrap();
     assert_eq!((room.name(), room.is_dm()), (Some("bob"), true));
-    // From now on messages arrive live, and none twice.
+    // From now on messages arrive live, and no message arrives twice.
     sandbox.say(new.as_str(), &bob.id, "good", Value::Null).unwrap();
     let heard = mentions.recv_timeout(SOON).unwrap();
     assert_eq!((heard.content.as_str(), heard.replayed), ("good", false));
@@ -164,7 +164,7 @@ fn a_direct_conversation_started_during_an_outage_is_found() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
     let larry = sandbox.in_lobby("larry");
-    // The interval is so long that only the reconnect can find it.
+    // The interval is very long, so only the reconnect can find the conversation.
     larry.follow_dms(Duration::from_secs(3600)).unwrap();
     let events = larry.events();
     sandbox.drop_links();

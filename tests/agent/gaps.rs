@@ -16,8 +16,9 @@ fn message(id: &str, time: &str) -> Value {
     json!({"id": id, "agency_id": "ag-1", "content": id, "created_at": time})
 }
 
-/// What a loop gets after it has received `live` and lost the connection. `history` is the room's history afterwards (newest
-/// first), `before` the one before the join. Returns the texts, and whether the gap was reported as not filled.
+/// Returns what a loop gets after it has received `live` and lost the connection: the texts, and whether the gap was
+/// reported as not filled. `before` is the room's history before the join, `history` is its history after the loss
+/// (newest first).
 fn missed(before: Value, live: Vec<Value>, history: Value) -> (Vec<String>, bool) {
     missed_of(live, move |request, lost| match lost {
         false => before.clone(),
@@ -40,7 +41,7 @@ fn missed_of(
     let agent = scripted(&server);
     let room = agent.join("lobby").unwrap();
     let events = agent.events();
-    // After all live messages.
+    // The server ends the connection when it gets this, after all live messages.
     room.send("go on").unwrap();
     let (mut texts, mut gap) = (Vec::new(), false);
     wait_for(&events, "the end", |event| match event {
@@ -179,7 +180,7 @@ fn calls_keep_their_time_limits_while_a_history_hangs() {
     wait_for(&events, "the link is back", |event| matches!(event, Event::Connected { .. }).then_some(()));
     eventually("the room is joined again", || larry.is_connected());
     sandbox.alice_says("held");
-    // The next call finds that a history has to be read.
+    // The next call finds that it must read a history.
     wait_for(&events, "the room", |event| matches!(event, Event::AgencyJoined(_)).then_some(()));
     let slow = Duration::from_secs(8);
     let begun = Instant::now();

@@ -46,7 +46,7 @@ fn an_unknown_agency_is_not_found() {
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains("atlantis"), "{error}");
     assert_eq!(agent.join("").unwrap_err().kind(), ErrorKind::Invalid);
-    // An id is sent unchecked, and the server refuses it.
+    // The crate does not check an id. The server refuses it.
     let error = agent.join("00000000-0000-4000-8000-000000000000").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Rejected);
     assert!(error.server_message().is_some() && error.to_string().contains("(check the id; "), "{error}");
@@ -85,7 +85,7 @@ fn the_answer_to_another_join_is_ignored() {
     });
     let agent = scripted(&server);
     assert_eq!(agent.join("lobby").unwrap().id().as_str(), "ag-1");
-    // The error event was about something else. The loop gets it like every event.
+    // The error event was about something else. The loop gets it like every other event.
     let said = wait_for(&agent.events(), "error", |event| match event {
         Event::ServerError { message, .. } => Some(message),
         _ => None,

@@ -1,4 +1,4 @@
-//! The end of an agent: closed or dropped at any moment, it ends in time and leaves nothing behind.
+//! The end of an agent. It may be closed or dropped at any moment. It then ends in time and leaves nothing behind.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -108,7 +108,7 @@ fn close_while_others_send() {
                         Ok(()) => sent += 1,
                         Err(error) => return (sent, error.kind()),
                     }
-                    // Not more than the sandbox can process in time.
+                    // Limits the rate, so that the sandbox can process all messages in time.
                     std::thread::sleep(Duration::from_micros(200));
                 }
             })
@@ -161,11 +161,11 @@ fn a_busy_server_gets_time_to_read_everything() {
     }
     sent.send(()).unwrap();
     agent.close().unwrap();
-    // The disconnect is one more packet.
+    // The packets are the messages and the disconnect.
     assert_eq!(counted.recv_timeout(Duration::from_secs(10)).unwrap(), 101);
 }
 
-/// A server whose second upgrade is never answered, until the sender is dropped.
+/// A server that does not answer the second upgrade until the sender is dropped.
 fn hanging() -> (ScriptedServer, mpsc::Sender<()>) {
     let (hold, held) = mpsc::channel();
     let held = std::sync::Mutex::new(held);
@@ -188,7 +188,7 @@ fn closing_while_connecting() {
     let mut events = agent.events();
     assert!(events.any(|event| matches!(event, Ok(Event::Disconnected { .. }))));
     drop(events);
-    // A thread waits for the connection to send. The end of the agent ends its wait, too.
+    // A thread waits for the connection, so that it can send. The end of the agent also ends its wait.
     let sender = agent.clone();
     let sending = std::thread::spawn(move || sender.raw().emit("anything", &1).unwrap_err().kind());
     server.wait_connections(2, Duration::from_secs(10));

@@ -181,7 +181,7 @@ fn the_policy_can_refuse_long_texts_or_send_them_whole() {
     {
         let error = outcome.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert!(error.to_string().contains("11 characters, and 10"), "{error}");
+        assert!(error.to_string().contains("11 characters, and the limit is 10"), "{error}");
     }
     let bold = in_lobby(&sandbox, "bold", LongMessages::Send);
     let long = words('a', 3_000);

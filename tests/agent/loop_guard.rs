@@ -1,4 +1,4 @@
-//! Every answer to a message carries its loop guard on, so that two agents that answer each other stop.
+//! Every answer to a message continues its loop guard, so that two agents that answer each other stop.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// Answers by a stream, as in the documentation of `start_run`.
+/// Answers with a stream, as in the documentation of `start_run`.
 fn answer_by_run(room: &Room, message: &Message, text: &str) -> crustocean::Result<()> {
     let run = room.start_run(message)?;
     run.status("looking it up")?;

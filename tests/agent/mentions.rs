@@ -128,7 +128,7 @@ fn a_repeated_message_is_yielded_once() {
     };
     say("m-1", "the build of nobody is broken");
     say("m-2", "@larry your build is broken");
-    // The same message again, as a server may send it: it is yielded only once.
+    // The server may send the same message again. The loop yields it only once.
     say("m-2", "@larry your build is broken");
     say("m-3", "@larry last");
     assert_eq!(until(&mentions, "last"), ["@larry your build is broken", "@larry last"]);
@@ -212,7 +212,7 @@ fn two_agents_that_always_reply_stop() {
     };
     let (of_larry, of_ben) = (polite(&larry, "ben"), polite(&ben, "larry"));
     sandbox.alice_says("@larry say hello to @ben");
-    // Alice asked both, so there are two chains: each agent answers the other six times, and her once.
+    // Alice asked both agents, so there are two chains. Each agent answers the other agent six times, and alice once.
     let said = || sandbox.messages(&sandbox.lobby_id()).len();
     eventually("they have said all", || said() == 1 + 2 * 7);
     larry.close().unwrap();
@@ -241,7 +241,7 @@ fn of_two_questions_to_one_person_the_first_gets_the_first_answer() {
         assert_eq!(first.join().unwrap(), "@larry a");
         assert_eq!(second.join().unwrap(), "@larry b");
     });
-    // Nobody waits for an answer any more.
+    // No call waits for an answer any more.
     let error = one.ask("third?", Duration::ZERO).unwrap_err();
     assert!(error.is_timeout(), "{error}");
     sandbox.alice_says("@larry too late");

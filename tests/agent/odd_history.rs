@@ -65,7 +65,7 @@ fn histories() -> [Value; 4] {
     [
         json!([m("m3", 3), odd, null, m("m2", 2), m("m1", 1)]),
         json!([m("m4", 4), m("m3", 3), odd, null, m("m2", 2), m("m1", 1)]),
-        // An element with an id that was heard is no news, another one is.
+        // A loop already has the element whose id it has heard. An element with another id is new.
         json!([m("m5", 5), named, null, m("m3", 3), odd, null, m("m2", 2), m("m1", 1)]),
         json!([m("m6", 6), m("m5", 5), named, null, m("m3", 3), odd, null, m("m2", 2)]),
     ]
@@ -130,7 +130,7 @@ fn an_unreadable_message_is_reported_once() {
     );
 }
 
-/// It was the newest of the history, so its older neighbour is the only one known, and that one is on the next page.
+/// The message was the newest of the history. So only its older neighbour is known, and that one is on the next page.
 #[test]
 fn an_unreadable_message_at_the_end_of_a_page_is_reported_once() {
     let _watchdog = watchdog(SOON * 5);

@@ -12,7 +12,7 @@ use crustocean::{Agent, ErrorKind, Event, Message, Outgoing, Stop};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(180);
-/// What needs no waiting is done within this time, on a busy machine too.
+/// The time limit for work that waits for nothing, also on a busy machine.
 const QUICK: Duration = Duration::from_secs(9);
 
 fn text(event: Event) -> Option<String> {
@@ -90,7 +90,7 @@ fn a_stop_that_was_stopped_before_costs_nothing() {
     let start = Instant::now();
     assert!(builder.connect(token.clone()).unwrap_err().is_closed());
     assert!(start.elapsed() < QUICK);
-    // The file is free again.
+    // Another agent can use the file now.
     sandbox.builder().remember(folder.file()).connect(token).unwrap().close().unwrap();
 }
 
@@ -117,7 +117,7 @@ fn any_number_of_threads_is_served() {
             });
             lobby.say("alice", "@larry hello").unwrap();
             lobby.wait_for_message(SOON, |message| message.content == "go on?").unwrap();
-            // Its wait may begin after the first.
+            // This wait may begin after the first one.
             let answered = AtomicBool::new(false);
             thread::scope(|scope| {
                 scope.spawn(|| {
@@ -165,7 +165,7 @@ fn the_time_for_an_answer_begins_when_the_question_is_in_the_room() {
     let (_larry, lobby, mentions) = sandbox.in_conversation("larry");
     let mention = asked(&lobby, &mentions, "@larry hello");
     let limit = Duration::from_secs(2);
-    // The question is held up for as long as its answer may take.
+    // The server delays the question by the time limit of its answer.
     sandbox.freeze(limit + Duration::from_millis(200));
     thread::scope(|scope| {
         let asks = scope.spawn(|| mention.ask("sure?", limit).map(|answer| answer.content.clone()));
@@ -181,7 +181,7 @@ fn subscriptions_and_waits_begin_with_what_comes_after_them() {
     let sandbox = TestSandbox::new();
     let larry = sandbox.in_lobby("larry");
     let room = larry.home().unwrap();
-    // Nobody has taken these by now.
+    // No loop has taken these messages yet.
     sandbox.alice_says("old");
     sandbox.alice_says("@larry older question");
     eventually("they have come", || larry.stats().queued_events >= 2);
@@ -192,7 +192,7 @@ fn subscriptions_and_waits_begin_with_what_comes_after_them() {
     assert!(stats.queued_events >= 2 && stats.queued_bytes > 0, "they still wait for a loop: {stats:?}");
     sandbox.alice_says("new");
     assert_eq!(wait_for_message(&subscription, "").content, "new");
-    // The loops have lost nothing by that.
+    // The loops still get these messages.
     let mentions = larry.mentions();
     assert_eq!(mentions.recv_timeout(SOON).unwrap().content, "@larry older question");
     drop(mentions);
@@ -220,7 +220,7 @@ fn a_conversation_is_cut_between_visible_characters() {
     let sandbox = TestSandbox::new();
     let (larry, lobby, mentions) = sandbox.in_conversation("larry");
     let home = larry.home().unwrap();
-    // One visible character of seven.
+    // These seven code points are one visible character.
     let family = "👨\u{200d}👩\u{200d}👧\u{200d}👦";
     let first = asked(&lobby, &mentions, &format!("@larry {family}"));
     let run = home.start_run(&first).unwrap();
@@ -231,7 +231,7 @@ fn a_conversation_is_cut_between_visible_characters() {
     home.post(Outgoing::new("found").with("run_id", id)).unwrap();
     let second = asked(&lobby, &mentions, &format!("@larry {family}"));
     let turns = |most| home.conversation(&second).characters(most).turns().unwrap();
-    // Messages stay whole: the question, and what fits.
+    // A conversation has only whole messages: the question, and the earlier messages that fit.
     for (most, count) in [(0, 1), (14, 1), (18, 1), (19, 2), (32, 2), (33, 3), (usize::MAX, 3)] {
         let turns = turns(most);
         assert_eq!(turns.len(), count, "{most}: {turns:?}");
@@ -307,7 +307,7 @@ fn an_empty_prefix_is_an_error_and_not_a_loop_without_end() {
         assert!(commands.next().is_none());
         assert!(matches!(commands.recv_timeout(SOON), Err(RecvError::Closed)));
     }
-    // White space around a prefix does not count.
+    // White space around a prefix is ignored.
     let commands = larry.commands("\u{a0} !conch ");
     sandbox.alice_says("!conch go");
     assert_eq!(commands.recv_timeout(SOON).unwrap().text(), "go");

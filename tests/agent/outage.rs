@@ -53,7 +53,7 @@ fn a_half_open_connection_is_noticed_and_its_messages_are_not_reported_as_sent()
     let events = agent.events();
     proxy.freeze(Duration::from_secs(20));
     let frozen = Instant::now();
-    // Only the operating system takes this message; no server gets it.
+    // Only the operating system accepts this message. No server gets it.
     let poster = {
         let agent = agent.clone();
         std::thread::spawn(move || agent.post("into the void"))
@@ -65,7 +65,7 @@ fn a_half_open_connection_is_noticed_and_its_messages_are_not_reported_as_sent()
     assert_eq!(reason, "ping timeout");
     // pingInterval plus pingTimeout, plus time for a busy machine.
     assert!(frozen.elapsed() < Duration::from_secs(12), "{:?}", frozen.elapsed());
-    // The frozen server is gone, with everything that it had not read.
+    // The frozen server has ended, with everything that it had not read.
     proxy.outage(Duration::from_millis(500));
     proxy.freeze(Duration::ZERO);
     match poster.join().unwrap() {

@@ -202,7 +202,7 @@ fn a_question_interrupted_by_a_stop_is_asked_again_after_the_next_start() {
     assert_eq!(again, expected[answered.min(1)..]);
 }
 
-/// Panics wherever it is dropped.
+/// Panics when it is dropped.
 #[derive(Debug)]
 struct BadDrop;
 

@@ -154,7 +154,7 @@ fn t105_an_interrupted_wait_makes_no_second_connection() {
     wait_for(&events, "Disconnected", |event| matches!(event, Event::Disconnected { .. }).then_some(()));
     agent.reconnect_now();
     assert_eq!(next_connect(&events), 1);
-    // Longer than the announced pause. While connected, `reconnect` does nothing.
+    // Waits longer than the announced pause. While the agent is connected, `reconnect_now` does nothing.
     for _ in 0..4 {
         agent.reconnect_now();
         assert!(events.recv_timeout(Duration::from_millis(400)).is_err());
@@ -196,7 +196,7 @@ fn t59_a_refusal_is_final_with_that_policy() {
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
     assert_eq!(error.server_message(), Some("You are banned"));
     assert!(matches!(before[..], [Event::Disconnected { .. }]), "{before:?}");
-    // The old session, and once a new one.
+    // The agent used the old session twice, and then a new one once.
     let tokens = tokens.lock().unwrap();
     assert_eq!((tokens.len(), server.connections().len()), (3, 3));
     assert!(tokens[0] == tokens[1] && tokens[1] != tokens[2], "{tokens:?}");
@@ -276,7 +276,7 @@ fn a_new_session_is_not_exchanged_after_every_refusal() {
         assert_eq!(error.kind(), ErrorKind::Unauthorized);
         agent.reconnect_now();
     }
-    // Once for the connect, and once after the first refusal.
+    // The agent exchanges its token for the connect, and again after the first refusal.
     assert_eq!(exchanges(&server), 2);
 }
 
@@ -293,11 +293,11 @@ fn an_endpoint_that_refuses_every_session_does_not_renew_it_again_and_again() {
     for _ in 0..12 {
         let error = agent.client().runs().get(&"run-1".into()).unwrap_err();
         assert_eq!((error.kind(), error.status()), (ErrorKind::Unauthorized, Some(401)), "{error}");
-        // Other endpoints accept the session, so it may have expired each time.
+        // Other endpoints accept the session, so the crate cannot know whether it has expired.
         agent.client().account().me().unwrap();
     }
     assert_eq!(exchanges(&server), 2);
-    // Many refusals do not use up the renewals that a reconnect needs, either.
+    // Refusals of calls do not use up the renewals that a reconnect needs.
     for number in 0..20 {
         let path = format!("/api/runs/other-{number}");
         server.on("GET", &path, |_| Response::json(401, json!({"error": "No."})));
@@ -313,7 +313,7 @@ fn a_disconnect_by_the_server_is_final_with_that_policy() {
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
         conn.send_text("41");
-        // The connection is no longer needed.
+        // The agent closes the connection, because it no longer needs it.
         conn.until_gone(SOON);
     });
     let (agent, events) = connect(builder(&server).when_disconnected(DisconnectPolicy::Stop));

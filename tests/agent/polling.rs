@@ -41,7 +41,7 @@ fn everything_that_an_agent_does_works_over_polling() {
         Event::MessageEdited(edit) if edit.content == "the final text" => Some(()),
         _ => None,
     });
-    // Larger than one message.
+    // This text is larger than one message.
     let large = json!({"agencyId": sandbox.lobby_id(), "content": "x".repeat(20_000)});
     larry.raw().emit("send-message", &large).unwrap();
     wait_for_message(&bens, &"x".repeat(20_000));
@@ -93,7 +93,7 @@ fn a_blocking_handler_keeps_the_polling_session() {
     assert_eq!(sandbox.handshakes().len(), 1, "one session all the while");
 }
 
-/// The server stands still, so no request is answered: `try_send` returns, and what it took arrives in order.
+/// The server does not answer any request. `try_send` returns, and the accepted messages arrive in order.
 #[test]
 fn try_send_does_not_wait_for_its_request() {
     let _watchdog = watchdog(LIMIT);
@@ -107,7 +107,7 @@ fn try_send_does_not_wait_for_its_request() {
         larry.try_send(format!("number {number}")).unwrap();
     }
     assert!(started.elapsed() < length / 2, "{:?}", started.elapsed());
-    // More than may wait.
+    // These are more messages than may wait.
     let text = "x".repeat(7_000);
     let refused = (0..20).find_map(|_| larry.try_send(text.as_str()).err()).expect("there is a bound");
     assert!(started.elapsed() < length * 4 / 5, "{:?}", started.elapsed());
@@ -193,7 +193,7 @@ fn auto_falls_back_to_polling_and_the_others_do_not() {
         let agent = builder().connect(sandbox.agent_token("larry")).unwrap();
         agent.set_home(&agent.join("lobby").unwrap()).unwrap();
         assert_eq!(gate.upgrades(), 1, "{upgrades:?}");
-        // It remembers the working transport.
+        // The session continues to use the transport that works.
         let events = agent.events();
         sandbox.drop_links();
         eventually("the loss is noticed", || !agent.is_connected());
@@ -205,7 +205,7 @@ fn auto_falls_back_to_polling_and_the_others_do_not() {
         assert_eq!(gate.upgrades(), 1, "{upgrades:?}");
         let error =
             builder().transport(Transport::WebSocket).connect(sandbox.agent_token("conch")).unwrap_err();
-        // After a 403 once again, with a new session.
+        // After a 403 the agent tries once again, with a new session.
         assert!(gate.upgrades() > 1, "{upgrades:?}: {error}");
     });
 }
@@ -258,7 +258,7 @@ fn the_requests_follow_engine_io() {
     let server = PollServer::start();
     let agent = connect(&server);
     let events = agent.events();
-    // A header with its attachment, a ping, and text beyond ASCII, in one response.
+    // One response has a header with its attachment, a ping, and text with letters that are not ASCII.
     server.say(
         "2\u{1e}451-[\"bytes\",{\"_placeholder\":true,\"num\":0}]\u{1e}bAQID\u{1e}42[\"word\",\"ü\"]\u{1e}6",
     );
@@ -294,7 +294,7 @@ fn the_requests_follow_engine_io() {
     }
     assert_eq!(server.most_in_flight(), 1, "one poll at a time");
 
-    // The end: a disconnect (41), then a close (1).
+    // The agent ends with a disconnect (41) and then a close (1).
     let started = Instant::now();
     agent.close().unwrap();
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
@@ -323,7 +323,7 @@ fn acks_work_both_ways() {
     assert_eq!(server.posts(2)[1], r#"4317["yes"]"#);
 }
 
-/// B46, B47, B49, B51: each ends the session, and the agent reconnects with a new one.
+/// Rows B46, B47, B49 and B51: each of these ends the session, and the agent reconnects with a new one.
 #[test]
 fn t56_a_first_poll_without_an_answer_times_out() {
     let _watchdog = watchdog(LIMIT);
@@ -388,7 +388,7 @@ fn b47_b49_unusual_but_valid_responses_are_accepted() {
     let server = PollServer::start();
     let agent = connect(&server);
     let events = agent.events();
-    // Base64 without padding, an empty response, and one with a status that forbids a body.
+    // The server sends base64 without padding, an empty response, and a response with a status that forbids a body.
     server.say("451-[\"bytes\",{\"_placeholder\":true,\"num\":0}]\u{1e}bAQ");
     server.say("");
     server.answer(Response::text(204, ""));
@@ -435,7 +435,8 @@ fn b50_empty_responses_do_not_cause_a_busy_loop() {
         server.say(if turn % 2 == 0 { "6" } else { "" });
     }
     eventually("all have been taken", || server.polls().len() - before >= 60);
-    // Ten at once, then one every 50 ms: 2.5 s. A busy machine pauses by itself, and each pause saves up to ten.
+    // The agent sends ten at once, then one every 50 ms, which takes 2.5 s. A busy machine pauses by itself, and each
+    // pause saves up to ten messages.
     assert!(started.elapsed() > Duration::from_millis(400), "60 polls in {:?}", started.elapsed());
     let mut seen = std::iter::from_fn(|| events.try_recv().ok());
     assert!(seen.all(|event| !matches!(event, Event::Disconnected { .. })));
@@ -459,7 +460,7 @@ fn b52_a_flood_of_cookies_is_bounded() {
     agent.raw().emit("still", &1).unwrap();
 }
 
-/// Otherwise the room could see reports of a run that the server does not know.
+/// Without this order, the room could see reports of a run that the server does not know.
 #[test]
 fn a_run_sends_its_start_again_if_it_may_be_lost() {
     let _watchdog = watchdog(LIMIT);
@@ -469,7 +470,7 @@ fn a_run_sends_its_start_again_if_it_may_be_lost() {
     server.answer_post(Response::text(502, "a gateway's"));
     let run = agent.room_of(&question).start_run(&question).unwrap();
     run.status("working").unwrap();
-    // The same holds for every other report.
+    // The order is the same for every other report.
     server.answer_post(Response::text(502, "a gateway's"));
     run.complete("Done.").unwrap();
     let posts = server.posts(5);

@@ -1,4 +1,4 @@
-//! The confirmed send.
+//! `post`: a send that waits until the room shows the message.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -95,7 +95,7 @@ fn the_confirmation_of_a_truncated_text_is_found() {
     let posted = sandbox.in_lobby("larry").post("a text that is too long").unwrap().first;
     assert_eq!(posted.content, "a text tha");
 
-    // Also without metadata. Once that is known, without waiting for a better match.
+    // A server may also drop the metadata. Once the crate knows that, it does not wait for a better match.
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
         conn.accept_join();
@@ -170,8 +170,8 @@ fn no_confirmation_is_a_timeout() {
     assert!(agent.post("hello").unwrap_err().is_timeout());
 }
 
-/// The connection breaks right after the server has read the message. `arrived`: the history has the message; `marked`: with
-/// its metadata.
+/// The connection breaks right after the server has read the message. `arrived` says whether the history has the
+/// message, and `marked` whether it is there with its metadata.
 fn breaking(arrived: bool, readable: bool, marked: bool) -> crustocean::Result<crustocean::Message> {
     let history: Arc<Mutex<Vec<Value>>> = Arc::default();
     let kept = Arc::clone(&history);
@@ -212,7 +212,7 @@ fn after_a_connection_loss_the_history_decides() {
     let _watchdog = watchdog(LIMIT);
     assert_eq!(breaking(true, true, true).unwrap().id.as_str(), "m1");
     assert_eq!(breaking(true, true, false).unwrap().id.as_str(), "m1", "by its words");
-    // Not in the history yet, or the history cannot be read: the result is uncertain.
+    // The message is not in the history yet, or the history cannot be read. So the result is uncertain.
     for (arrived, readable) in [(false, true), (true, false)] {
         let error = breaking(arrived, readable, true).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::MaybeSent);

@@ -220,8 +220,8 @@ fn a_connection_lost_after_the_join_does_not_lose_the_room() {
         }
     });
     let agent = scripted(&server);
-    // The first history request is refused, so a second one follows the join. It takes until there is
-    // another connection.
+    // The first history request is refused, so a second one follows the join. This takes until there is another
+    // connection.
     let looks = AtomicUsize::new(0);
     let (next, there) = mpsc::channel::<()>();
     let there = Mutex::new(there);
@@ -247,7 +247,8 @@ fn a_connection_lost_after_the_join_does_not_lose_the_room() {
 #[test]
 fn a_message_that_waited_for_the_rooms_is_sent_as_soon_as_they_are_joined() {
     let _watchdog = watchdog(LIMIT);
-    // The sender may be the thread that reads while the rooms are joined again. Many rounds, because this is a race.
+    // The sender may be the thread that reads while the rooms are joined again. The test repeats this, because it is a
+    // race.
     for _ in 0..5 {
         let sandbox = TestSandbox::new();
         let agent = sandbox.in_lobby("larry");

@@ -9,7 +9,8 @@ use crustocean_sandbox::Sandbox;
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(180);
-/// Long enough for the connection to be closed meanwhile, and shorter than the end of the server's session.
+/// The pause is long enough for the connection to be closed, and shorter than the time after which the server ends a
+/// session.
 const SHORT: Duration = Duration::from_millis(1_500);
 
 struct Setup {
@@ -98,7 +99,7 @@ fn a_message_that_cannot_arrive_any_more_is_sent_again() {
     let error = in_doubt(scene.post_into_the_break("lost").join().unwrap());
     scene.agent.repost(error.unsent().unwrap()).unwrap();
     assert_eq!(scene.count("lost"), 1);
-    // The server has ended that session already.
+    // The server has already ended that session.
     scene.path.release();
     scene.agent.post("after it").unwrap();
     assert_eq!((scene.count("lost"), scene.count("after it")), (1, 1));
@@ -200,13 +201,13 @@ fn a_post_interrupted_by_close_can_be_finished_by_another_agent() {
         error.is_closed() && error.may_have_been_sent() && error.unsent().unwrap().may_have_been_sent(),
         "{error}"
     );
-    // The held message arrives, and the next agent of that name finds it.
+    // The held message arrives, and the next agent with that token finds it.
     scene.path.release();
     let next = scene.sandbox.builder().connect(scene.token.clone()).unwrap();
     next.join("lobby").unwrap();
     assert_eq!(next.repost(error.unsent().unwrap()).unwrap().first.content, "cut off");
     assert_eq!(scene.count("cut off"), 1);
-    // Before sending the result is certain.
+    // The agent has sent nothing of this post, so the result is certain.
     let error = scene.agent.post("too late").unwrap_err();
     assert!(error.is_closed() && !error.unsent().unwrap().may_have_been_sent(), "{error}");
 }

@@ -117,7 +117,7 @@ fn a_trace_records_commands_and_anything_else() {
     assert!(steps[3].duration >= Some(limit) && steps[5].duration >= Some(Duration::from_millis(20)));
     assert!(heard.metadata.duration() >= Some(limit + Duration::from_millis(20)));
     assert!(steps[1].is_error() && steps[0].status == Some(TraceStatus::Done));
-    // Silent, like all commands.
+    // The command is silent, like all commands of a trace.
     let sent = sandbox.wait_for_events("send-message", 4, SOON);
     assert!(sent.iter().all(|command| command["silent"] == true), "{sent:?}");
 }

@@ -57,7 +57,8 @@ fn a_room_that_cannot_be_joined_does_not_affect_the_others() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
-        // All three at once. The refused one is tried again alone, because only then the error certainly belongs to it.
+        // The agent joins all three at once. It tries the refused room again alone, because only then the error
+        // certainly belongs to it.
         for expected in ["ag-1", "ag-2", "ag-3", "ag-2"] {
             let joined = conn.expect_event("join-agency");
             assert_eq!(joined["agencyId"], expected);
@@ -201,7 +202,7 @@ fn the_last_messages_come_oldest_first() {
         |count| room.recent(count).unwrap().into_iter().map(|message| message.content).collect::<Vec<_>>();
     assert_eq!(texts(3), ["117", "118", "119"]);
     assert!(texts(0).is_empty());
-    // They do not fit on one page.
+    // The rooms do not fit on one page.
     let all = texts(usize::MAX);
     assert!(all.len() > 100 && all[all.len() - 1] == "119", "{}", all.len());
     assert_eq!(room.history().limit(1).send().unwrap()[0].content, "119");

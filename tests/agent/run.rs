@@ -214,7 +214,7 @@ fn a_run_survives_the_connection() {
 
     sandbox.drop_links();
     eventually("the loss is noticed", || !agent.is_connected());
-    // This does not wait.
+    // This call does not wait.
     write!(stream, " and between").unwrap();
     agent.reconnect_now();
     run.status("after").unwrap();
@@ -255,7 +255,7 @@ fn an_end_waits_for_the_connection() {
     eventually("the loss is noticed", || !agent.is_connected());
     assert_eq!(run.status("not sent").unwrap_err().kind(), ErrorKind::NotSent);
     assert_eq!(run.complete("Done.").unwrap_err().kind(), ErrorKind::NotSent);
-    // Destructors do not wait at all.
+    // Destructors do not wait.
     drop(tool);
     drop(dropped);
 

@@ -94,7 +94,7 @@ fn a_lost_connection_is_not_an_answer() {
     let (agent, room) = lobby(&sandbox, "larry");
     let run = room.start_run(Trigger::none()).unwrap();
 
-    // Reconnected in time: requested again with the same id, and answered.
+    // The agent reconnects in time. It repeats the request with the same id, and gets the answer.
     let sandbox = &sandbox;
     let granted = ask(sandbox, &run, 1, |run, id| {
         sandbox.drop_links();
@@ -109,7 +109,7 @@ fn a_lost_connection_is_not_an_answer() {
     let asked = kinds(&run).iter().filter(|kind| *kind == "permission-request").count();
     assert_eq!(asked, 1, "it is one request");
 
-    // Not reconnected in time.
+    // The agent does not reconnect in time.
     let started = Instant::now();
     let lost = std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -121,11 +121,11 @@ fn a_lost_connection_is_not_an_answer() {
     assert_eq!(lost, Permission::Disconnected);
     assert!(started.elapsed() >= Duration::from_secs(3), "it might have come back");
 
-    // Closed: no wait goes on.
+    // The agent is closed, which ends all waits.
     let limit = Duration::from_secs(3600);
     let closed = std::thread::scope(|scope| {
         let waiting = scope.spawn(|| run.request_permission_within(limit, "deploy", "Deploy it").unwrap());
-        // The server stopped without confirming the last messages.
+        // The server has ended without confirming the last messages.
         assert_eq!(agent.clone().close().unwrap_err().kind(), ErrorKind::MaybeSent);
         waiting.join().unwrap()
     });
@@ -142,12 +142,12 @@ fn a_stop_ends_the_wait_for_permission() {
     let run = room.start_run(Trigger::none()).unwrap();
     let sandbox = &sandbox;
     let stopped = ask(sandbox, &run, 1, |run, _| {
-        // This is not a stop.
+        // The first interrupt is not a stop.
         sandbox.interrupt_run(run, "adjust", Some("hurry up"));
         sandbox.interrupt_run(run, "stop", None);
     });
     assert_eq!(stopped, Permission::Stopped);
-    // No further request is possible.
+    // The run makes no further request.
     let again = run.request_permission_within(SOON, "deploy", "Deploy it").unwrap();
     assert_eq!(again, Permission::Stopped);
     assert_eq!(sandbox.events().iter().filter(|(name, _)| name == "agent-run-permission").count(), 1);
@@ -223,7 +223,7 @@ fn a_flood_of_interrupts_does_not_fill_the_memory() {
     });
     let agent = scripted(&server);
     let room = agent.join("ag-1").unwrap();
-    // Otherwise the server could not send on.
+    // A loop must take events, so that the server can continue to send.
     let events = agent.events();
     let consumer = std::thread::spawn(move || events.count());
     let run = room.start_run(Trigger::none()).unwrap();

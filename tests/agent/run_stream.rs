@@ -55,7 +55,7 @@ fn pushes_of_single_tokens_share_frames() {
     let tokens: Vec<String> = (0..2_000).map(|n| format!("token{n} ")).collect();
     let text = tokens.concat();
 
-    // As fast as possible.
+    // The first stream is as fast as possible.
     let mut stream = run.stream().unwrap();
     for token in &tokens {
         stream.push(token).unwrap();
@@ -67,7 +67,7 @@ fn pushes_of_single_tokens_share_frames() {
     // One frame per token would be 19 MB. The result depends on the pace, so the limit allows for a busy machine.
     assert!(bytes < 30 * text.len(), "{bytes} bytes for {}", text.len());
 
-    // At the speed of a model, over three seconds.
+    // The second stream has the speed of a model and takes three seconds.
     let mut stream = run.stream().unwrap();
     for token in &tokens {
         stream.push(token).unwrap();
@@ -94,18 +94,18 @@ fn a_stream_can_be_written_to() {
     let mut stream = run.stream().unwrap();
     write!(stream, "{text}").unwrap();
     let first = stream.finish().unwrap();
-    // Two bytes at a time, which splits characters.
+    // The pieces have two bytes each, which splits characters.
     let mut stream = run.stream().unwrap();
     for bytes in text.as_bytes().chunks(2) {
         std::io::Write::write_all(&mut stream, bytes).unwrap();
     }
     std::io::Write::flush(&mut stream).unwrap();
     let second = stream.finish().unwrap();
-    // Half a character, and then nothing.
+    // The stream ends after half of a character.
     let mut stream = run.stream().unwrap();
     std::io::copy(&mut &"a🦀".as_bytes()[..3], &mut stream).unwrap();
     let third = stream.finish().unwrap();
-    // An empty stream with another text at its end.
+    // An empty stream can have another text at its end.
     let fourth =
         run.stream().unwrap().finish_with(Outgoing::new("corrected").with("agent_log", true)).unwrap();
     run.complete("").unwrap();

@@ -1,4 +1,4 @@
-//! No text becomes a command of the agent, whoever wrote it.
+//! No text becomes a command of the agent, whichever user wrote it.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn a_message_that_begins_with_a_slash_is_refused() {
             assert_eq!(error.kind(), ErrorKind::Invalid, "{name}: {error}");
             assert!(error.to_string().contains("room.command"), "{name}: {error}");
         }
-        // These are no commands.
+        // These texts are not commands.
         for text in ["/", "/ roll", "see /roll"] {
             send(text).unwrap_or_else(|error| panic!("{name} {text:?}: {error}"));
         }
@@ -42,7 +42,7 @@ fn a_message_that_begins_with_a_slash_is_refused() {
     assert!(lobby.messages().iter().all(|message| !message.content.contains("olled")));
 }
 
-/// A bot that repeats what it is told.
+/// A bot that repeats every text.
 fn echo(agent: &Agent, question: &crustocean::Mention, way: usize) -> Result<()> {
     let text = question.request().rest().to_owned();
     match way {
@@ -70,7 +70,7 @@ fn an_answer_is_always_shown() {
     }
 }
 
-/// A direct message has no commands.
+/// A direct message does not run commands.
 #[test]
 fn in_a_direct_message_a_slash_has_no_meaning() {
     let _watchdog = watchdog(LIMIT);

@@ -50,7 +50,7 @@ fn a_waiting_thread_reads_on_after_another_thread_read_a_heartbeat() {
     let agent = scripted(&server);
     let events = agent.events();
     while events.try_recv().is_ok() {}
-    // The handler takes so long that the reading goes on without it.
+    // The handler is slow, so another thread reads.
     std::thread::sleep(Duration::from_millis(300));
     agent.raw().emit("waiting", &1).unwrap();
     assert!(matches!(events.recv_timeout(SOON), Ok(Event::Other(raw)) if raw.name() == "done"));

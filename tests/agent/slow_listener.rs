@@ -1,4 +1,4 @@
-//! One loop is slow beside another one that is not: it misses nothing.
+//! A slow loop beside a fast one misses nothing.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ const LIMIT: Duration = Duration::from_secs(180);
 /// Far more than the queue holds.
 const COUNT: usize = 250;
 
-/// Larry, whose queues hold ten events.
+/// The agent larry, whose queues hold ten events.
 fn larry(sandbox: &TestSandbox) -> Agent {
     let agent = sandbox.builder().queue(10, 1 << 20).connect(sandbox.agent_token("larry")).unwrap();
     agent.join("lobby").unwrap();
     agent
 }
 
-/// Alice says these, and another loop hears them all.
+/// Alice sends these messages, and another loop receives all of them.
 fn say(sandbox: &TestSandbox, larry: &Agent, texts: &[String]) {
     let events = larry.events();
     for text in texts {
@@ -40,7 +40,7 @@ fn a_slow_loop_over_mentions_gets_every_question_in_order() {
     assert!(larry.stats().dropped_events >= (COUNT - 10) as u64, "{:?}", larry.stats());
     let first = mentions.recv_timeout(SOON).unwrap();
     assert_eq!((first.content.as_str(), first.replayed), (asked[0].as_str(), true));
-    // What is asked meanwhile comes after that.
+    // A question that is asked meanwhile comes after the missed ones.
     sandbox.alice_says("@larry the last one");
     for text in &asked[1..] {
         assert_eq!(&mentions.recv_timeout(SOON).unwrap().content, text);
@@ -99,14 +99,14 @@ fn messages_that_cannot_be_read_again_are_reported() {
         sandbox.alice_says(&text);
         mentions.recv_timeout(SOON).unwrap();
     }
-    // Both places where the history of a room can be.
+    // The crate can read a room's history from two endpoints. Both fail.
     sandbox.fail_next(2, 403, None);
     let error = wait_for(&events, "the gap", |event| match event {
         Event::GapNotFilled { error, .. } => Some(error),
         _ => None,
     });
     assert_eq!(error.status(), Some(403), "{error}");
-    // What was not dropped follows.
+    // The loop also gets the messages that were not dropped.
     wait_for_message(&events, &format!("number {}.", COUNT - 1));
     assert_eq!(larry.stats().gaps_not_filled, 1);
     assert!(larry.stats().to_prometheus().contains("crustocean_dropped_events_total"));

@@ -92,7 +92,8 @@ fn stop_everything(sandbox: &TestSandbox, stop: &Stop, agent: &Agent) -> Duratio
                 }
             }
         });
-        // A frozen server does not tell when all threads wait. A call that has not begun by now must end, too.
+        // The test cannot know when all threads wait, because a frozen server does not tell. So a call may begin after
+        // the stop, and must end, too.
         thread::sleep(Duration::from_millis(200));
         let stopped = Instant::now();
         stop.stop();
@@ -178,7 +179,7 @@ fn open_runs_end_as_errors_and_sent_messages_arrive() {
     assert!(larry.events().next().is_none(), "queued events are not handed out any more");
     larry.close().unwrap();
     ben.close().unwrap();
-    // Everything arrives, before the disconnect.
+    // The run's end arrives before the disconnect.
     let ended = sandbox.wait_for_events("agent-run-error", 2, SOON);
     let mut ids: Vec<_> = ended.iter().map(|end| end["runId"].as_str().unwrap()).collect();
     let mut expected: Vec<_> = runs.iter().map(|run| run.id().as_str()).collect();
@@ -229,7 +230,7 @@ fn the_first_connection_waits_for_the_server() {
     let state = sandbox.suspend();
     drop(sandbox);
 
-    // Without a policy, and with a limited one.
+    // The first connect fails without a policy, and with a policy that limits the attempts.
     assert_eq!(builder.clone().connect(token.clone()).unwrap_err().kind(), ErrorKind::Connect);
     let once = builder.clone().first_connect(Reconnect::AtMost(1)).connect(token.clone()).unwrap_err();
     assert_eq!(once.kind(), ErrorKind::Connect, "{once}");
@@ -259,7 +260,7 @@ fn the_first_connection_waits_for_the_server() {
         agent.join("lobby").unwrap().post("at last").unwrap();
         sandbox
     });
-    // The crate waits for a failing server, but not for a wrong token.
+    // The crate tries again after a server error, but not after a refused token.
     sandbox.fail_next(3, 503, None);
     patient.clone().retries(0).connect(token).unwrap();
     let wrong = patient.connect("sk_wrong".parse().unwrap()).unwrap_err();
@@ -312,7 +313,7 @@ fn a_reader_that_panics_loses_nothing_that_it_has_read() {
     let _watchdog = watchdog(LIMIT);
     for panics in [false, true] {
         let mut reader = Stop::new().reader(Hello { read: false, panics, _bad: BadDrop }).unwrap();
-        // Until the thread that reads has ended.
+        // Waits until the thread that reads has ended.
         thread::sleep(Duration::from_millis(300));
         let mut text = [0; 5];
         io::Read::read_exact(&mut reader, &mut text).unwrap();

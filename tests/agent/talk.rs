@@ -160,7 +160,7 @@ fn an_invalid_message_is_refused_before_it_is_sent() {
     // A long text is split; metadata cannot be.
     let error = larry.send(Outgoing::new("hi").with("blob", "x".repeat(2_000_000))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
-    // The connection survived all of this.
+    // The connection is still open.
     larry.send("still here").unwrap();
     wait_for_message(&larry.events(), "still here");
     assert_eq!(sandbox.connections(), 1);
@@ -211,12 +211,12 @@ fn send_uses_the_home_room_whatever_the_agent_joins() {
     elsewhere.try_send("there, too").unwrap();
     let there = wait_for_message(&larry.events(), "there, too");
     assert_eq!(there.agency_id, *elsewhere.id());
-    // An answer may go to another room than its message. It is one hop further, too.
+    // An answer may go to another room than its message. It is also one hop further.
     home.reply(&there, "answered at home").unwrap();
     let answer = wait_for_message(&larry.events(), "answered at home");
     assert_eq!((&answer.agency_id, answer.loop_guard().unwrap().hop), (home.id(), 1));
 
-    // The setting is permanent.
+    // A home room that is set cannot be changed.
     larry.set_home(&home).unwrap();
     assert_eq!(larry.set_home(&elsewhere).unwrap_err().kind(), ErrorKind::Invalid);
     let ben = sandbox.connect("ben");

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// What the room was shown: each status, or `off`.
+/// Returns what the room has shown: each status, or `off`.
 fn shown(sandbox: &TestSandbox) -> Vec<String> {
     let events = sandbox.events().into_iter().filter(|(name, _)| name == "agent-thinking");
     events
@@ -70,7 +70,7 @@ fn the_newest_of_several_indicators_shows() {
     assert_eq!((&events[6]["agencyId"], &events[7]["agencyId"]), (&json!(room.id()), &json!(elsewhere.id())));
 }
 
-/// Several seconds between two refreshes, while the server sends nothing else.
+/// Several seconds pass between two refreshes, and the server sends nothing else.
 #[test]
 fn the_indicator_is_refreshed_while_the_handler_is_busy() {
     let _watchdog = watchdog(LIMIT);
@@ -91,7 +91,7 @@ fn the_indicator_is_refreshed_while_the_handler_is_busy() {
     let room = agent.join("ag-1").unwrap();
     let events = agent.events();
     while events.try_recv().is_ok() {}
-    // By now another thread reads for a long time: the handler is slow, and nothing is queued.
+    // The handler is slow and nothing is queued, so another thread reads now.
     std::thread::sleep(Duration::from_millis(300));
     let thinking = room.thinking("slowly");
     for _ in 0..3 {
@@ -136,7 +136,7 @@ fn a_new_connection_gets_the_indicator() {
     agent.reconnect_now();
     assert_eq!(sandbox.wait_for_event("agent-thinking", SOON).unwrap()["status"], "still");
 
-    // Ended while disconnected.
+    // Ends the indicator while the agent is disconnected.
     let state = sandbox.suspend();
     eventually("the loss is noticed", || !agent.is_connected());
     drop(thinking);
@@ -188,12 +188,12 @@ fn a_left_room_gets_no_more_indicators() {
     eventually("on and off", || shown(&sandbox) == ["goodbye", "off"]);
     drop(in_left);
 
-    // Closed while disconnected.
+    // Closes the agent while it is disconnected.
     let in_lost = lost.thinking("hello?");
     eventually("shown", || shown(&sandbox).len() == 3);
     let state = sandbox.suspend();
     eventually("the loss is noticed", || !agent.is_connected());
-    // The room is gone before the agent can be back: the same data, on another port first.
+    // Deletes the room before the agent can reconnect. For this, the same data runs on another port first.
     let elsewhere = Sandbox::builder().resume(state.clone()).port(0).start().unwrap();
     let elsewhere = TestSandbox { server: elsewhere, alice: sandbox.alice };
     elsewhere.client().agencies().delete(&agency.into()).unwrap();

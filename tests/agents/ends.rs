@@ -23,7 +23,7 @@ fn an_agent_that_ends_with_an_error_says_so_once() {
         .reconnect(Reconnect::Never)
         .connect("sk_x".parse().unwrap())
         .unwrap();
-    // It may have ended already.
+    // The agent may have ended already.
     let added = agents.add(brief.clone());
     if added.is_ok() {
         let events = agents.events();
@@ -82,7 +82,7 @@ fn a_stop_ends_the_loops_and_all_agents() {
     assert!(agents.all().iter().all(Agent::is_closed));
     eventually("all have said goodbye", || sandbox.connections() == 0);
     agents.close().unwrap();
-    // One that is stopped already.
+    // Also tests a set whose `Stop` is already stopped.
     let stopped = Agents::with_stop(&stop).unwrap();
     assert!(matches!(stopped.events().try_recv(), Err(RecvError::Closed)));
 }
@@ -100,7 +100,7 @@ fn a_set_that_has_ended_takes_no_agent() {
         assert_eq!(agents.add(larry.clone()).map_err(|error| error.kind()), Err(ErrorKind::Closed));
         assert!(agents.is_empty());
     }
-    // The agent goes on, and another set takes it.
+    // The agent works on, and another set can take it.
     let agents = Agents::new().unwrap();
     agents.add(larry).unwrap();
     sandbox.alice_says("hello");

@@ -1,4 +1,4 @@
-//! Each event comes with its agent, in order, and nobody waits for somebody else.
+//! Each event comes with its agent, in order, and no agent waits for another one.
 
 use std::collections::HashMap;
 use std::sync::mpsc;
@@ -65,7 +65,7 @@ fn several_loops_share_the_events_and_may_post_in_them() {
                     if let Ok(Event::Message(message)) = event
                         && message.content.contains("hello")
                     {
-                        // It waits for the room to show it: the loop reads meanwhile for itself.
+                        // `post` waits until the room shows the message, and reads the socket meanwhile.
                         agent.room_of(&message).post("well").expect("it is shown");
                         answered.send(agent.user().username.clone()).unwrap();
                     }
@@ -106,7 +106,7 @@ fn a_loud_agent_does_not_starve_the_others() {
     agents.add(noisy.clone()).unwrap();
     agents.add(shy.clone()).unwrap();
     go.send(()).unwrap();
-    // Before any of it is taken.
+    // Waits until all events are queued, before the loop takes one.
     eventually("all waits", || noisy.stats().queued_events >= 500 && shy.stats().queued_events >= 1);
     let other = |event: &Event, name: &str| matches!(event, Event::Other(raw) if raw.name() == name);
     let mut before = 0;

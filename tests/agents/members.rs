@@ -1,4 +1,4 @@
-//! Agents come and go while the loop runs.
+//! Agents are added and removed while the loop runs.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ fn a_removed_agent_goes_on_by_itself() {
     sandbox.alice_says("two");
     assert_eq!(next_message(&agents.events()).0.user().username, "mary");
     wait_for_message(&larry.events(), "two");
-    // It connects again without the set.
+    // The agent reconnects without the set.
     drop(agents);
     sandbox.drop_links();
     eventually("larry is back", || larry.is_connected() && larry.stats().reconnects == 1);
@@ -78,7 +78,7 @@ fn an_agent_that_is_closed_leaves_and_the_others_go_on() {
         heard.sort();
         heard.dedup();
         assert_eq!(heard.len(), 10);
-        // What was queued of the closed one comes before its end.
+        // The queued events of a closed agent come before its end.
         while agents.len() > 10 {
             let _ = events.recv_timeout(Duration::from_millis(20));
         }
@@ -114,7 +114,7 @@ fn other_loops_of_an_agent_in_a_set_get_their_events() {
     let events = agents.events();
     for n in 0..10 {
         sandbox.alice_says(&format!("hello {n}"));
-        // Whoever is first.
+        // Tests both orders: the log takes the message first, or the set does.
         if n % 2 == 0 {
             wait_for_message(&log, &format!("hello {n}"));
             assert_eq!(next_message(&events).1.content, format!("hello {n}"));

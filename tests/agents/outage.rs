@@ -1,4 +1,4 @@
-//! One agent is in trouble, and the others do not notice.
+//! One agent has a failure, and the other agents of the set work on.
 
 use std::collections::HashSet;
 use std::sync::mpsc;
@@ -49,7 +49,7 @@ fn a_connection_that_is_held_up_holds_up_nobody_else() {
     let held = Agent::builder().api_url(path.url()).connect_and_join(token, "lobby").unwrap();
     agents.add(held.clone()).unwrap();
     agents.add(sandbox.in_lobby("larry")).unwrap();
-    // What it sends gets no answer, for the whole test: a room that it joins, for example.
+    // The proxy holds what this agent sends during the whole test, so its `join` gets no answer.
     path.hold();
     let joining = std::thread::spawn(move || held.join("elsewhere"));
     for n in 0..50 {
@@ -76,7 +76,7 @@ fn a_server_that_does_not_read_holds_up_nobody_else() {
     let server = ScriptedServer::start(move |conn| {
         conn.handshake();
         stuck.send(()).unwrap();
-        // It sends and does not read: its peer's writes get stuck.
+        // The server sends and does not read, so the agent's writes block.
         for _ in 0..600 {
             conn.send_event("noise", json!(1));
             std::thread::sleep(Duration::from_millis(10));
@@ -90,7 +90,7 @@ fn a_server_that_does_not_read_holds_up_nobody_else() {
     is_stuck.recv_timeout(Duration::from_secs(10)).unwrap();
     let writer = std::thread::spawn(move || {
         let text = "x".repeat(100_000);
-        // It ends when the write takes too long.
+        // The loop ends when a write exceeds its time limit.
         while clogged.raw().emit("much", &text).is_ok() {}
     });
     std::thread::sleep(Duration::from_millis(500));

@@ -1,4 +1,4 @@
-//! One storm: messages, posts and losses of the connection.
+//! One storm: messages, posts, and losses of the connection.
 
 use std::collections::HashSet;
 use std::sync::Mutex;

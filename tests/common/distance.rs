@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Both sides are idle when nothing was sent while the delivering thread slept this often. Counted in turns of a thread and
-/// not in time: on a busy machine a thread that is about to send waits for its turn, as this one does.
+/// Both sides are idle when nothing was sent while the delivering thread slept this often. The relay counts the turns
+/// of a thread, not the time: on a busy machine a thread that is about to send waits for its turn, and so does this
+/// thread.
 const IDLE: u32 = 250;
-/// How long it sleeps each time.
+/// How long the delivering thread sleeps each time.
 const TURN: Duration = Duration::from_millis(2);
 
 /// How often a step may need more round trips than allowed before that is a fault.

@@ -39,7 +39,7 @@ struct Shared {
     upstream: SocketAddr,
     started: Instant,
     links: Mutex<Vec<Link>>,
-    /// Until when nothing is forwarded, in ms since the start.
+    /// The proxy forwards nothing until this time, in ms since the start.
     stalled_until: AtomicU64,
     delay_ms: AtomicU64,
     turning_away: AtomicBool,
@@ -50,7 +50,7 @@ struct Shared {
 /// One connection, with both its halves.
 struct Link {
     streams: [TcpStream; 2],
-    /// It ends with a reset, which loses the data on the way.
+    /// Whether the connection ends with a reset, which loses the data on the way.
     reset: Arc<AtomicBool>,
 }
 

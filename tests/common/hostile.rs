@@ -23,13 +23,14 @@ pub fn lost_after(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> Loss {
     lost_within(SOON, Duration::from_secs(25), attack)
 }
 
-/// The same. `limit`: how long the agent may take to notice. `silence`: the server's pingInterval plus pingTimeout.
+/// Does the same with time limits. `limit` is the time in which the agent must notice the attack. `silence` is the
+/// server's pingInterval plus pingTimeout.
 pub fn lost_within(
     limit: Duration,
     silence: Duration,
     attack: impl Fn(&mut Conn) + Send + Sync + 'static,
 ) -> Loss {
-    // The agent opens another connection if it gets to a connection too late: `index` may begin with 1.
+    // `index` may begin with 1, because an agent that gets to its first connection too late opens another one.
     let connected = AtomicUsize::new(0);
     let server = ScriptedServer::start(move |conn| {
         conn.open(silence / 2, silence / 2);
@@ -107,7 +108,7 @@ pub fn survives(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> Vec<Event
 
 /// A failing handshake. Returns the error of the first connect, and the reason of a later failed attempt.
 pub fn refused(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> (Error, String) {
-    // Longer than the attack takes on a busy machine.
+    // The limit is longer than the attack takes on a busy machine.
     refused_within(Duration::from_secs(20), attack)
 }
 
@@ -217,7 +218,7 @@ pub fn all_lost(reason: &str, texts: &[&'static str]) {
     });
 }
 
-/// The event, which this crate has no type for.
+/// Returns the raw event, for which this crate has no type.
 pub fn other(event: &Event) -> &RawEvent {
     match event {
         Event::Other(raw) => raw,

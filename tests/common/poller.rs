@@ -110,7 +110,7 @@ fn poll(shared: &(Mutex<State>, Condvar), request: &Request) -> Response {
             return answer;
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        // Nobody polls a dropped session.
+        // No client polls a session that the server has replaced.
         if left.is_zero() || sid != format!("engine-{}", state.sessions) {
             state.in_flight -= 1;
             return Response::text(200, "6");

@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-/// Cargo, without what it sets for a running test: build scripts read these variables, and would run again here and once
-/// more in the next `cargo test`.
+/// Returns a command that runs Cargo without the variables that it sets for a running test. Build scripts read these
+/// variables. With them, the scripts would run again here, and once more in the next `cargo test`.
 pub fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in std::env::vars_os() {

@@ -1,4 +1,4 @@
-//! A server whose every byte the test decides.
+//! A server for which the test decides every byte.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Write};
@@ -18,7 +18,7 @@ use tungstenite::{Error, Message, WebSocket};
 use super::http::{Request, Response};
 use super::test_sandbox::SOON;
 
-/// How long the `expect` methods wait, and any single write.
+/// How long the `expect` methods and each write may take.
 const TIMEOUT: Duration = SOON;
 
 /// Ends a script without a failure.

@@ -11,10 +11,10 @@ use crustocean::{
 };
 use crustocean_sandbox::{Builder, Credentials, Sandbox, Suspended};
 
-/// How long anything that should happen may take. Long, because the machine may be busy, and a test that succeeds does
-/// not wait longer.
+/// The time limit for everything that should happen. It is long, because the machine may be busy. A test that succeeds
+/// does not wait longer.
 pub const SOON: Duration = Duration::from_secs(30);
-/// How long a test waits for what has no time limit of its own.
+/// The time limit of a wait that has no other limit.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A sandbox with a user, `alice`, who owns the agents. It has the methods of [`Sandbox`], too.
@@ -42,7 +42,7 @@ impl TestSandbox {
         TestSandbox { server, alice }
     }
 
-    /// A server with the data and the port of a suspended one.
+    /// Starts a server with the data and the port of a suspended server.
     pub fn resumed(state: Suspended, alice: Credentials) -> TestSandbox {
         let server = Sandbox::builder().resume(state).start().expect("the sandbox starts again");
         TestSandbox { server, alice }

@@ -58,7 +58,8 @@ impl Authority {
     pub fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // With the same name for two keys the error would be a broken signature, not an unknown authority.
+        // Each authority has a name of its own. If two keys had the same name, the error would be a broken signature
+        // instead of an unknown authority.
         let number = AUTHORITIES.fetch_add(1, Ordering::Relaxed);
         params.distinguished_name.push(DnType::CommonName, format!("Root {number} of a test"));
         let key = KeyPair::generate().expect("a key");
@@ -75,8 +76,8 @@ impl Authority {
         self.sign(leaf(name))
     }
 
-    /// A certificate that has `localhost` only in its common name, which no longer counts. Its alternative names are of another
-    /// kind.
+    /// A certificate that has `localhost` only in its common name, which clients ignore today. Its alternative names
+    /// are of another kind.
     pub fn common_name_only(&self, email: Option<&str>) -> Identity {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.distinguished_name.push(DnType::CommonName, "localhost");

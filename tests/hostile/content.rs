@@ -1,4 +1,4 @@
-//! Events with hostile content, and messages that the server does not take: rows B43 to B45, B54 and R135.
+//! Events with hostile content, and messages that are too large for the server: rows B43 to B45, B54 and R135.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -25,7 +25,7 @@ fn b43_t68_t201_what_any_user_can_post_costs_nothing() {
                 r#"42["message",{{{MESSAGE},"content":"deep","metadata":{{"x":{deep}}}}}]"#
             ));
             conn.send_text(format!(r#"42["other",{deep}]"#));
-            // With attachments, which are read and dropped; with an ack, which is not answered.
+            // The agent reads attachments and drops them. It does not answer an ack request here.
             conn.send_text(format!(r#"451-["other",{deep}]"#));
             conn.send_binary(b"x");
             conn.send_text(format!(r#"427["message",{deep}]"#));
@@ -139,7 +139,7 @@ fn r135_t88_what_is_too_large_for_the_server_is_refused_here() {
     let server = ScriptedServer::start(|conn| {
         conn.send_text(r#"0{"sid":"x","maxPayload":2000}"#);
         conn.accept_connect();
-        // Exactly the largest allowed size, and the connection stays open.
+        // A message of exactly the largest allowed size is sent, and the connection stays open.
         assert_eq!(conn.next_text("the largest message").len(), 2000);
         conn.expect_event("after");
         read_until_closed(conn, SOON);

@@ -100,7 +100,7 @@ fn b02_a_large_message_that_takes_longer_than_the_silence_arrives() {
             conn.send_raw_bytes(part);
             std::thread::sleep(Duration::from_millis(100));
         }
-        // Then nothing, which is noticed as usual.
+        // Then the server sends nothing, which the agent notices as usual.
     });
     assert!(matches!(&loss.before[..], [Event::Other(raw)] if raw.name() == "big"), "{loss:?}");
     assert_eq!(loss.reason, "ping timeout", "{}", loss.detail);

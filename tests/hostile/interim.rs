@@ -1,4 +1,4 @@
-//! A server that never stops to announce its answer: `100 Continue` and `103 Early Hints`, again and again.
+//! A server that announces its response again and again with `100 Continue` and `103 Early Hints`, and never sends it.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use crate::common::{TestSandbox, watchdog};
 use crustocean::ErrorKind;
 
 const LIMIT: Duration = Duration::from_secs(180);
-/// How long the client would wait for an answer.
+/// The time limit of the client for a response.
 const PATIENCE: Duration = Duration::from_secs(30);
 const FLOODS: [&str; 2] =
     ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"];

@@ -85,7 +85,7 @@ fn b33_the_connect_reply_twice() {
         conn.send_text(r#"40{"sid":"socket-0","pid":"x"}"#);
     });
     assert!(events.is_empty(), "{events:?}");
-    // Another id means another session, in which the agent has joined no room.
+    // Another id means another session. The agent has joined no room in it.
     let loss = lost_after(|conn| {
         conn.send_text(r#"40{"sid":"another"}"#);
     });

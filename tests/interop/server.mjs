@@ -1,8 +1,8 @@
 // Implements enough of Crustocean for one agent, on the official Socket.IO server.
 //
-// Started by `src/lib.rs`, with the options as one JSON argument. Listens on a free port of 127.0.0.1 and
-// says which in its first line of output. After that, one JSON command a line on stdin, one JSON answer a
-// line on stdout. Ends with its stdin, so that it never outlives the test.
+// `src/lib.rs` starts this program with the options as one JSON argument. It listens on a free port of 127.0.0.1 and
+// prints the port in its first line. After that, it reads one JSON command per line from stdin and writes one JSON
+// answer per line to stdout. It ends with its stdin, so that it never outlives the test.
 
 import { createServer } from "node:http";
 import { randomBytes, randomUUID } from "node:crypto";
@@ -344,7 +344,7 @@ const commands = {
     if (!unheard) io.to(id).emit("message", stored);
     return { message: stored };
   },
-  // Values that a JSON command cannot contain here: half of a surrogate pair, and an object 300 levels deep.
+  // A JSON command cannot contain these values here: half of a surrogate pair, and an object 300 levels deep.
   oddity: ({ agency }) => {
     let deep = {};
     for (let level = 0; level < 300; level += 1) deep = { deep };
@@ -352,13 +352,14 @@ const commands = {
     io.to(agency).emit("message", store(agencies.get(agency), alice, { content: "half \ud83e" }));
     io.to(agency).emit("message", store(agencies.get(agency), alice, { content: "deep", metadata: deep }));
   },
-  // Any event with any arguments. With `ackMs`, to one socket, and waits for its acknowledgement.
+  // Sends any event with any arguments. With `ackMs`, it sends the event to one socket and waits for its
+  // acknowledgement.
   emit: async ({ to, event, args = [], ackMs }) => {
     if (ackMs) {
       const ack = await sockets(to)[0].timeout(ackMs).emitWithAck(event, ...sendable(args));
       return { ack: printable(ack) };
     }
-    // Through the room and not socket by socket: recovery replays it to those who are away.
+    // The event goes to the room, not to each socket, so that recovery replays it to clients that are away.
     if (to == null || agencies.has(to)) (to == null ? io : io.to(to)).emit(event, ...sendable(args));
     else for (const socket of sockets(to)) socket.emit(event, ...sendable(args));
   },
@@ -368,26 +369,26 @@ const commands = {
     const payload = { agencyId: agency.id, agency: { id: agency.id, name: agency.name, slug: agency.slug } };
     for (const socket of sockets(agent)) socket.emit("agency-invited", payload);
   },
-  // Ends a membership without an event, like a deleted account or a closed room.
+  // Ends a membership without an event, as for a deleted account or a closed room.
   remove: ({ agent, agency }) => {
     agencies.get(agency).members = agencies.get(agency).members.filter((id) => id !== agent);
   },
-  // `close: false` leaves only the namespace and keeps the connection open; `true` closes it, too.
+  // With `close: false`, only the namespace ends, and the connection stays open. With `true`, the connection ends, too.
   disconnect: ({ to, close = false }) => sockets(to).forEach((socket) => socket.disconnect(close)),
-  // The connection ends without a Socket.IO packet: with a WebSocket close frame, or without one.
+  // Ends the connection without a Socket.IO packet, with a WebSocket close frame or without one.
   "kill-engine": ({ to, gently = false }) => sockets(to).forEach(({ conn }) => {
     const ws = conn.transport.name === "websocket" && conn.transport.socket;
     if (ws && !gently) ws.terminate();
     else conn.close();
   }),
-  // Refuses all session tokens issued so far; with `agents` also agent tokens.
+  // Refuses all session tokens issued so far. With `agents`, it also refuses agent tokens.
   expire: ({ agents = false }) => {
     sessions.clear();
     agentTokensRefused = agents;
   },
-  // The next Engine.IO handshakes get an HTTP error.
+  // The server answers the next Engine.IO handshakes with an HTTP error.
   deny: ({ times }) => void (denied = times),
-  // The next answers to this REST call.
+  // Sets the next answers to this REST call.
   fail: ({ method, path, status, body, headers, times = 1 }) =>
     void failures.push({ method, path, status, body, headers, times }),
 };

@@ -9,7 +9,7 @@ use crate::load::{LIMIT, alone, measure};
 use crustocean::Event;
 use serde_json::json;
 
-/// In KiB.
+/// The limit in KiB.
 const MUCH: u64 = 64 << 10;
 
 #[test]

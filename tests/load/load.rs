@@ -191,8 +191,8 @@ fn b06_a_flood_of_messages_nobody_takes() {
 #[test]
 fn b37_b45_packets_that_want_to_become_large() {
     let (_alone, _watchdog) = (alone(), watchdog(LIMIT));
-    // Two events of 8 MiB, which would be ten times as large as a parsed tree, and a header that announces a huge
-    // number of attachments.
+    // The server sends two events of 8 MiB, which would be ten times as large as a parsed tree. It also sends a header
+    // that announces a huge number of attachments.
     let (memory, _) = measure(|| {
         let loss = lost_after(|conn| {
             conn.send_text(format!("451-[\"x\"{}]", ",[]".repeat(2 << 20)));
@@ -239,8 +239,8 @@ fn t213_a_peer_that_sends_and_never_reads() {
     });
     let agent = scripted(&server);
     let events = agent.events();
-    // Sends until the system's buffers are full. Then a send fails within the write timeout, which is the server's
-    // pingTimeout.
+    // The server sends until the system's buffers are full. Then a send fails within the write timeout, which is the
+    // server's pingTimeout.
     let sender = {
         let agent = agent.clone();
         std::thread::spawn(move || {

@@ -1,5 +1,5 @@
-//! The platform's public reference bots, in a few lines each, because the crate reconnects, joins rooms again, skips the bot's
-//! own messages and selects the room. The network fails in the middle of each test.
+//! The platform's public reference bots. Each needs only a few lines, because the crate reconnects, joins rooms again,
+//! skips the bot's own messages and selects the room. The network fails in the middle of each test.
 
 use std::thread::{self, JoinHandle};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The examples do what they say: each runs as a program against a sandbox.
+//! The examples do what their texts say. Each runs as a program against a sandbox.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -108,7 +108,7 @@ fn echo_bot_answers_mentions() {
     let mut command = example("echo_bot", Some(sandbox.url()), &settings, &[]);
     let mut bot = Running(command.stdout(Stdio::piped()).spawn().unwrap());
     let mut first = String::new();
-    // Kept open, because the bot goes on printing.
+    // The output stays open, because the bot prints more.
     let mut printed = BufReader::new(bot.0.stdout.take().unwrap());
     printed.read_line(&mut first).unwrap();
     assert_eq!(first.trim(), "@mybot is listening");

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use crate::common::{PROGRAMS, Watchdog, watchdog};
 
-/// Long, because the examples may have to be built first.
+/// The time limit is long, because the examples may have to be built first.
 fn long_watchdog() -> Watchdog {
     watchdog(Duration::from_secs(900))
 }
 
 fn example(name: &str) -> Command {
     let mut command = Command::new(&PROGRAMS[name]);
-    // Without the caller's token and model, which may cost money.
+    // Removes the caller's token and model, which may cost money.
     command.env_clear();
     for name in ["PATH", "SystemRoot", "TMPDIR", "TEMP"] {
         if let Some(value) = std::env::var_os(name) {
@@ -23,7 +23,7 @@ fn example(name: &str) -> Command {
     command
 }
 
-/// Runs it and returns its output. It must succeed.
+/// Runs the example, which must succeed, and returns its output.
 fn run(name: &str) -> String {
     let output = example(name).stdin(Stdio::null()).output().unwrap();
     let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -81,7 +81,7 @@ fn bridge() {
     assert_eq!(said.next().unwrap(), "in lobby, as @bridge");
     writeln!(typing, "\nhello").unwrap();
     assert_eq!(said.next().unwrap(), "visitor: I can hear you");
-    // It ends at the end of its input.
+    // The example ends at the end of its input.
     drop(typing);
     assert!(bridge.wait().unwrap().success());
 }

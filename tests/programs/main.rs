@@ -1,4 +1,4 @@
-//! The examples and the acceptance bots, as separate programs.
+//! The examples and the acceptance bots run as separate programs.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

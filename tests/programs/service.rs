@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use crate::common::{PROGRAMS, SOON, TestSandbox, eventually, promptly, watchdog};
 
-/// Long, because the example may have to be built first.
+/// The time limit is long, because the example may have to be built first.
 const LIMIT: Duration = Duration::from_secs(900);
-/// How long the end may take.
+/// The time limit for the end of the process.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
-/// Ends with the test.
+/// The process of the service. It ends with the test.
 struct Service {
     process: Child,
     log: Receiver<String>,

@@ -12,7 +12,7 @@ use crate::common::{
 use crustocean::Event;
 use crustocean::webhook::{SIGNATURE_HEADER, WebhookEvent, WebhookSecret};
 
-/// Long, because the examples may have to be built first.
+/// The time limit is long, because the examples may have to be built first.
 fn long_watchdog() -> Watchdog {
     watchdog(Duration::from_secs(900))
 }
@@ -105,7 +105,7 @@ fn webhook_receives_all_three_kinds() {
     let (room, agent) = sandbox.shop("asker");
     let events = agent.events();
 
-    // Commands.
+    // Tests commands.
     owner.commands(&room).create("throw", program.url("/hook")).send().unwrap();
     owner.commands(&room).create("shout", program.url("/hook")).send().unwrap();
     agent.rooms()[0].command("/throw 2d6").visible().late(Duration::ZERO).send().unwrap();
@@ -115,7 +115,7 @@ fn webhook_receives_all_three_kinds() {
     agent.rooms()[0].command("/throw many").visible().late(Duration::ZERO).send().unwrap();
     wait_for_message(&events, "Say how many dice, and of how many sides: /throw 2d6");
 
-    // Deliveries.
+    // Tests deliveries.
     let secret: WebhookSecret = "only we know".parse().unwrap();
     let subscription = owner.webhooks(&room).create(program.url("/events"), [WebhookEvent::MessageCreated]);
     subscription.secret(secret.clone()).send().unwrap();
@@ -145,7 +145,7 @@ fn webhook_receives_all_three_kinds() {
     assert_eq!(program.line(), "message.created: genuine");
     assert_eq!(program.line(), "message.created: last", "neither forged nor twice nor old");
 
-    // Prompts.
+    // Tests prompts.
     let config =
         owner.agents().update_config(&created.agent.id).response_webhook_url(program.url("/prompts"));
     config.response_webhook_secret(secret.expose()).send().unwrap();

@@ -58,13 +58,14 @@ fn an_agent_uses_few_threads_and_little_memory() {
     }
     let growth = usage().1.saturating_sub(at_hundred);
     assert!(growth < 8 * 1024, "{growth} kB more after 900 links");
-    // For a moment, the thread that opened a connection can still be there.
+    // The thread that opened a connection may exist a moment longer.
     eventually("there is one thread, however often", || usage().0 == 1);
     agent.close().unwrap();
     drop(server);
     eventually("the thread is gone", || usage().0 == 0);
 
-    // Idle: with a thread that waits for events, and without one. Both at once: the limit is that of one of them.
+    // Measures two idle agents: one has a thread that waits for events. Together they must not exceed the limit of one
+    // agent.
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
         conn.recv(Duration::from_secs(60));

@@ -1,4 +1,4 @@
-//! An idle agent does not wake up: neither its own thread, nor a thread that waits for its events.
+//! An idle agent does not wake up. Neither its own thread nor a thread that waits for its events wakes up.
 
 use std::fs;
 use std::sync::mpsc;
@@ -11,7 +11,8 @@ use crustocean::{Agent, Error, Event, Stop};
 /// The name of the threads that wait.
 const WAITS: &str = "waits";
 const IDLE: Duration = Duration::from_secs(2);
-/// For the end of what came before, such as the pause after which a reader leaves the socket to another thread.
+/// How long the test waits for the end of earlier work, such as the pause after which a reader leaves the socket to
+/// another thread.
 const SETTLE: Duration = Duration::from_millis(500);
 /// A thread that polls every 50 ms would wake up 40 times.
 const MOST: u64 = 4;
@@ -54,7 +55,7 @@ struct Waiting {
     call: thread::JoinHandle<Error>,
 }
 
-/// All transports at once: the limit is that of one of them.
+/// Tests all transports at once. Together they must not exceed the limit of one.
 #[test]
 fn an_idle_agent_with_a_stop_does_not_wake_up() {
     let (_alone, _watchdog) = (crate::alone(), watchdog(Duration::from_secs(180)));
@@ -84,7 +85,7 @@ fn an_idle_agent_with_a_stop_does_not_wake_up() {
     let agents: Vec<_> = agents.collect();
     rests("a loop and a call");
 
-    // What comes after the rest is heard, and then it is quiet again.
+    // The agents receive what comes after the rest, and then nothing wakes up again.
     for waiting in &agents {
         while waiting.heard.try_recv().is_ok() {}
         for number in 0..3 {

@@ -159,7 +159,7 @@ fn the_configuration_of_hosted_agents() {
         let request = api.requests().pop().unwrap();
         assert_eq!((request.method.as_str(), request.path.as_str()), ("GET", "/hosted/config.json"));
         assert_eq!((request.query.as_str(), request.body.len()), ("for=a%2Fb&x=1", 0));
-        // The agent's token itself, not a session.
+        // The request has the agent's token itself, not a session token.
         assert_eq!(request.header("authorization"), Some("Bearer sk_1"));
     }
     api.answers(Response::text(200, "{}"));
@@ -195,7 +195,7 @@ fn configurations() {
     );
     assert_eq!(in_agency.get("github_token").and_then(|value| value.as_str()), Some("ghp_1"));
 
-    // Every documented key, in the spelling of the reference.
+    // The response has every documented key, in the spelling of the reference.
     let body = concat!(
         r#"{"expertise_level":"expert","interaction_style":"dry","llm_api_key":"sk","llm_provider":"anthropic","#,
         r#""ollama_endpoint":"https://o","ollama_model":"llama","openclaw_agent_id":"main","#,

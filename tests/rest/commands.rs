@@ -65,7 +65,7 @@ fn commands_are_created_and_changed() {
     api.sends(&line, r#"{"name":"flip","webhook_url":"https://v"}"#, COMMAND, |client| {
         client.commands(&agency).update(&id).name("flip").webhook_url("https://v").send()
     });
-    // Left out, set and cleared are three different requests.
+    // A field that is left out, one that is set and one that is cleared make three different requests.
     api.sends(&line, r#"{"description":"d"}"#, COMMAND, |client| {
         client.commands(&agency).update(&id).description("d").send()
     });

@@ -311,7 +311,7 @@ fn the_table_has_every_endpoint_of_the_reference() {
     assert_eq!(rows.iter().collect::<BTreeSet<_>>().len(), rows.len(), "no row twice");
     let without: Vec<String> =
         table().into_iter().filter(|(_, methods)| methods.is_empty()).map(|(endpoint, _)| endpoint).collect();
-    // Not callable: a link for a browser, and an address that is not documented.
+    // The crate has no call for these: one is a link for a browser, and the other is not documented.
     assert_eq!(without, ["GET /api/agents/claim/verify/{token}", "GET JSON metrics snapshot"]);
 }
 

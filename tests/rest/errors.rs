@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use crate::common::Response;
+use crate::common::{Response, shown};
 use crate::rest_support::{Api, PAT};
 use crustocean::webhook::WebhookEvent;
 use crustocean::{AgencyId, Agent, Client, Error, ErrorKind, PersonalAccessToken};
@@ -137,17 +137,6 @@ fn a_failure_with_a_successful_status_is_an_error_in_any_json() {
     api.client().agencies().delete(&"ag-1".into()).unwrap();
 }
 
-/// The error, its causes and the server's text.
-fn everything(error: &Error) -> String {
-    let mut text = format!("{error} {error:?} {error:#?} {:?}", error.server_message());
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text += &format!(" {inner} {inner:?}");
-        cause = inner.source();
-    }
-    text
-}
-
 #[test]
 fn an_answer_with_a_successful_status_does_not_show_what_was_sent() {
     let api = Api::new();
@@ -164,7 +153,7 @@ fn an_answer_with_a_successful_status_does_not_show_what_was_sent() {
             client.onboarding().claim_lookup(&secret.parse().unwrap()).unwrap_err(),
             client.agencies().create("name").password(secret).send().unwrap_err(),
         ] {
-            let text = everything(&error);
+            let text = shown(&error);
             assert!(!text.contains("do_not_print"), "{text}");
         }
     }
@@ -193,7 +182,7 @@ fn an_unreadable_answer_does_not_show_a_new_credential() {
         webhooks.update(&"s-1".into()).enabled(true).send().unwrap_err(),
         client.agencies().invite(&agency).send().unwrap_err(),
     ] {
-        let text = everything(&error);
+        let text = shown(&error);
         assert!(error.kind() == ErrorKind::Protocol && !text.contains("do_not_print"), "{text}");
     }
     // Other calls show the server's text.
@@ -201,7 +190,7 @@ fn an_unreadable_answer_does_not_show_a_new_credential() {
     assert_eq!(error.server_message(), Some("Keep this: do_not_print_me"), "{error}");
 }
 
-/// Following it would send the credential along.
+/// The client must not follow a redirect, because that would send the credential to another host.
 #[test]
 fn no_redirect_is_followed() {
     let api = Api::new();
@@ -296,7 +285,7 @@ fn the_caller_can_set_retries_and_waits() {
     let (tries, took, error) = count(&build(0, Duration::from_secs(1)));
     assert!(tries == 2 && took >= Duration::from_secs(1), "waited once: {tries}, {took:?}");
     assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
-    // The request was refused unprocessed, so calls that change something are retried, too.
+    // The server refused the request without processing it, so calls that change something are repeated, too.
     let before = api.requests().len();
     build(0, Duration::from_secs(1)).agents().create("mybot").send().unwrap_err();
     assert_eq!(api.requests().len(), before + 2);

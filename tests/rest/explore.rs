@@ -201,7 +201,7 @@ fn growing(added: usize) -> (ScriptedServer, Client) {
 #[test]
 fn a_growing_list_is_read_to_its_end() {
     let _watchdog = watchdog(Duration::from_secs(180));
-    // A page has three, so the next page repeats the last one exactly.
+    // A page has three users, so the next page repeats the last page exactly.
     for added in [1, 2, 3, 4, 6, 7, 9] {
         let (_server, client) = growing(added);
         let names: Vec<String> = client.explore().users().iter().map(|user| user.unwrap().username).collect();

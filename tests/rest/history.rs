@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 enum Before {
     /// Only messages older than that time. Ids are refused.
     Older,
-    /// The same, or messages before the one with that id.
+    /// Messages older than that time, or before the message with that id.
     OlderOrId,
-    /// Messages that are not newer.
+    /// Messages that are not newer than that time.
     NotYounger,
-    /// Ignored.
+    /// The server ignores `before`.
     Ignored,
 }
 
@@ -167,7 +167,7 @@ fn the_next_page_is_fetched_while_the_caller_works_on_this_one() {
     assert_eq!(server.requests().len(), 1, "who needs little asks for little");
     assert_eq!(history.next().unwrap().unwrap().id, "m5");
     eventually("the next page is asked for", || server.requests().len() > 1);
-    // Its error is returned when the page is needed.
+    // The error of the second page is returned when the caller needs that page.
     let rest: Vec<_> = history.by_ref().take(4).map(|message| message.unwrap().id.to_string()).collect();
     assert_eq!(rest, ["m6", "m7", "m8", "m9"]);
     assert_eq!(history.next().unwrap().unwrap_err().status(), Some(500));
@@ -187,7 +187,7 @@ fn dropping_the_iterator_ends_its_request() {
     let mut history = client.agencies().messages(&agency).iter();
     assert_eq!(history.by_ref().take(6).count(), 6);
     eventually("the next page is asked for", || server.requests().len() > 1);
-    // The request is answered only after this.
+    // The server answers the request only after this.
     drop(history);
     drop(release);
     assert_eq!(client.agencies().messages(&agency).send().unwrap().len(), 10, "the client goes on");
@@ -262,7 +262,7 @@ fn a_history_that_is_cut_off_says_so() {
             assert!(skipped >= 100, "{skipped}");
         }
     }
-    // The last messages of a history are no page of their own.
+    // No page follows the last messages of a history, so the iterator needs no readable message there.
     for (count, odd, limit) in [(1, 0..1, None), (60, 52..60, Some(50)), (60, 59..60, Some(1))] {
         let server = with_odd_messages(count, odd.clone(), 100);
         let (count, errors, ..) = read(&server, limit);
@@ -288,7 +288,7 @@ fn a_short_history_takes_one_request() {
         let server = with_odd_messages(count, 0..0, 100);
         assert_eq!(read(&server, Some(100)), (count, Vec::new(), 0, 1));
     }
-    // The server's pages may be that small.
+    // The server may make pages that are this small.
     let server = with_odd_messages(20, 0..0, 100);
     assert_eq!(read(&server, Some(100)), (20, Vec::new(), 0, 2));
     // An earlier page was longer.

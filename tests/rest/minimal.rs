@@ -5,7 +5,7 @@ use crate::rest_support::{Api, PAT};
 use crustocean::{Client, Error};
 use serde_json::{Value, json};
 
-/// How many elements of the response could not be decoded.
+/// Returns how many elements of the response could not be decoded.
 type Call = Box<dyn Fn(&Client) -> Result<usize, Error>>;
 
 /// The required fields of each response in the reference, and all its optional keys, in either spelling.
@@ -97,7 +97,7 @@ fn answers() -> Vec<(&'static str, Value, &'static str, Call)> {
     ]
 }
 
-/// The same with these additional keys, in the object or in every object of the list.
+/// Returns the same response with these additional keys, in the object or in every object of the list.
 fn with(least: &Value, keys: &str, value: &Value) -> Value {
     let mut answer = least.clone();
     let objects = match &mut answer {

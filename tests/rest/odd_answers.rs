@@ -24,7 +24,7 @@ fn anything() -> Vec<String> {
     values
 }
 
-/// Puts each of these values into each optional field, in either spelling. The required fields are decoded as before.
+/// Puts each of these values into each optional field, in either spelling. The required fields must still be decoded.
 fn survives<T: DeserializeOwned + Debug>(least: &Value, optional: &str) {
     let least = least.as_object().unwrap();
     let read = |json: &str| serde_json::from_str::<T>(json);
@@ -40,7 +40,7 @@ fn survives<T: DeserializeOwned + Debug>(least: &Value, optional: &str) {
                 if let Err(error) = read(&json) {
                     panic!("{}: {json}: {error}", std::any::type_name::<T>());
                 }
-                // Also from a `Value`, where serde_json can make one.
+                // The value is also decoded from a `Value`, if serde_json can make one.
                 if let Ok(tree) = serde_json::from_str::<Value>(&json) {
                     serde_json::from_value::<T>(tree).unwrap();
                 }

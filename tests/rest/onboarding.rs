@@ -115,7 +115,7 @@ fn claiming() {
     let error = api.client().onboarding().claim_lookup(&short.parse().unwrap()).unwrap_err();
     let text = format!("{error} {error:?} {:?}", error.server_message());
     assert!(text.contains("no agent for …") && !text.contains("00112233"), "{text}");
-    // The code is in the path, so errors about the response must not contain it either.
+    // The code is in the path. So errors about the response must not contain it, either.
     api.answers(Response::text(200, "[]"));
     let error = api.client().onboarding().claim_lookup(&code()).unwrap_err();
     assert!(error.kind() == ErrorKind::Protocol && !format!("{error:?}").contains(CODE), "{error:?}");

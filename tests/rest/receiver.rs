@@ -1,5 +1,5 @@
-//! Contract of [`Receiver`]: only genuine, complete and new requests reach a handler, and its server answers everyone within
-//! its limits.
+//! Contract of [`Receiver`]: only genuine, complete and new requests reach a handler, and its server answers every
+//! client within its limits.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -87,7 +87,7 @@ fn a_forged_request_never_reaches_a_handler() {
     assert_eq!(post(&receiver, "/events", &longer, &good).status, 401);
     assert_eq!(receiver.handle("POST", "/events", [("X-Other", good.as_str())], &body).status, 401);
     assert!(heard.lock().unwrap().is_empty());
-    // Every allowed form of the header.
+    // Tests every allowed form of the header.
     for (n, (name, form)) in [
         ("x-crustocean-signature", "{}"),
         ("X-CRUSTOCEAN-SIGNATURE", "sha256={}"),
@@ -412,7 +412,7 @@ fn too_many_connections_are_refused_and_a_stop_waits_for_running_handlers() {
         move || exchange(address, &call)
     });
     has_started.recv_timeout(SOON).unwrap();
-    // The second one sends nothing.
+    // The second connection sends nothing.
     let mut silent = TcpStream::connect(address).unwrap();
     eventually("a third one is sent away", || exchange(address, &call).starts_with("HTTP/1.1 503"));
     // The answer arrives whole although the server does not use the request. At most 16 are refused at once in this way.

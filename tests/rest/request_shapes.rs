@@ -45,7 +45,7 @@ impl Script {
     }
 }
 
-/// A test that sends less than it should fails instead of hanging.
+/// Accepts a connection within a time limit. So a test that makes too few requests fails instead of hanging.
 fn accept(listener: &TcpListener) -> TcpStream {
     listener.set_nonblocking(true).unwrap();
     for _ in 0..1000 {
@@ -81,7 +81,7 @@ fn serve(stream: TcpStream, answer: &str) -> Seen {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
     write!(&stream, "{head}\r\ncontent-length: {}\r\n\r\n{answer}", answer.len()).unwrap();
     let mut line = line.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
-    // Characters that may be encoded in a query but need not be.
+    // These characters may be encoded in a query but need not be.
     for (encoded, plain) in [("%2D", "-"), ("%2E", "."), ("%3A", ":"), ("+", "%20")] {
         line = line.replace(encoded, plain);
     }
@@ -196,7 +196,7 @@ fn a_history_is_read_to_its_end() {
     // Slightly later than the oldest message, because others may have the same time and not fit on the page.
     assert!(!lines[0].contains("before"), "{lines:?}");
     assert!(lines[1].contains("before=2026-03-05T10:00:07.001Z"), "{lines:?}");
-    // The second page was not full, so nothing is before it.
+    // The second page was not full, so it was the last one.
     assert_eq!(lines.len(), 2, "{lines:?}");
 }
 

@@ -1,4 +1,4 @@
-//! A server that answers a call as the test says, and records the requests. Shared by the tests of REST.
+//! A server that answers a call as the test says and records the requests. All tests of REST share it.
 #![allow(dead_code, unreachable_pub, reason = "each test takes what it needs")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 
@@ -46,7 +46,7 @@ impl Api {
         HookClient::builder().api_url(self.server.url()).build(HOOK_KEY.parse().unwrap()).unwrap()
     }
 
-    /// The response from now on.
+    /// Sets the response from now on.
     pub fn answers(&self, answer: Response) {
         *self.answer.lock().unwrap() = answer;
     }
@@ -74,7 +74,7 @@ impl Api {
         result.unwrap_or_else(|error| panic!("{line}: {error:?}"))
     }
 
-    /// The same as a hook.
+    /// Does the same with the client of a hook.
     #[track_caller]
     pub fn hook_sends<T>(
         &self,

@@ -110,7 +110,7 @@ fn reads_alike<T: DeserializeOwned + Debug>(object: &Map<String, Value>, optiona
     first
 }
 
-/// The same for responses with a credential: they cannot be serialized, and `Debug` does not show the credential.
+/// Does the same for responses with a credential. They cannot be serialized, and `Debug` does not show the credential.
 fn reads_secret<T: DeserializeOwned + Debug>(object: &Map<String, Value>, optional: &str, secret: &str) -> T {
     let read: T = reads_alike(object, optional);
     if let Some(secret) = object.get(secret).and_then(Value::as_str).filter(|secret| secret.len() > 16) {
@@ -119,14 +119,14 @@ fn reads_secret<T: DeserializeOwned + Debug>(object: &Map<String, Value>, option
     read
 }
 
-/// The same, and a written value must decode to itself.
+/// Does the same. A value that was written must also decode to itself.
 fn round_trip<T: DeserializeOwned + Serialize + Debug>(object: &Map<String, Value>, optional: &str) {
     let first: T = reads_alike(object, optional);
     let written = serde_json::to_string(&first).unwrap();
     let second: T = serde_json::from_str(&written).unwrap_or_else(|error| panic!("{written}: {error}"));
     assert_eq!(format!("{first:?}"), format!("{second:?}"));
     assert_eq!(serde_json::to_string(&second).unwrap(), written);
-    // No sent value is lost: the written object has them all.
+    // The written object has all values that were sent.
     let written: Map<String, Value> = serde_json::from_str(&written).unwrap();
     for (name, value) in object {
         let found = [name.clone(), snake(name), camel(name)].iter().find_map(|key| written.get(key).cloned());
@@ -192,7 +192,7 @@ round_trips! {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
 
-    /// It has a secret, so it cannot be serialized.
+    /// Serialising a subscription omits its secret, so the written value does not decode to an equal one.
     #[test]
     fn subscriptions(object in objects("id:s url:s events:l", "agencyId:s description:s secret:s created_at:t updated_at:t")) {
         let read: Subscription = reads_alike(&object, "agencyId:s description:s secret:s created_at:t updated_at:t");
@@ -287,7 +287,7 @@ proptest! {
     fn commands_of_hooks(object in objects("name:s", "description:s")) {
         let command: HookCommand = reads_alike(&object, "description:s");
         prop_assert_eq!(serde_json::to_value(&command).unwrap(), Value::Object(object.clone()));
-        // The name alone means the same.
+        // The name alone has the same meaning.
         let name: HookCommand = serde_json::from_value(object["name"].clone()).unwrap();
         prop_assert_eq!((name.name, name.description), (command.name, None));
     }

@@ -14,7 +14,7 @@ fn peak() -> usize {
     peak.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Together 45 MB.
+/// The number of messages. Together they have 45 MB.
 const COUNT: usize = 300;
 const SIZE: usize = 150_000;
 
@@ -63,7 +63,7 @@ fn a_long_gap_of_large_messages_does_not_fill_the_memory() {
                 next += 1;
                 assert!(message.replayed && message.content.starts_with(&format!("{next}:")), "{next}");
             }
-            // A busy machine may be too slow for it. Only the memory counts here.
+            // A busy machine may be too slow for this check. Only the memory matters here.
             Event::GapNotFilled { error, .. } if error.is_timeout() => break,
             Event::GapNotFilled { error, .. } => panic!("behind {next}: {error}"),
             _ => {}

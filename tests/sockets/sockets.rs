@@ -1,4 +1,4 @@
-//! A closed agent has no open socket, however many handles still exist.
+//! A closed agent has no open socket, however many handles of it still exist.
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ pub(crate) fn backends() -> Vec<Tls> {
     all.into_iter().filter_map(|(compiled, tls)| compiled.then_some(tls)).collect()
 }
 
-/// A builder with these settings: for clients and agents alike.
+/// A builder with these settings, for clients and agents.
 macro_rules! set_up {
     ($builder:expr, $relay:expr, $tls:expr, $roots:expr) => {
         $roots.iter().fold($builder.api_url($relay.url()).tls($tls), |builder, root: &Vec<u8>| {
@@ -174,7 +174,7 @@ fn a_bad_certificate_is_refused_and_named() {
             check("an agent", agent(&sandbox, &relay, tls, roots, &bot).unwrap_err());
             assert_eq!(sandbox.requests().len(), 0, "nothing is said to a stranger");
 
-            // Only one of the two simultaneous connections.
+            // The server refuses only one of the two simultaneous connections.
             if !roots.is_empty() {
                 let relay = TlsRelay::in_turn(&[&good, identity], sandbox.port());
                 check("a socket", agent(&sandbox, &relay, tls, roots, &format!("{bot}-2")).unwrap_err());

@@ -27,7 +27,7 @@ struct Case {
     accept_anything: bool,
 }
 
-/// A builder with the settings of a case: for clients and agents alike.
+/// A builder with the settings of a case, for clients and agents.
 macro_rules! set_up {
     ($case:expr, $builder:expr) => {{
         let case: &Case = $case;
@@ -47,7 +47,8 @@ macro_rules! set_up {
 }
 
 impl Case {
-    /// `https://crustocean.test`, with a certificate of this authority, through a proxy.
+    /// The case of a client that reaches `https://crustocean.test`, with a certificate of this authority, through a
+    /// proxy.
     fn through(proxy: String, authority: &Authority, tls: Tls) -> Case {
         let url = "https://crustocean.test".to_owned();
         Case { url, tls, roots: vec![authority.pem()], proxy: Some(proxy), ..Case::default() }
@@ -128,11 +129,11 @@ fn tls_works_inside_tls() {
         case.works(&sandbox, "inner");
         assert!(proxy.handshakes() >= 3 && behind.targets().len() == proxy.handshakes());
 
-        // And the target itself without.
+        // The target itself has no TLS.
         let case = Case { url: "http://crustocean.test".to_owned(), proxy: Some(plain.url()), ..case };
         case.works(&sandbox, "outer");
 
-        // The error names the proxy or the target.
+        // The error names either the proxy or the target.
         let case = Case { roots: Vec::new(), ..case };
         let error = case.ask(&sandbox).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Tls);
@@ -255,7 +256,7 @@ fn an_invalid_identity_is_an_error_at_once() {
             assert_eq!(error.kind(), ErrorKind::Config, "{tls:?}");
             assert!(error.to_string().starts_with("client_identity_pem: "), "{tls:?}: {error}");
         }
-        // rustls compares the two; the system's library does so with OpenSSL.
+        // rustls compares the key and the certificate itself. The system's library leaves this to OpenSSL.
         let error = build(&format!("{other_certificate}{key}")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{tls:?}: {error}");
         // No text contains the key.

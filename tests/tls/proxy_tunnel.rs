@@ -1,11 +1,11 @@
-//! REST and the socket use an HTTP or SOCKS 5 proxy, and every failure of it has a clear error.
+//! REST and the socket use an HTTP or SOCKS 5 proxy, and each failure of the proxy has a clear error.
 
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    Protocol, ProxyBehaviour, TestProxy, TestSandbox, eventually, wait_for, wait_for_message, watchdog,
+    Protocol, ProxyBehaviour, TestProxy, TestSandbox, eventually, shown, wait_for, wait_for_message, watchdog,
 };
-use crustocean::{Agent, Client, Error, ErrorKind, Event, PersonalAccessToken, Result};
+use crustocean::{Agent, Client, ErrorKind, Event, PersonalAccessToken, Result};
 
 const LIMIT: Duration = Duration::from_secs(180);
 const BOTH: [Protocol; 2] = [Protocol::Connect, Protocol::Socks5];
@@ -35,17 +35,6 @@ fn agent(sandbox: &TestSandbox, proxy: impl Into<String>) -> Result<Agent> {
         .connect(sandbox.agent_token("larry"))
 }
 
-/// The error with all its sources.
-fn everything(error: &Error) -> String {
-    let mut text = format!("{error} {error:?}");
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text += &format!(" {inner} {inner:?}");
-        cause = inner.source();
-    }
-    text
-}
-
 #[test]
 fn rest_and_socket_use_the_same_proxy() {
     let _watchdog = watchdog(LIMIT);
@@ -67,7 +56,7 @@ fn rest_and_socket_use_the_same_proxy() {
         wait_for_message(&events, "and back");
         assert_eq!(proxy.targets(), [TARGET; 3], "{protocol:?}");
 
-        // Also when reconnecting.
+        // The proxy is also used for the reconnect.
         sandbox.drop_links();
         wait_for(&events, "the loss", |event| matches!(event, Event::Disconnected { .. }).then_some(()));
         eventually("connected again", || larry.is_connected());
@@ -112,11 +101,11 @@ fn missing_or_wrong_credentials_are_an_error_without_retries() {
                 assert_eq!((error.kind(), error.status()), (ErrorKind::Config, None), "{error:?}");
                 let text = error.to_string();
                 assert!(text.starts_with(&format!("proxy {}: the proxy {says}", proxy.url())), "{text}");
-                // A port may contain 407 as well.
+                // The digits 407 may also be a part of a port.
                 let about = text.replace(&proxy.url(), "");
                 assert_eq!(about.contains("407"), protocol == Protocol::Connect, "{text}");
                 assert!(!error.is_auth() && !error.is_retryable());
-                assert!(!everything(&error).contains("do_not_print"));
+                assert!(!shown(&error).contains("do_not_print"));
             }
             assert_eq!(proxy.connections(), 2, "{protocol:?}: a lock-out is near");
         }
@@ -151,7 +140,7 @@ fn a_target_refused_by_the_proxy_is_named() {
             // The error of REST has the number of attempts. The socket tries once.
             assert!(error.to_string().starts_with(&expected), "{error}");
         }
-        // Only the socket.
+        // Only the socket is refused.
         let proxy =
             TestProxy::in_turn(protocol, &[ProxyBehaviour::Relay, ProxyBehaviour::Refuse], sandbox.port());
         let token = sandbox.agent_token("ben");
@@ -184,7 +173,7 @@ fn an_unreachable_proxy_is_named() {
     assert!(error.to_string().contains("proxy.invalid"), "{error}");
 }
 
-/// One deadline covers everything, whether the proxy sends nothing or never stops.
+/// One deadline covers the whole handshake, whether the proxy sends nothing or never stops sending.
 #[test]
 fn an_endless_proxy_answer_takes_only_the_connect_timeout() {
     let _watchdog = watchdog(LIMIT);
@@ -362,7 +351,7 @@ fn an_invalid_url_is_an_error_at_once() {
         ] {
             assert_eq!(error.kind(), ErrorKind::Config, "{url}");
             assert!(error.to_string().starts_with("proxy(): "), "{error}");
-            assert!(!everything(&error).contains("do_not_print"));
+            assert!(!shown(&error).contains("do_not_print"));
         }
     }
     let builder = Client::builder().proxy("http://me:do_not_print@proxy");

@@ -7,7 +7,7 @@ use crustocean::{AgencyId, Agent, Event, config::Tls};
 
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// Not with the system's library, because `native-tls` cannot give a session back to OpenSSL.
+/// `native-tls` cannot give a session back to OpenSSL, so this is tested only with rustls.
 #[test]
 fn a_new_connection_resumes_an_earlier_session() {
     if !cfg!(feature = "tls-rustls") {
@@ -38,7 +38,8 @@ fn a_new_connection_resumes_an_earlier_session() {
     assert!(relay.resumed() >= resumed + 2, "REST");
 }
 
-/// One round trip more than without TLS, for the handshake. Only one, because both connections are made at the same time.
+/// The handshake takes one round trip more than without TLS. It is only one, because the agent makes both connections
+/// at the same time.
 #[test]
 fn connecting_with_tls_takes_one_more_round_trip() {
     let _watchdog = watchdog(LIMIT);

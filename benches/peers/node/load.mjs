@@ -1,4 +1,5 @@
-// As `bench-client` does it: `node load.mjs <events|acks|join|many> <url> [numbers]`.
+// Makes the measurements of `bench-client` with socket.io-client: `node load.mjs <events|acks|join|many> <url>
+// [numbers]`.
 import { readFileSync } from "node:fs";
 import { io } from "socket.io-client";
 
@@ -13,7 +14,7 @@ const join = () =>
     socket.once("agency-joined", () => resolve(socket));
     socket.on("connect", () => socket.emit("join-agency", { agencyId: room }));
   });
-// What a bot that is written with these two libraries does, in the order of `steps.rs`.
+// Makes the steps of `steps.rs`, in the same order, as a bot with these two libraries makes them.
 async function steps(url, agentToken, busy) {
   const times = [];
   const timed = async (step) => {

@@ -1,6 +1,7 @@
-//! One measurement as a process of its own: `bench-client <crate|bare> <what> <url> [numbers]`.
+//! Makes one measurement in a process of its own: `bench-client <crate|bare> <what> <url> [numbers]`.
 //!
-//! Prints `name=value` pairs. Who only connects prints `joined` and waits for the end of its standard input.
+//! It prints pairs of the form `name=value`. A client that only connects prints `joined` and waits for the end of
+//! standard input.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -19,7 +20,7 @@ use crustocean_bench::bare::{Bare, BareHttp};
 use crustocean_bench::{TOKEN, paging, process, stream};
 use serde_json::json;
 
-/// Before the measured calls.
+/// The number of calls before the measured calls.
 const WARM_UP: usize = 200;
 const LOOP_STACK: usize = 128 << 10;
 
@@ -63,7 +64,7 @@ fn main() {
         ("crate", "slow") => slow(url, number(3), number(4)),
         _ => panic!("no such measurement: {args:?}"),
     }
-    // The agent's goodbye is no part of any measurement.
+    // The process exits without closing the agent, because no measurement includes the close.
     std::process::exit(0);
 }
 
@@ -121,8 +122,8 @@ fn crate_events(url: &str, count: usize, size: usize, threads: usize) {
     });
 }
 
-/// How many live messages an event stands for. On a busy machine a thread may pause until its queue is full: the messages
-/// that are dropped then do not come again, because the server's history does not have them.
+/// The number of live messages that an event stands for. On a busy machine a thread may pause until its queue is full.
+/// The crate cannot read the messages that it drops then, because the server's history does not have them.
 fn passed(event: &Event) -> usize {
     match event {
         Event::Message(message) if !message.replayed => {
@@ -144,7 +145,7 @@ fn bare_events(url: &str, count: usize, size: usize) {
     report(count, started, cpu);
 }
 
-/// Every call inside a handler, as a bot's are.
+/// Makes every call inside a handler, as a bot does.
 fn crate_acks(url: &str, count: usize) {
     let agent = join(url);
     let room = agent.rooms().pop().expect("a room");
@@ -179,9 +180,9 @@ fn acks(count: usize, mut call: impl FnMut()) {
     println!("p50={} p99={}", micros(count / 2), micros(count * 99 / 100));
 }
 
-/// `count` connections, each with a thread that loops over its events.
+/// Opens `count` connections. Each has a thread that loops over its events.
 fn many<T: Send + 'static>(count: usize, join: impl Fn() -> Option<T> + Sync, run: fn(T)) {
-    // The first one brings what all share.
+    // The first connection makes the data that all connections share, so it is not measured.
     let first = join().expect("joins");
     thread::sleep(Duration::from_millis(500));
     let before = process::own("VmRSS");
@@ -199,7 +200,7 @@ fn many<T: Send + 'static>(count: usize, join: impl Fn() -> Option<T> + Sync, ru
         }
     });
     let took = started.elapsed();
-    // Buffers that grew for the answer of a handshake are given back when nothing comes.
+    // The crate frees the buffers that a handshake has filled when nothing arrives for a while.
     thread::sleep(Duration::from_secs(3));
     let after = process::own("VmRSS");
     println!(
@@ -211,8 +212,8 @@ fn many<T: Send + 'static>(count: usize, join: impl Fn() -> Option<T> + Sync, ru
     drop(first);
 }
 
-/// `count` agents in one set: what each costs, and how many messages a second `threads` handle while each agent gets 100 a
-/// second, for `seconds`.
+/// Measures `count` agents in one set: the memory of each, and how many messages per second `threads` threads handle.
+/// Each agent gets 100 messages per second, for `seconds`.
 fn set(url: &str, count: usize, seconds: usize, threads: usize) {
     const PACE: usize = 100;
     let agents = Agents::new().expect("a set");
@@ -229,7 +230,7 @@ fn set(url: &str, count: usize, seconds: usize, threads: usize) {
             });
         }
     });
-    // What came while it joined.
+    // Reads the events that arrived while the agents joined.
     while agents.events().recv_timeout(Duration::from_secs(1)).is_ok() {}
     thread::sleep(Duration::from_secs(3));
     let each = process::own("VmRSS").saturating_sub(memory) as f64 / count as f64;
@@ -269,13 +270,14 @@ fn set(url: &str, count: usize, seconds: usize, threads: usize) {
     });
 }
 
-/// The seconds that a history of `count` messages takes, with `work` milliseconds a page of the caller's own.
+/// Prints the seconds in which `read` reads a history of `count` messages. The caller's own work takes `work`
+/// milliseconds for each page.
 fn history(read: fn(&str, usize, Duration) -> Duration, url: &str, count: usize, work: usize) {
     let took = read(url, count, Duration::from_millis(work as u64));
     println!("secs={}", took.as_secs_f64());
 }
 
-/// A handler that takes `micros` a message, and what the process needs at most.
+/// Measures a handler that works `micros` on each message, and the most memory that the process uses.
 fn slow(url: &str, count: usize, micros: usize) {
     let agent = join(url);
     let (cpu, started) = (process::cpu(), Instant::now());

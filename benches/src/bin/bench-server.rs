@@ -1,5 +1,5 @@
-//! The replay server as a process of its own: `bench-server [ROOT]`. Prints its URL and serves until its standard input
-//! ends. With the path of a file it speaks TLS, and writes its root certificate there.
+//! Runs the replay server in a process of its own: `bench-server [ROOT]`. It prints its URL and serves until its
+//! standard input ends. If `ROOT` is given, the server speaks TLS and writes its root certificate to this path.
 #![allow(clippy::expect_used, reason = "a bench that fails should stop")]
 
 use std::io::Read as _;

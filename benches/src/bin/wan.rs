@@ -1,6 +1,6 @@
-//! How long each step takes from far away, in round trips: `wan [smoke]`. Started by `benches/run wan`.
+//! Measures how long each step takes from far away, in round trips: `wan [smoke]`. `benches/run wan` starts it.
 //!
-//! The server is the sandbox, behind a relay that delays every byte, behind one that speaks TLS where that is asked for.
+//! The server is the sandbox. A relay in front of it delays every byte. For TLS, a second relay speaks TLS.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -19,13 +19,13 @@ use crustocean_bench::steps::STEPS;
 use crustocean_bench::tls::{Authority, TlsRelay};
 use crustocean_sandbox::Sandbox;
 
-/// Messages in the history of the room that is read back from.
+/// The number of messages in the room whose history is read.
 const HISTORY: usize = 150;
 
 struct Contender {
     name: &'static str,
     command: Vec<String>,
-    /// How it calls the kinds of TLS that it knows.
+    /// The names that this client gives to the kinds of TLS that it supports.
     tls: &'static [&'static str],
 }
 
@@ -79,7 +79,7 @@ fn contenders(smoke: bool) -> Vec<Contender> {
     all
 }
 
-/// The median of each step, in round trips of `millis`.
+/// Returns the median of each step, in round trips of `millis`.
 fn measure(contender: &Contender, tls: &str, millis: u64, rounds: usize) -> Vec<f64> {
     let mut all: Vec<Vec<f64>> = Vec::new();
     for _ in 0..rounds {
@@ -93,7 +93,7 @@ fn measure(contender: &Contender, tls: &str, millis: u64, rounds: usize) -> Vec<
     all.iter().map(|values| values[values.len() / 2]).collect()
 }
 
-/// What one run prints: the milliseconds of each step.
+/// Returns the output of one run: the milliseconds of each step.
 fn once(contender: &Contender, tls: &str, round_trip: Duration) -> Vec<f64> {
     let sandbox = Sandbox::start().expect("a sandbox");
     let alice = sandbox.add_user("alice").expect("a user");

@@ -77,6 +77,7 @@ pub enum ScriptError {
     /// The file cannot be read, or the sandbox cannot be reached.
     Io(io::Error),
     /// A line of the file is not valid, or the sandbox refused it.
+    #[non_exhaustive]
     Line {
         /// The line number, from 1 on.
         line: usize,
@@ -84,6 +85,7 @@ pub enum ScriptError {
         what: String,
     },
     /// Some answers were different, or missing.
+    #[non_exhaustive]
     Different {
         /// The answers that were as expected.
         report: Report,

@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("paying {amount} USDC to {recipient}");
     match wallet.send(&recipient, amount) {
         Ok(sent) => println!("paid: {}", sent.explorer_url),
-        Err(PaymentError::MaybeSent { hash, cause }) => {
+        Err(PaymentError::MaybeSent { hash, cause, .. }) => {
             println!("not known yet: {cause}");
             println!("{:?}", wallet.settle(hash)?);
         }

@@ -80,6 +80,7 @@ pub enum PaymentError {
     NotSent(Error),
     /// The node may have the payment, so it may still arrive. Call [`Wallet::settle`](crate::Wallet::settle) before you
     /// pay again.
+    #[non_exhaustive]
     MaybeSent {
         /// The transaction.
         hash: TxHash,
@@ -87,11 +88,13 @@ pub enum PaymentError {
         cause: Error,
     },
     /// The transaction failed on the chain: the fee is lost, the USDC is not.
+    #[non_exhaustive]
     Reverted {
         /// The transaction.
         hash: TxHash,
     },
     /// Another transaction of the same sender replaced this one. The receiver got nothing.
+    #[non_exhaustive]
     Replaced {
         /// The transaction.
         hash: TxHash,

@@ -71,7 +71,8 @@ impl Wallet {
     /// The balances in the latest block.
     ///
     /// # Errors
-    /// The error of the node.
+    /// [`Connect`](ErrorKind::Connect), [`Timeout`](ErrorKind::Timeout), [`Node`](ErrorKind::Node) or
+    /// [`Protocol`](ErrorKind::Protocol) if the node cannot be asked.
     pub fn balances(&self) -> Result<Balances> {
         let node = &self.0.sender.node;
         Ok(Balances { usdc: node.usdc(self.address())?, eth: node.ether(self.address())? })
@@ -160,7 +161,8 @@ impl Wallet {
     /// hash from before this `Wallet` was connected, the result may be [`Settlement::Unknown`].
     ///
     /// # Errors
-    /// The error of the node.
+    /// [`Connect`](ErrorKind::Connect), [`Timeout`](ErrorKind::Timeout), [`Node`](ErrorKind::Node) or
+    /// [`Protocol`](ErrorKind::Protocol) if the node cannot be asked.
     pub fn settle(&self, hash: TxHash) -> Result<Settlement> {
         match self.0.sender.wait(hash) {
             (Outcome::Unknown, Some(error)) => Err(error),
@@ -173,8 +175,8 @@ impl Wallet {
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) if the transaction is not among the last 256 of this `Wallet`,
-    /// [`Fee`](ErrorKind::Fee) if the fee would exceed the limit, otherwise the error of the node. After an error the
-    /// transaction may still succeed.
+    /// [`Fee`](ErrorKind::Fee) if the fee would exceed the limit, [`Signer`](ErrorKind::Signer) if the signer fails,
+    /// otherwise the kinds of [`settle`](Wallet::settle). After an error the transaction may still succeed.
     pub fn speed_up(&self, hash: TxHash) -> Result<Settlement> {
         self.0.sender.replace(hash, false).map(|outcome| self.settlement(outcome))
     }

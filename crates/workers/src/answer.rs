@@ -85,6 +85,12 @@ impl From<&str> for Answer {
     }
 }
 
+impl From<&String> for Answer {
+    fn from(text: &String) -> Self {
+        Answer::new(text)
+    }
+}
+
 impl From<String> for Answer {
     fn from(text: String) -> Self {
         Answer::new(text)

@@ -36,7 +36,8 @@ impl Balance<'_> {
     /// start or end, leases move: this process requests the end of a term, and releases the lease when `work` returns.
     ///
     /// # Errors
-    /// The first error of `work`, or a permanent error of Redis, such as a wrong password.
+    /// The first error of `work` or `list` that is not retryable, `Invalid` if `list` panics or if the server answers in
+    /// a way that Redis 7 does not.
     pub(crate) fn run(
         &self,
         stop: &Stop,

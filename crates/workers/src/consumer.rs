@@ -105,7 +105,7 @@ impl<'a> Consumer<'a> {
     /// Reads until the term ends. Calls `work` for one entry at a time, and for the entries of one room in their order.
     ///
     /// # Errors
-    /// A permanent error of Redis, such as a wrong password.
+    /// `Invalid` if the server answers in a way that Redis 7 does not. The function retries all other errors of Redis.
     pub(crate) fn run(mut self, mut work: impl FnMut(&Entry) -> Outcome) -> Result<()> {
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
         while self.term.is_held() {

@@ -122,8 +122,12 @@ impl Intake {
     /// `stop` is stopped.
     ///
     /// # Errors
-    /// A permanent error: a revoked token, a number of shards that differs from the one in Redis, a wrong password for
-    /// Redis.
+    /// - [`Platform`](crate::ErrorKind::Platform) with a permanent error of the platform, such as a revoked token.
+    /// - [`Invalid`](crate::ErrorKind::Invalid) if Redis has another number of shards, if the closure that connects the
+    ///   agent panics, or if the server answers in a way that Redis 7 does not.
+    /// - [`System`](crate::ErrorKind::System) if the system starts no thread.
+    ///
+    /// The call retries all other errors, also a wrong password for Redis.
     pub fn run(&self, stop: &Stop) -> Result<()> {
         let ended = Stop::new();
         thread::scope(|scope| {
@@ -154,7 +158,9 @@ impl Intake {
     /// [`Placement`](crate::Placement).
     ///
     /// # Errors
-    /// The errors of [`run`](Intake::run).
+    /// The kinds of [`run`](Intake::run), [`Unreachable`](crate::ErrorKind::Unreachable) or
+    /// [`Refused`](crate::ErrorKind::Refused) if Redis fails, and [`LeaseLost`](crate::ErrorKind::LeaseLost) if the term
+    /// was lost.
     pub fn serve(&self, term: &Term) -> Result<()> {
         self.0.fix_shards()?;
         let Some(agent) = connect::connect_with_retry(&self.0.connect, term, self.0.lease.length() / 4)?

@@ -100,7 +100,8 @@ impl Lease {
     /// Waits until this process gets the lease, also while Redis is unreachable. `None` when `stop` was stopped first.
     ///
     /// # Errors
-    /// A permanent error, such as a wrong password for Redis.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the server answers in a way that Redis 7 does not. The call retries all
+    /// other errors, also a wrong password.
     pub fn acquire(&self, stop: &Stop) -> Result<Option<Term>> {
         let mut redis = self.connection();
         let poll = (self.0.ttl / 20).clamp(Duration::from_millis(20), Duration::from_secs(1));

@@ -81,8 +81,8 @@ impl Placement {
     /// returns or fails before that, the crate calls it again after a pause that grows from 1 s to 60 s.
     ///
     /// # Errors
-    /// A permanent error of Redis, such as a wrong password, or [`Invalid`](crate::ErrorKind::Invalid) for the name of
-    /// an agent.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name of an agent is not valid, if the list of agents panics, or if
+    /// the server answers in a way that Redis 7 does not. The call retries all other errors, also a wrong password.
     pub fn run(
         &self,
         stop: &Stop,

@@ -150,7 +150,8 @@ impl Workers {
     /// the message as its reason.
     ///
     /// # Errors
-    /// A permanent error of Redis, such as a wrong password.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the server answers in a way that Redis 7 does not. The call retries all
+    /// other errors, also a wrong password.
     pub fn run<A: Into<Answer>>(
         &self,
         stop: &Stop,

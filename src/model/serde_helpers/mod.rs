@@ -35,7 +35,7 @@ pub(crate) use object::object;
 pub(crate) use read_error::ReadError;
 pub(crate) use text::{string_in, text_of};
 pub(crate) use usual::usual;
-pub(crate) use value::Lenient;
+pub(crate) use value::{Lenient, read};
 
 /// Makes a struct with `#[serde(remote = "Self")]` readable by the rules of this file, and writable as derived.
 ///

@@ -3,12 +3,17 @@
 use std::borrow::Cow;
 
 use serde::de::value::BorrowedStrDeserializer;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::{Number, Value};
 
 use super::read_error::ReadError;
 use crate::json;
+
+/// Reads a value by the rules of `serde_helpers`.
+pub(crate) fn read<T: DeserializeOwned>(json: &str) -> Result<T, ReadError> {
+    T::deserialize(Lenient::of(json))
+}
 
 /// Decodes one value from its text.
 #[derive(Clone, Copy)]

@@ -1,6 +1,19 @@
 //! The agent's policies after the end of a connection.
 
 /// Whether and how often an agent reconnects after a lost connection.
+///
+/// ```no_run
+/// use crustocean::agent::Reconnect;
+/// use crustocean::{Agent, AgentToken};
+///
+/// # fn main() -> crustocean::Result<()> {
+/// // Under systemd: give up after ten attempts, so that the service manager starts the program again.
+/// let agent = Agent::builder().reconnect(Reconnect::AtMost(10)).connect(AgentToken::from_env()?)?;
+/// for event in agent.events() {
+///     println!("{:?}", event?); // the error after the last attempt ends the program
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Reconnect {
@@ -26,6 +39,19 @@ impl Reconnect {
 }
 
 /// The behaviour of an agent when the server refuses it or ends its connection.
+///
+/// ```no_run
+/// use crustocean::agent::DisconnectPolicy;
+/// use crustocean::{Agent, AgentToken};
+///
+/// # fn main() -> crustocean::Result<()> {
+/// let builder = Agent::builder().when_disconnected(DisconnectPolicy::Stop); // a kick ends the bot
+/// let agent = builder.connect(AgentToken::from_env()?)?;
+/// for event in agent.events() {
+///     println!("{:?}", event?);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum DisconnectPolicy {

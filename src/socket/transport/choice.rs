@@ -5,6 +5,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The transport of an agent's connection.
+///
+/// ```no_run
+/// use crustocean::agent::Transport;
+/// use crustocean::{Agent, AgentToken};
+///
+/// # fn main() -> crustocean::Result<()> {
+/// // In a network whose proxy blocks WebSockets, this avoids the failing attempts of `Auto`.
+/// let agent = Agent::builder().transport(Transport::Polling).connect(AgentToken::from_env()?)?;
+/// # agent.close()
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Transport {

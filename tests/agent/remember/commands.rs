@@ -1,4 +1,4 @@
-//! Commands with a prefix are remembered as questions are.
+//! Commands with a prefix are remembered like questions.
 
 use std::time::Duration;
 
@@ -26,14 +26,15 @@ fn commands_that_were_not_done_and_those_of_meanwhile_come_first() {
         assert_eq!(next(&commands), ("one".to_owned(), false), "the first run begins now");
         let two = commands.recv_timeout(SOON).unwrap();
         assert!(!larry.has_saved(two.id.as_str()));
-        // The answer is in the room, but it is not done; the next one is neither.
+        // The room has the answer to the first command, but its handler panics. The handler of the next command panics,
+        // too.
         two.room().post(Outgoing::new("deployed two").in_reply_to(&two)).unwrap();
         panic_with(two);
         panic_with(commands.recv_timeout(SOON).unwrap());
     }
     larry.sandbox.alice_says("!deploy four");
     {
-        // Another loop takes the messages, and a question of its own.
+        // Another loop takes the messages and has a question of its own.
         let agent = larry.start();
         let (commands, mentions) = (agent.commands("!deploy"), agent.mentions());
         larry.sandbox.alice_says("@larry hello");
@@ -45,7 +46,7 @@ fn commands_that_were_not_done_and_those_of_meanwhile_come_first() {
         four.done();
         assert!(larry.has_saved(four.id.as_str()));
     }
-    // Nothing is left to do.
+    // All old commands are done, so only the new one comes.
     let agent = larry.start();
     let commands = agent.commands("!deploy");
     larry.sandbox.alice_says("!deploy five");
@@ -58,7 +59,7 @@ fn a_command_given_to_another_thread_is_done_when_it_is_dropped() {
     let _watchdog = watchdog(LIMIT);
     let larry = Larry::new();
     let agent = larry.start();
-    // A loop over events hears it, too, and has no say in it.
+    // A loop over events gets the command, too. That does not change whether the command is done.
     let (commands, events) = (agent.commands("!deploy"), agent.events());
     larry.sandbox.alice_says("!deploy one");
     let one = commands.recv_timeout(SOON).unwrap();

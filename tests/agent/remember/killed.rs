@@ -49,7 +49,7 @@ enum Disk {
     Usual,
     /// No file may be larger than 1 KiB.
     SmallFiles,
-    /// A file system of its own, with the state file and no space left. It is gone after the run.
+    /// A separate file system, with the state file and no free space. It disappears after the run.
     Full,
 }
 
@@ -94,7 +94,7 @@ fn told(folder: &Folder) -> PathBuf {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // SIGKILL, where there are signals.
+        // Sends SIGKILL on systems with signals.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -144,7 +144,7 @@ impl Trial<'_> {
     }
 }
 
-/// `disk`: that of every run but the first and the last.
+/// Kills the program several times. Every run has the disk `disk`, except the first and the last.
 fn questions_and_kills(questions: usize, kills: usize, folder: &Folder, disk: Disk) {
     let _watchdog = watchdog(PATIENCE + Duration::from_millis((questions * 100 + kills * 3_000) as u64));
     let larry = Larry::new();
@@ -157,7 +157,8 @@ fn questions_and_kills(questions: usize, kills: usize, folder: &Folder, disk: Di
     for life in 1..=kills {
         let answered = trial.answers().len();
         trial.ask(questions * life / kills - trial.asked);
-        // Any moment: before the join, while it reads the history, in a handler, after an answer.
+        // Kills the program at any moment: before the join, while it reads the history, in a handler, or after an
+        // answer.
         let open = trial.asked - answered;
         trial.wait_for(answered + random.below(open as u64 + 1) as usize);
         std::thread::sleep(Duration::from_micros(random.below(5_000)));
@@ -206,7 +207,7 @@ fn with_a_limit_on_files_every_question_is_answered_once() {
     reports_and_answers_once("small", Disk::SmallFiles, "File too large");
 }
 
-/// Needs a file system of its own. Where the system permits nobody to mount one, the test above stands for this one.
+/// This test mounts a file system. On a system that does not permit this, only the test above runs.
 #[cfg(target_os = "linux")]
 #[test]
 fn with_a_full_disk_every_question_is_answered_once() {

@@ -14,7 +14,7 @@ use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// Larry, who remembers from one start to the next.
+/// The agent larry, which remembers from one start to the next.
 struct Larry {
     sandbox: TestSandbox,
     token: AgentToken,
@@ -43,13 +43,13 @@ impl Larry {
         agent
     }
 
-    /// Whether the store says that this question is done.
+    /// Returns whether the question is done according to the store.
     fn has_saved(&self, id: &str) -> bool {
         self.store.saved().is_some_and(|text| text.contains(id))
     }
 }
 
-/// The next questions, and whether they are from before the start.
+/// Returns the next questions, and whether each is from before the start.
 fn asked(mentions: &Mentions, count: usize) -> Vec<(String, bool)> {
     let next = || mentions.recv_timeout(SOON).unwrap();
     (0..count).map(|_| next()).map(|mention| (mention.content.clone(), mention.replayed)).collect()
@@ -95,7 +95,7 @@ fn missed_questions_come_first_and_done_ones_do_not_come_again() {
         assert_eq!((got[2].0.as_str(), got[3].0.as_str()), ("@larry four", "@larry five"));
         assert!(mentions.try_recv().is_err());
     }
-    // All are done, and a loop over events gets the events that it has not had.
+    // All questions are done. A loop over events gets only events that no earlier loop has had.
     larry.sandbox.alice_says("hello");
     let agent = larry.start();
     let message = wait_for(&agent.events(), "a message", |event| match event {
@@ -237,7 +237,7 @@ fn a_room_whose_join_is_refused_is_not_remembered() {
         conn.send_event("error", json!({"message": "members only"}));
         conn.recv_text(SOON);
     });
-    // Everybody can read the history.
+    // Every client can read the history.
     let message =
         json!({"id": "m", "agency_id": "ag-1", "content": "hi", "created_at": "2026-03-05T10:00:00.000Z"});
     server.on("GET", "/api/agencies/ag-1/messages", move |_| Response::json(200, json!([message])));
@@ -254,7 +254,7 @@ fn a_room_whose_join_is_refused_is_not_remembered() {
 fn a_clock_that_is_ahead_of_the_servers_loses_no_question() {
     let _watchdog = watchdog(LIMIT);
     let larry = Larry::new();
-    // Two days ahead: more than the greatest age of missed messages.
+    // The clock differs by two days, which is more than the greatest age of missed messages.
     larry.sandbox.skew_clocks(&[-2 * 24 * 60 * 60 * 1000], true);
     {
         let agent = larry.start();

@@ -45,7 +45,7 @@ fn one_file_serves_one_agent_at_a_time() {
     drop(agent);
     let error = sandbox.builder().remember(folder.file()).connect(sandbox.agent_token("ben")).unwrap_err();
     assert!(error.to_string().contains("another agent"), "{error}");
-    // A torn write.
+    // Simulates a write that was interrupted.
     let text = std::fs::read(folder.file()).unwrap();
     std::fs::write(folder.file(), &text[..text.len() / 2]).unwrap();
     let error = sandbox.builder().remember(folder.file()).connect(larry).unwrap_err();
@@ -79,7 +79,7 @@ fn a_full_disk_is_reported_and_the_agent_goes_on() {
         _ => None,
     });
     assert!(error.to_string().contains("no space left"), "{error}");
-    // The agent goes on, and saves as soon as that is possible.
+    // The agent works on, and saves as soon as that is possible.
     sandbox.alice_says("@larry one");
     wait_for(&events, "the question", |event| matches!(event, Event::Message(_)).then_some(()));
     sandbox.alice_says("@larry two");

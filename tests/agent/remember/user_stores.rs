@@ -1,4 +1,4 @@
-//! A store is the program's code. It may block, panic and use the agent.
+//! A store is the program's code. It may block, panic, and use the agent.
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, mpsc};
@@ -10,13 +10,13 @@ use crate::common::{SOON, TestSandbox, eventually, wait_for_message, watchdog};
 use crustocean::agent::{StateStore, StoreError};
 use crustocean::{Agent, ErrorKind, Events, Stop};
 
-/// What `save` does.
+/// The behaviour of `save`.
 #[derive(Clone, Default)]
 enum Save {
     #[default]
     Nothing,
     Unshowable,
-    /// Only the first time. Tells the result.
+    /// Closes the agent at the first save and sends the result.
     Closes(Agent, mpsc::Sender<crustocean::Result<()>>),
     Blocks,
 }
@@ -64,15 +64,15 @@ impl fmt::Display for Unshowable {
 
 impl std::error::Error for Unshowable {}
 
-/// The limit of an agent whose store blocks.
+/// The `close_timeout` of an agent whose store blocks.
 const SHORT: Duration = Duration::from_millis(500);
 
-/// An agent that has something to save.
+/// Starts an agent that has something to save.
 fn with_changes(stop: &Stop) -> (TestSandbox, Store, Agent, Events) {
     with_limit(stop, SOON)
 }
 
-/// An agent whose `close` waits this long for the store.
+/// Starts an agent whose `close` waits for the store for this time.
 fn with_limit(stop: &Stop, limit: Duration) -> (TestSandbox, Store, Agent, Events) {
     let (sandbox, store) = (TestSandbox::new(), Store::default());
     let builder = sandbox.builder().close_timeout(limit).stop(stop);
@@ -142,7 +142,7 @@ fn close_says_so_if_another_thread_has_not_finished() {
     let _watchdog = watchdog(LIMIT);
     let (_sandbox, store, agent, _events) = with_limit(&Stop::new(), SHORT);
     store.set(Save::Blocks);
-    // At the same time or one after the other: nobody says that the memory is saved.
+    // Two calls close the agent, at the same time or one after the other. Neither may return that the memory is saved.
     let closing = [agent.clone(), agent].map(|agent| thread::spawn(move || agent.close()));
     for closed in closing {
         let error = closed.join().unwrap().unwrap_err();
@@ -163,7 +163,7 @@ fn the_connection_and_the_store_share_the_limit_of_close() {
     let error = agent.close().unwrap_err();
     let took = began.elapsed();
     assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
-    // With a limit for each it is twice the time.
+    // If each step had the whole limit, the close would take twice the time.
     assert!(took < limit * 2 - Duration::from_secs(1), "{took:?}");
     store.set(Save::Nothing);
     sandbox.thaw();

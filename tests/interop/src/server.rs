@@ -211,8 +211,8 @@ impl Drop for Server {
     }
 }
 
-/// The first line has the port, every other line answers a command. Ends with the process; dropping the slots then wakes
-/// all waiting threads.
+/// Reads the output of the server. The first line has the port, and each later line answers a command. The thread ends
+/// with the process. It then drops the slots, which wakes all waiting threads.
 fn read_answers(stdout: impl BufRead, ready: &Sender<u64>, waiting: &Waiting) {
     for line in stdout.lines().map_while(Result::ok) {
         let Ok(mut answer) = serde_json::from_str::<Value>(&line) else {
@@ -229,7 +229,7 @@ fn read_answers(stdout: impl BufRead, ready: &Sender<u64>, waiting: &Waiting) {
     waiting.lock().unwrap().clear();
 }
 
-/// One thing a client did. Fields, by `kind`:
+/// One thing that a client did. The fields depend on the `kind`:
 ///
 /// - `http`: `method`, `path`, `query`, `headers`, `body`
 /// - `handshake` of Engine.IO: `url`, `headers`, `allowed`
@@ -240,7 +240,7 @@ fn read_answers(stdout: impl BufRead, ready: &Sender<u64>, waiting: &Waiting) {
 /// - `violation`: `what` an agent's run event violated in the documented form, and the `payload`
 /// - `disconnect` and `engine-close`: `sid` or `engine`, `reason`
 ///
-/// `n` counts them, `at` is the time in milliseconds.
+/// `n` is the entry's number, and `at` is its time in milliseconds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry(pub Value);
 

@@ -102,7 +102,7 @@ fn a_call_ends_with_its_connection() {
     });
     assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
     assert!(started.elapsed() < SOON / 2);
-    // The next one waits for the connection, and the first one is not sent twice.
+    // The next command waits for the connection. The first command is not sent twice.
     assert_eq!(command(&agent, "/echo 1", SOON).unwrap()["ok"], json!(true));
     let contents: Vec<_> =
         server.events("send-message").iter().map(|entry| entry.payload()["content"].to_string()).collect();

@@ -1,4 +1,4 @@
-//! What a bot does besides its loop: it remembers, listens in several places, asks back and works in parallel.
+//! A bot remembers, listens in several places, asks back and works in parallel.
 
 use std::sync::Mutex;
 use std::thread;
@@ -78,7 +78,7 @@ fn a_handler_asks_back_while_other_loops_get_everything() {
             agent.home().unwrap().wait_for(SOON, is_go).unwrap()
         });
         next_message(&events, "Are you sure?");
-        // The other wait may begin after the first yes.
+        // The other wait may begin after the first answer `yes`.
         while !go.is_finished() {
             server.alice_says(LOBBY, "yes");
             thread::sleep(Duration::from_millis(20));
@@ -168,7 +168,7 @@ fn a_note_command_of_an_unknown_server_is_an_error() {
     let server = Server::start(json!({}));
     let agent = in_lobby(&server);
     let room = agent.home().unwrap();
-    // This server has no notes: it says so, and nothing is made of that.
+    // This server has no notes and says so. The crate returns that error and does nothing else.
     assert!(room.save_note("repo", "https://example.com").unwrap_err().server_message().is_some());
     assert_eq!(room.note("repo").unwrap(), None);
     let sent = server.events("send-message");

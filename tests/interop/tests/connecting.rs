@@ -26,7 +26,7 @@ fn the_session_token_goes_into_connect_and_nothing_else_does() {
     assert_eq!(agent.user().display_name, "My Bot");
 
     let mut log = server.log(&[]);
-    // The exchange and the handshake go out side by side: either may be first.
+    // The agent sends the exchange and the handshake at the same time, so either may arrive first.
     if log.first().is_some_and(|entry| entry["kind"] == "handshake") {
         log.swap(0, 1);
     }

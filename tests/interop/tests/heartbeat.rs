@@ -1,4 +1,5 @@
-//! The server pings every 300 ms and closes 200 ms later. The user's code may be slow, but the crate may not.
+//! The server pings every 300 ms and closes a connection whose pong is 200 ms late. The user's code may be slow, but
+//! the crate must answer.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};

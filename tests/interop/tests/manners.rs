@@ -117,7 +117,7 @@ fn a_direct_conversation_is_opened_by_name_and_left() {
     server.alice_says(DM, "yes?");
     assert!(next_message(&events, "yes?").dm);
 
-    // This server has no way to end a membership. It goes on sending, and the agent ignores that.
+    // This server cannot end a membership. It continues to send, and the agent ignores that.
     let lobby = agent.rooms().remove(0);
     assert_eq!(lobby.leave().unwrap_err().kind(), ErrorKind::NotFound);
     room.leave().unwrap();

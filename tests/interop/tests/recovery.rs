@@ -1,5 +1,5 @@
-//! A server with connection state recovery adds an offset to the arguments of its events, and may replay missed events. In
-//! both cases each message is received once.
+//! A server with connection state recovery adds an offset to the arguments of its events, and may replay missed events.
+//! The agent receives each message once in both cases.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The server ends the session, as at a kick, a ban or a deploy.
+//! The server ends the session, as it does for a kick, a ban or a deploy.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,8 @@ fn returns_after_a_while(close: bool) {
     });
     assert!(retry_in >= Duration::from_secs(5), "not at once: {retry_in:?}");
     assert!(!agent.is_connected());
-    // When the server ends only the namespace, it leaves the connection open. It is no longer needed.
+    // A server that ends only the namespace leaves the connection open. The agent closes it, because it no longer needs
+    // it.
     server.wait(SOON, "engine-close", 1, |entry| entry["kind"] == "engine-close");
     assert_eq!(server.engines(), 0);
 

@@ -1,1 +1,1 @@
-//! Nothing but tests: see `tests/`.
+//! This package has only tests: see `tests/`.

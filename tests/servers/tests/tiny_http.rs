@@ -1,4 +1,5 @@
-//! A receiver behind tiny_http, with the code of the documentation; and why the receiver has a server of its own.
+//! A receiver behind tiny_http, with the code of the documentation. The last test shows why the receiver has a server
+//! of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure here is a failed test")]
 
 mod documented;
@@ -63,7 +64,8 @@ fn endless_header(address: SocketAddr) -> io::Result<String> {
     }
 }
 
-/// If this fails, tiny_http limits heads by now. Then reconsider the receiver's own server.
+/// If this test fails, tiny_http limits the size of request heads now. Then the receiver may not need its own server
+/// any more.
 #[test]
 fn tiny_http_reads_a_head_without_end_and_the_receiver_does_not() {
     let server = Server::http("127.0.0.1:0").unwrap();

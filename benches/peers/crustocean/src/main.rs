@@ -1,4 +1,4 @@
-//! A minimal bot: logs in, reads fifteen messages, joins, replies when it is mentioned.
+//! A minimal bot. It logs in, reads fifteen messages, joins a room, and replies when a message mentions it.
 use crustocean::{Agent, Event};
 
 fn main() -> crustocean::Result<()> {

@@ -1,4 +1,5 @@
-//! The same minimal bot by hand: logs in, reads fifteen messages, joins, replies when it is mentioned.
+//! The same minimal bot with rust_socketio. It logs in, reads fifteen messages, joins a room, and replies when a
+//! message mentions it.
 use std::sync::mpsc;
 
 use rust_socketio::{ClientBuilder, Payload, RawClient, TransportType};

@@ -1,4 +1,4 @@
-//! Who is measured, the server that all of them talk to, and the rounds.
+//! The clients to measure, the server that they connect to, and the rounds.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read as _};
@@ -12,16 +12,16 @@ use crustocean_bench::{process, stream};
 use crate::Options;
 use crate::table::{Sample, Table};
 
-/// One who can be measured: the command before the name of the measurement.
+/// A client that can be measured. `command` is the part of its command line before the name of the measurement.
 #[derive(Debug)]
 pub(crate) struct Contender {
     pub(crate) name: &'static str,
     command: Vec<String>,
-    /// Which TLS it speaks, if any: `rustls` or `native`.
+    /// The TLS library that it uses, if any: `rustls` or `native`.
     tls: Option<&'static str>,
 }
 
-/// The replay server, ended when dropped.
+/// The replay server. Its process ends when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
@@ -50,7 +50,7 @@ impl Server {
         Server { child, url: url.trim().to_owned(), root }
     }
 
-    /// The port that it listens on.
+    /// The port on which it listens.
     pub(crate) fn port(&self) -> u16 {
         self.url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
     }
@@ -65,7 +65,7 @@ impl Drop for Server {
     }
 }
 
-/// A process that has joined the room, ended when dropped.
+/// A process that has joined the room. It ends when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Joined(Child);
 
@@ -81,14 +81,14 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// Another program of this crate.
+/// Returns the path of another program of this crate.
 fn beside(name: &str) -> String {
     let mut path = std::env::current_exe().expect("a path");
     path.set_file_name(name);
     path.to_string_lossy().into_owned()
 }
 
-/// The bare loop, the crate, and the peers if they are there.
+/// Returns the bare loop, the crate, and the peers if they are installed.
 pub(crate) fn contenders(options: &Options) -> Vec<Contender> {
     let mut all = Vec::from(own(None));
     if let Some(peers) = &options.peers {
@@ -106,9 +106,9 @@ pub(crate) fn contenders(options: &Options) -> Vec<Contender> {
     all
 }
 
-/// The bare loop and the crate.
+/// Returns the bare loop and the crate.
 pub(crate) fn own(tls: Option<&'static str>) -> [Contender; 2] {
-    // The build with TLS is one of its own, so that the others are measured without.
+    // The client with TLS is a separate build, so that the others are measured without TLS.
     let client = std::env::var("TLS_CLIENT").ok().filter(|_| tls.is_some());
     let client = client.unwrap_or_else(|| beside("bench-client"));
     [("bare loop", "bare"), ("crustocean", "crate")].map(|(name, who)| {
@@ -132,7 +132,7 @@ impl Contender {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a contender")
     }
 
-    /// How long from the start of the process until it says that it has joined. It still runs.
+    /// Returns the seconds from the start of the process until it prints that it has joined. The process still runs.
     pub(crate) fn join(&self, server: &Server) -> (f64, Joined) {
         let started = Instant::now();
         let mut child = self.start(server, "join", &[]);
@@ -141,7 +141,7 @@ impl Contender {
         (started.elapsed().as_secs_f64(), Joined(child))
     }
 
-    /// The megabytes and the threads of one that has joined and waits, after a while.
+    /// Returns the megabytes and the threads of a process that has joined and has waited for `pause`.
     pub(crate) fn idle(&self, server: &Server, pause: Duration) -> Vec<f64> {
         let (_, joined) = self.join(server);
         thread::sleep(pause);
@@ -149,12 +149,12 @@ impl Contender {
         vec![status("VmRSS") / 1000.0, status("Threads")]
     }
 
-    /// The figures that a run prints.
+    /// Returns the figures that a run prints.
     pub(crate) fn run(&self, server: &Server, what: &str, numbers: &[usize]) -> Vec<(String, f64)> {
         self.run_at(server.url.as_str(), server, what, numbers)
     }
 
-    /// The same through a relay.
+    /// Does the same with another URL, for example that of a relay.
     pub(crate) fn run_at(
         &self,
         url: &str,
@@ -171,13 +171,13 @@ impl Contender {
     }
 }
 
-/// A figure that a run has printed.
+/// Returns one of the figures that a run has printed.
 pub(crate) fn value(figures: &[(String, f64)], name: &str) -> f64 {
     figures.iter().find(|(it, _)| it == name).map_or(f64::NAN, |(_, value)| *value)
 }
 
-/// Everybody in turn, `rounds` times; per contender and figure the values, and the ratios to the bare loop's of the
-/// same round.
+/// The results of `rounds` rounds, in which each client runs once. For each client and figure it has the values, and
+/// their ratios to the values of the bare loop in the same round.
 #[derive(Debug)]
 pub(crate) struct Rounds {
     names: Vec<&'static str>,
@@ -207,7 +207,7 @@ impl Rounds {
         all
     }
 
-    /// The crate's ratio.
+    /// The ratios of the crate for a figure.
     pub(crate) fn ratio(&self, what: usize) -> &Sample {
         &self.ratios[1][what]
     }

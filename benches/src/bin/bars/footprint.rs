@@ -1,5 +1,5 @@
-//! What the crate costs before anything runs: crates, time to build, size. In scratch copies of two minimal bots that
-//! do the same.
+//! Measures the number of crates, the build time and the size. It builds scratch copies of two minimal bots that do the
+//! same work.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crustocean_bench::process;
 use crate::Options;
 use crate::table::{Bar, Sample, Table};
 
-/// Features of the crate, and the bars: crates and megabytes, must and aim.
+/// The features of the crate and their bars: the number of crates, then megabytes. Each has a limit and an aim.
 const VARIANTS: [(&str, &[&str], [f64; 4]); 3] = [
     ("default", &[], [50.0, 46.0, 3.6, 3.4]),
     ("native-tls", &["--no-default-features", "--features", "tls-native"], [50.0, 46.0, 2.1, 1.9]),
@@ -91,7 +91,7 @@ fn cargo(folder: &Path, args: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// Distinct crates, the bot's own included.
+/// Returns the number of different crates, including the bot's own.
 fn crates(folder: &Path, features: &[&str]) -> f64 {
     let tree = cargo(folder, &[&["tree", "-e", "normal", "--prefix", "none"], features].concat());
     let tree = String::from_utf8_lossy(&tree);
@@ -101,7 +101,7 @@ fn crates(folder: &Path, features: &[&str]) -> f64 {
     names.len() as f64
 }
 
-/// A build from nothing, everything downloaded before: seconds, and seconds of all processors.
+/// Builds from nothing, after all crates are downloaded. Returns the seconds, and the seconds of all processors.
 fn build(folder: &Path, bin: &str, features: &[&str]) -> (f64, f64) {
     cargo(folder, &[&["fetch"] as &[&str], &[]].concat());
     cargo(folder, &["clean", "--release"]);
@@ -110,7 +110,7 @@ fn build(folder: &Path, bin: &str, features: &[&str]) -> (f64, f64) {
     (started.elapsed().as_secs_f64(), (process::children_cpu() - cpu).as_secs_f64())
 }
 
-/// The size of the program in megabytes.
+/// Returns the size of the program in megabytes.
 fn bytes(folder: &Path, bin: &str, features: &[&str], profile: &str) -> f64 {
     cargo(folder, &[&["build", "--offline", "--profile", profile, "--bin", bin], features].concat());
     let program = folder.join("target").join(profile).join(bin);

@@ -1,5 +1,5 @@
-//! Measures everything that has a bar, one contender after the other in turn, and prints the table. Started by
-//! `benches/run`.
+//! Measures all figures that have a bar, one client after the other, and prints the table. `benches/run` starts this
+//! program.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -19,16 +19,16 @@ use std::path::PathBuf;
 
 use table::Table;
 
-/// What is asked for on the command line.
+/// The options of the command line and of the environment.
 #[derive(Debug)]
 pub(crate) struct Options {
-    /// How often each contender is run.
+    /// The number of runs of each client.
     pub(crate) rounds: usize,
-    /// How often each variant is built from nothing.
+    /// The number of builds of each variant.
     pub(crate) builds: usize,
-    /// Everything in seconds: whether it runs, not how fast.
+    /// Whether to run everything in a few seconds. Such a run shows only that the measurements work.
     pub(crate) smoke: bool,
-    /// Where the peers were copied to and are built, if they are to be compared with.
+    /// The folder into which the peers were copied and built, if the crate is compared with them.
     pub(crate) peers: Option<PathBuf>,
 }
 

@@ -1,4 +1,5 @@
-//! A long history written to a file, beside the same requests with ureq.
+//! Measures how long it takes to write a long history to a file. It compares the crate with the same requests through
+//! ureq.
 
 use std::time::Duration;
 
@@ -9,16 +10,16 @@ use crate::Options;
 use crate::contender::{Rounds, Server, own, value};
 use crate::table::{Bar, Sample, Table};
 
-/// The round trip to the server that is far away.
+/// The round trip to the distant server.
 const ROUND_TRIP: Duration = Duration::from_millis(80);
-/// What the caller does with a page takes as many milliseconds.
+/// The caller's work on each page, in milliseconds.
 const WORK: usize = 60;
 
 pub(crate) fn measure(options: &Options, table: &mut Table) {
     let server = Server::plain();
     let both = own(None);
     let count = if options.smoke { 2000 } else { 100_000 };
-    // The server makes its pages when they are asked for the first time.
+    // This run is not measured: the server makes each page at the first request for it.
     both[0].run(&server, "history", &[count, 0]);
     let near = Rounds::new(&both, options.rounds, 1, |who| {
         vec![value(&who.run(&server, "history", &[count, 0]), "secs")]
@@ -41,7 +42,7 @@ pub(crate) fn measure(options: &Options, table: &mut Table) {
     far.print(table, 0, &title, 1.0, 2);
     far.print(table, 1, &format!("{title}, with {WORK} ms of work a page"), 1.0, 2);
 
-    // The first page cannot be read ahead, and the work on the last one has nothing to hide behind.
+    // The crate cannot prefetch the first page, and no fetch overlaps the work on the last page.
     let pages = (count / PAGE) as f64;
     let work = WORK as f64 / 1e3;
     let wire = far.figures[0][0].median() / pages;

@@ -1,4 +1,4 @@
-//! What a running agent costs, beside the bare loop and the peers.
+//! Measures the cost of a running agent. It compares the crate with the bare loop and with the peers.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub(crate) fn measure(options: &Options, table: &mut Table) {
 
     let joins = Rounds::new(&all, scale(rounds * 3, 1), 1, |who| {
         let (took, joined) = who.join(&server);
-        // Its end must not be in the way of whoever starts next.
+        // Waits for the end of the process, so that it does not slow the next one.
         drop(joined);
         vec![took]
     });
@@ -95,7 +95,7 @@ fn threads(options: &Options, table: &mut Table, server: &Server, all: &[Contend
     }
 }
 
-/// Whether a long life costs more than a short one.
+/// Measures whether an event costs more after many events.
 fn growth(options: &Options, table: &mut Table, server: &Server, who: &Contender) {
     let counts = if options.smoke { vec![100, 1000] } else { vec![1000, 10_000, 100_000, 1_000_000] };
     let mut times = vec![Sample::default(); counts.len()];
@@ -120,7 +120,7 @@ fn growth(options: &Options, table: &mut Table, server: &Server, who: &Contender
     );
 
     let counts = if options.smoke { [100, 1000] } else { [100_000, 1_000_000] };
-    // Slower than the server by far.
+    // The consumer is much slower than the server.
     let micros = 10;
     let peaks = counts.map(|count| {
         let peak = value(&who.run(server, "slow", &[count, micros]), "peak") / 1000.0;

@@ -1,4 +1,4 @@
-//! The table of the README: a few of the figures, beside each other.
+//! The short table of the README. It shows some of the figures of all clients.
 
 use std::fmt::Write as _;
 

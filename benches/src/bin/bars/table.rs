@@ -1,8 +1,8 @@
-//! The table of bars, and the figures behind it.
+//! The table of the bars, and the figures behind it.
 
 use std::fmt;
 
-/// Several values of one figure.
+/// Several values of one figure, sorted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sample(Vec<f64>);
 
@@ -25,7 +25,7 @@ impl Sample {
         self.0.iter().copied().for_each(call);
     }
 
-    /// `median [least-most]`.
+    /// Returns `median [least-most]`.
     pub(crate) fn text(&self, digits: usize) -> String {
         match (self.0.first(), self.0.last()) {
             (Some(first), Some(last)) if self.0.len() > 1 => {
@@ -36,7 +36,7 @@ impl Sample {
     }
 }
 
-/// On which side of the bar is good.
+/// A limit and an aim. The variant says which side of them is good.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Bar {
     AtLeast(f64, f64),
@@ -50,7 +50,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// A figure that has a bar: what must be and what is aimed at.
+    /// Adds a figure that has a bar, with its limit and its aim.
     pub(crate) fn bar(&mut self, what: &str, unit: &str, bar: Bar, measured: &Sample, digits: usize) {
         let value = measured.median();
         let (word, must, aim, met, reached) = match bar {
@@ -73,20 +73,20 @@ impl Table {
         eprintln!("{what}: {}{unit}", measured.text(digits));
     }
 
-    /// A figure behind the bars.
+    /// Adds a figure without a bar.
     pub(crate) fn figure(&mut self, what: &str, who: &str, value: impl Into<String>) {
         let value = value.into();
         eprintln!("{what}, {who}: {value}");
         self.figures.push([what.to_owned(), who.to_owned(), value]);
     }
 
-    /// A figure that was noted.
+    /// Returns a figure that was added.
     pub(crate) fn value(&self, what: &str, who: &str) -> Option<&str> {
         let row = self.figures.iter().find(|[it, whose, _]| it == what && whose == who)?;
         Some(row[2].as_str())
     }
 
-    /// What was measured for a bar.
+    /// Returns the value that was measured for a bar.
     pub(crate) fn measured(&self, what: &str) -> Option<&str> {
         Some(self.bars.iter().find(|row| row[0] == what)?[3].as_str())
     }

@@ -1,4 +1,4 @@
-//! What a running agent costs behind TLS, beside the bare loop over the same TLS.
+//! Measures the cost of a running agent over TLS. It compares the crate with the bare loop over the same TLS.
 
 use std::time::Duration;
 

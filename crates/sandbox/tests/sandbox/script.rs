@@ -89,7 +89,7 @@ fn a_recorded_conversation_passes_with_the_same_bot_and_fails_with_another() {
     let changed = Arc::new(Sandbox::start().unwrap());
     let _echo = Echo::start(&changed, |text| plain(text).replace("two", "2"));
     let error = script.run(&changed, "echo").unwrap_err();
-    let ScriptError::Different { report, differences } = &error else { panic!("{error}") };
+    let ScriptError::Different { report, differences, .. } = &error else { panic!("{error}") };
     assert_eq!((report.answered, differences.len()), (1, 1));
     let shown = error.to_string();
     assert!(shown.contains("line 4: @echo in lobby") && shown.contains("You said 2 at"), "{shown}");

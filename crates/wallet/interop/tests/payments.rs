@@ -128,7 +128,7 @@ fn a_transaction_that_fails_on_the_chain_is_reverted() {
     );
     anvil.mine(1);
     match paying.join().unwrap() {
-        Err(PaymentError::Reverted { hash: reverted }) => assert_eq!(reverted, hash),
+        Err(PaymentError::Reverted { hash: reverted, .. }) => assert_eq!(reverted, hash),
         other => panic!("{other:?}"),
     }
     assert_eq!(wallet.settle(hash).unwrap(), Settlement::Reverted);
@@ -175,7 +175,7 @@ fn a_payment_whose_node_is_unreachable_can_be_settled_later() {
         if gone.load(Ordering::SeqCst) { Fault::CutBefore } else { Fault::Pass }
     });
     let hash = match wallet.send(someone(7), usdc("2")) {
-        Err(PaymentError::MaybeSent { hash, cause }) => {
+        Err(PaymentError::MaybeSent { hash, cause, .. }) => {
             assert!(matches!(cause.kind(), ErrorKind::Connect | ErrorKind::Timeout), "{cause:?}");
             hash
         }
@@ -451,7 +451,7 @@ fn a_thread_that_waits_for_a_cancelled_payment_gets_replaced() {
     anvil.mine(1);
     assert_eq!(cancelling.join().unwrap().unwrap(), Settlement::Replaced);
     match paying.join().unwrap() {
-        Err(PaymentError::Replaced { hash: replaced }) => assert_eq!(replaced, hash),
+        Err(PaymentError::Replaced { hash: replaced, .. }) => assert_eq!(replaced, hash),
         other => panic!("{other:?}"),
     }
 }

@@ -115,7 +115,7 @@ fn a_wallet_without_enough_usdc_is_refused_and_pays_nothing() {
     for path in ["/two/cheap", "/one/4000"] {
         let x402 = server.client("0.000001");
         match x402.get(&server.url(path)) {
-            Err(X402Error::Refused { receipt, reason }) => {
+            Err(X402Error::Refused { receipt, reason, .. }) => {
                 // The facilitator simulates the payment first.
                 assert!(reason.contains("simulation_failed") || reason.contains("insufficient"), "{reason}");
                 assert!(!x402.is_collected(&receipt).unwrap());

@@ -145,7 +145,7 @@ impl X402 {
     /// Whether a payment was collected or cancelled. Asks the chain, not the server.
     ///
     /// # Errors
-    /// The error of the node.
+    /// The kinds of [`Wallet::balances`](crate::Wallet::balances).
     pub fn is_collected(&self, receipt: &Receipt) -> Result<bool> {
         self.wallet.is_used(receipt.nonce)
     }

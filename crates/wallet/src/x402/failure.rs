@@ -15,6 +15,7 @@ pub enum X402Error {
     NotPaid(Error),
     /// The connection failed after the client had sent the payment. The server may collect the payment until it
     /// expires; [`X402::is_collected`](crate::X402::is_collected) shows whether it has.
+    #[non_exhaustive]
     MaybePaid {
         /// The payment.
         receipt: Box<Receipt>,
@@ -22,6 +23,7 @@ pub enum X402Error {
         cause: Error,
     },
     /// The server got the payment and asks for money again. The crate does not pay twice.
+    #[non_exhaustive]
     Refused {
         /// The payment. The server may still collect it until it expires.
         receipt: Box<Receipt>,

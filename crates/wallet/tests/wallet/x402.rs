@@ -198,7 +198,7 @@ fn a_request_is_paid_once() {
             demand(out, &offer(if request.payment().is_some() { then } else { first }));
         });
         match x402.get(&server.url) {
-            Err(X402Error::Refused { receipt, reason }) => {
+            Err(X402Error::Refused { receipt, reason, .. }) => {
                 assert_eq!((receipt.amount.units().to_string().as_str(), reason.as_str()), (first, "pay"));
                 let spent = x402.spent().unwrap();
                 assert_eq!(before.checked_add(receipt.amount), Some(spent), "it may still be collected");

@@ -30,6 +30,7 @@ use crate::moment::Moment;
 /// }
 /// # Ok(()) }
 /// ```
+#[must_use = "dropping a term releases its lease"]
 pub struct Term {
     state: Arc<TermState>,
     renewing: Option<JoinHandle<()>>,

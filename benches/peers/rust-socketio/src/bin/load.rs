@@ -1,4 +1,4 @@
-//! As `bench-client` does it: `load <events|acks|join|many> <url> [numbers]`.
+//! Makes the measurements of `bench-client` with rust_socketio: `load <events|acks|join|many> <url> [numbers]`.
 use std::collections::VecDeque;
 use std::io::Read as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -50,8 +50,8 @@ fn main() {
     std::process::exit(0);
 }
 
-/// In the order of `steps.rs` of the benches, but for the last one: this client does not come back in a way that can
-/// be waited for.
+/// Makes the steps of `steps.rs` of the benches, in the same order, without the last step. A program cannot wait until
+/// this client is connected again.
 fn steps(url: &str, args: &[String]) {
     let (agent_token, busy, tls, ca) = (&args[1], &args[2], &args[3], &args[4]);
     let pem = std::fs::read(ca).unwrap();
