@@ -11,9 +11,9 @@ use crate::deadline;
 use crate::socket::session::SessionId;
 use crate::socket::session::attend::{self, Attended, KeptSession};
 use crate::socket::session::core::SessionCore;
+use crate::socket::set::core::{Inbox, SetCore};
 use crate::socket::set::poller::{Poller, Watched};
 use crate::socket::set::workers::{WorkerJob, Workers};
-use crate::socket::set::{Inbox, SetCore};
 
 /// The stack size. The thread runs only this crate's code, a few calls deep.
 const STACK: usize = 256 << 10;
