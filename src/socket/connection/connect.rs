@@ -97,7 +97,7 @@ impl Opened {
     /// Whether the server still keeps this connection: a server closes connections that send no CONNECT or answer no
     /// pings.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.at.elapsed() < FRESH.min(self.connection.handshake.silence() / 2)
+        self.at.elapsed() < FRESH.min(self.connection.silence() / 2)
     }
 
     /// From now on, `cancel` ends the connection.

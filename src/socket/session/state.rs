@@ -270,7 +270,7 @@ impl SessionState {
         if !matches!(self.phase, Phase::Closing(_)) {
             self.lost_events = self.lost_events.saturating_add(connection.unconfirmed());
         }
-        self.ended.note(generation, end.by_server, connection.handshake.silence());
+        self.ended.note(generation, end.by_server, connection.silence());
         if self.is_closed() {
             self.phase = Phase::Closed;
             return true;

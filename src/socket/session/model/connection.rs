@@ -2,7 +2,7 @@
 //! correct use.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tungstenite::Utf8Bytes;
 
@@ -26,7 +26,7 @@ pub(crate) struct Connection {
     server: Arc<Server>,
     number: usize,
     arrivals: Arrivals,
-    pub(crate) handshake: Handshake,
+    handshake: Handshake,
 }
 
 impl Connection {
@@ -201,6 +201,10 @@ impl Connection {
         wire.cut = true;
         let readable = Arc::clone(&wire.readable);
         self.server.notify(&readable);
+    }
+
+    pub(crate) fn silence(&self) -> Duration {
+        self.handshake.silence()
     }
 
     pub(crate) fn is_polling(&self) -> bool {
