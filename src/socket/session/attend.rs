@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
+use crate::socket::session::background::{self, BackgroundThread};
 use crate::socket::session::connection::Connection;
 use crate::socket::session::connection::step::StepResult;
+use crate::socket::session::connector::Connector;
 use crate::socket::session::core::SessionCore;
 use crate::socket::session::keeper::Keeper;
 use crate::socket::session::state::{Phase, SessionState};
-use crate::socket::session::{Session, background, connector};
 use crate::sync::{JoinHandle, MutexGuard};
 
 /// The pause between two reads of a session whose queue is half full. Unread data in the socket slows the server.
@@ -71,7 +72,7 @@ pub(crate) enum Attended {
     /// Nothing to do: the session is over, or has another keeper.
     Gone,
     /// Let a worker do this [`work`].
-    Work(fn(&SessionCore)),
+    Work(fn(&Connector)),
     /// Start a [background thread](background::start) for the session, because its connection can block.
     OwnThread,
     /// Watch this connection instead of the last one, then attend again.
@@ -109,7 +110,7 @@ pub(crate) fn attend(core: &SessionCore, kept: &mut KeptSession) -> Attended {
                 (state, Attended::Down { until: Some(retry_at) })
             } else {
                 state.has_worker = true;
-                (state, Attended::Work(connector::dial_again))
+                (state, Attended::Work(Connector::reconnect))
             }
         }
         // A worker wakes the keeper when it is done.
@@ -136,7 +137,7 @@ fn attend_connected<'a>(
     let due = state.next_due().filter(|_| !state.has_worker);
     if due.is_some_and(|due| due <= now) {
         state.has_worker = true;
-        return (state, Attended::Work(SessionCore::send_due));
+        return (state, Attended::Work(|connector| connector.core.send_due()));
     }
     if connection.is_polling() {
         state.own_thread = true;
@@ -202,16 +203,16 @@ fn may_read(state: &mut SessionState, kept: &mut KeptSession, now: Instant) -> b
     waited
 }
 
-impl Session {
+impl SessionCore {
     /// Gives the work of the background thread to a keeper, until the session is over or
-    /// [`keep_itself`](Session::keep_itself) is called.
+    /// [`keep_itself`] is called.
     ///
     /// # Errors
     /// `Invalid` if the session already has a keeper, `Closed`.
-    pub(crate) fn give_to(&self, keeper: Arc<dyn Keeper>) -> Result<()> {
-        self.shared.check_process()?;
+    pub(crate) fn give_to(&self, keeper: Arc<dyn Keeper>, background: &BackgroundThread) -> Result<()> {
+        self.check_process()?;
         let blocked = {
-            let mut state = self.shared.lock();
+            let mut state = self.lock();
             if state.is_closed() || state.stopped {
                 return Err(state.closed_error());
             }
@@ -219,7 +220,7 @@ impl Session {
                 return Err(Error::invalid("the agent is in a set already: remove it there first"));
             }
             state.keeper = Some(keeper);
-            self.shared.wake_background(&mut state);
+            self.wake_background(&mut state);
             let blocked = std::mem::take(&mut state.background_blocked);
             state.connection().filter(|_| blocked).cloned()
         };
@@ -227,33 +228,32 @@ impl Session {
             // The background thread is blocked in `read`: the answer to this ping wakes it.
             connection.nudge();
         }
-        // No code joins the thread. If the handle stayed, the system would keep the thread's stack.
-        drop(self.background.lock().take());
-        Ok(())
-    }
-
-    /// Takes the session back from its keeper, and starts its own background thread again.
-    ///
-    /// # Errors
-    /// `Config` if no thread can be started. Then the session is over.
-    pub(crate) fn keep_itself(&self) -> Result<()> {
-        self.shared.check_process()?;
-        if let Some(thread) = take_back(&self.shared, None)? {
-            *self.background.lock() = Some(thread);
-        }
+        background.detach();
         Ok(())
     }
 
     /// Whether there are more items, or the session is over. The consumer of a [`Keeper`]'s session calls this after
     /// it took an item.
     pub(crate) fn has_more(&self) -> bool {
-        let mut state = self.shared.lock();
+        let mut state = self.lock();
         if state.read_slowly && !state.queue.is_half_full() {
             state.read_slowly = false;
-            self.shared.wake_background(&mut state);
+            self.wake_background(&mut state);
         }
-        state.has_ended() || !state.queue.is_empty() || !self.shared.ready.is_empty()
+        state.has_ended() || !state.queue.is_empty() || !self.ready.is_empty()
     }
+}
+
+/// Takes the session back from its keeper, and starts its own background thread again.
+///
+/// # Errors
+/// `Config` if no thread can be started. Then the session is over. `Closed` in a forked child.
+pub(crate) fn keep_itself(connector: &Arc<Connector>, background: &BackgroundThread) -> Result<()> {
+    connector.core.check_process()?;
+    if let Some(thread) = take_back(connector, None)? {
+        background.set(thread);
+    }
+    Ok(())
 }
 
 /// Takes the session back from its keeper and starts its own background thread. With `from`, only from this keeper.
@@ -261,9 +261,9 @@ impl Session {
 ///
 /// # Errors
 /// `Config` if no thread can be started. Then the session is over.
-pub(crate) fn take_back(core: &Arc<SessionCore>, from: Option<u64>) -> Result<Option<JoinHandle<()>>> {
+pub(crate) fn take_back(connector: &Arc<Connector>, from: Option<u64>) -> Result<Option<JoinHandle<()>>> {
     {
-        let mut state = core.lock();
+        let mut state = connector.core.lock();
         let is_kept =
             state.keeper.as_ref().is_some_and(|keeper| from.is_none_or(|from| keeper.number() == from));
         let Some(keeper) = state.keeper.take_if(|_| is_kept) else { return Ok(None) };
@@ -273,15 +273,16 @@ pub(crate) fn take_back(core: &Arc<SessionCore>, from: Option<u64>) -> Result<Op
             return Ok(None);
         }
     }
-    own_thread(core).map(Some)
+    own_thread(connector).map(Some)
 }
 
 /// Starts a background thread for a session.
 ///
 /// # Errors
 /// `Config` if no thread can be started. Then the session is over.
-pub(crate) fn own_thread(core: &Arc<SessionCore>) -> Result<JoinHandle<()>> {
-    background::start(Arc::clone(core)).inspect_err(|_| {
+pub(crate) fn own_thread(connector: &Arc<Connector>) -> Result<JoinHandle<()>> {
+    background::start(Arc::clone(connector)).inspect_err(|_| {
+        let core = &connector.core;
         let mut state = core.lock();
         state.fail(Error::config("cannot start the agent's thread"));
         state.background_gone = true;
@@ -297,8 +298,9 @@ pub(crate) fn no_worker(core: &SessionCore) {
 }
 
 /// Does work that waits for the network. A worker runs this.
-pub(crate) fn work(core: &SessionCore, job: fn(&SessionCore)) {
-    let outcome = catch_unwind(AssertUnwindSafe(|| job(core)));
+pub(crate) fn work(connector: &Connector, job: fn(&Connector)) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| job(connector)));
+    let core = &connector.core;
     let mut state = core.lock();
     state.has_worker = false;
     if outcome.is_err() {

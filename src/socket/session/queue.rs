@@ -44,6 +44,13 @@ pub(crate) enum Item {
     },
 }
 
+/// How large the queue to the consumer may grow.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) events: usize,
+    pub(crate) bytes: usize,
+}
+
 /// A queue that is bounded in events and bytes. A full queue drops its oldest events, but keeps the items about the
 /// connection.
 #[derive(Debug)]

@@ -35,6 +35,13 @@ pub(crate) enum Phase {
     Closed,
 }
 
+/// The kind of a waiting thread, which decides which threads a change wakes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waiter {
+    Consumer,
+    Other,
+}
+
 pub(crate) struct SessionState {
     pub(crate) phase: Phase,
     /// The agent is stopping: no thread waits any more. The session still sends data that it can send at once.

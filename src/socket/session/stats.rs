@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::socket::session::Session;
+use crate::socket::session::core::SessionCore;
 use crate::socket::session::state::Phase;
 
 /// The statistics at one moment.
@@ -15,9 +15,9 @@ pub(crate) struct SessionStats {
     pub(crate) queued_bytes: usize,
 }
 
-impl Session {
+impl SessionCore {
     pub(crate) fn stats(&self) -> SessionStats {
-        let state = self.shared.lock();
+        let state = self.lock();
         let now = Instant::now();
         let since = |time: Instant| now.saturating_duration_since(time);
         let (queued_events, queued_bytes) = state.queue.size();

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::session::SessionId;
-use crate::socket::session::core::SessionCore;
+use crate::socket::session::connector::Connector;
 use crate::socket::set::poller::PollWaker;
 use crate::sync::{Condvar, Mutex};
 
@@ -24,7 +24,7 @@ pub(super) struct SetCore {
 /// The tasks of the set's thread.
 #[derive(Default)]
 pub(super) struct Inbox {
-    pub(super) added: Vec<(u64, Arc<SessionCore>)>,
+    pub(super) added: Vec<(u64, Arc<Connector>)>,
     pub(super) woken: Vec<u64>,
     /// The times when consumers must check a session.
     pub(super) alarms: Vec<(SessionId, Instant)>,

@@ -80,7 +80,7 @@ impl SessionSet {
         session.give_to(Arc::new(SetMembership { number, session: session.id(), set: Arc::clone(set) }))?;
         let refused = set.update_inbox(|inbox| {
             if !inbox.closed {
-                inbox.added.push((number, Arc::clone(session.shared())));
+                inbox.added.push((number, Arc::clone(session.connector())));
             }
             inbox.closed
         });

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::deadline;
 use crate::socket::session::SessionId;
 use crate::socket::session::attend::{self, Attended, KeptSession};
-use crate::socket::session::core::SessionCore;
+use crate::socket::session::connector::Connector;
 use crate::socket::set::core::{Inbox, SetCore};
 use crate::socket::set::poller::{Poller, Watched};
 use crate::socket::set::workers::{WorkerJob, Workers};
@@ -52,7 +52,7 @@ struct SetThread {
 }
 
 struct SessionEntry {
-    core: Arc<SessionCore>,
+    connector: Arc<Connector>,
     kept: KeptSession,
     watched: Option<Watched>,
     /// When the thread must attend the session.
@@ -75,9 +75,9 @@ impl SetThread {
             for number in woken {
                 self.attend(number);
             }
-            for (number, core) in added {
+            for (number, connector) in added {
                 let kept = KeptSession::new(number);
-                self.sessions.insert(number, SessionEntry { core, kept, watched: None, alarm: None });
+                self.sessions.insert(number, SessionEntry { connector, kept, watched: None, alarm: None });
                 self.attend(number);
             }
             self.alarms.extend(alarms.into_iter().map(|(session, at)| (at, Alarm::Consumers(session))));
@@ -140,7 +140,7 @@ impl SetThread {
     fn attend(&mut self, number: u64) {
         let Some(entry) = self.sessions.get_mut(&number) else { return };
         loop {
-            match attend::attend(&entry.core, &mut entry.kept) {
+            match attend::attend(&entry.connector.core, &mut entry.kept) {
                 Attended::Gone => return self.forget(number),
                 Attended::Work(job) => return self.start_job(number, job),
                 Attended::Down { until } => {
@@ -151,7 +151,7 @@ impl SetThread {
                 }
                 Attended::OwnThread => {
                     // On failure the session is over, and the next round of this loop notices that.
-                    drop(attend::own_thread(&entry.core));
+                    drop(attend::own_thread(&entry.connector));
                     continue;
                 }
                 Attended::Watch(connection) => {
@@ -193,8 +193,8 @@ impl SetThread {
     /// Gives a job for a session to a worker.
     fn start_job(&mut self, number: u64, job: WorkerJob) {
         let Some(entry) = self.sessions.get_mut(&number) else { return };
-        if !self.workers.add(job, Arc::clone(&entry.core)) {
-            attend::no_worker(&entry.core);
+        if !self.workers.add(job, Arc::clone(&entry.connector)) {
+            attend::no_worker(&entry.connector.core);
             self.set_alarm(number, Some(deadline::after(attend::NO_WORKER)));
         }
     }
@@ -213,7 +213,7 @@ impl SetThread {
     /// Gives a session its own background thread.
     fn give_back(&mut self, number: u64) {
         if let Some(entry) = self.sessions.get(&number) {
-            drop(attend::take_back(&entry.core, Some(number)));
+            drop(attend::take_back(&entry.connector, Some(number)));
         }
         self.forget(number);
     }

@@ -9,7 +9,7 @@ use super::scene::{Scene, Thread, spawn, take};
 use super::server::Server;
 use crate::deadline;
 use crate::socket::session::attend::{self, Attended, KeptSession, attend};
-use crate::socket::session::core::SessionCore;
+use crate::socket::session::connector::Connector;
 use crate::socket::session::keeper::Keeper;
 use crate::socket::session::reader::Waited;
 
@@ -43,22 +43,22 @@ impl Keeps {
         self.server.changed.notify_all();
     }
 
-    fn run(&self, core: &Arc<SessionCore>) {
+    fn run(&self, connector: &Arc<Connector>) {
         let mut kept = KeptSession::new(self.number);
         let (mut watched, mut seen) = (None, 0);
         let mut workers = Vec::new();
         let mut own_threads = Vec::new();
         loop {
             self.woken.store(false, Ordering::SeqCst);
-            let worker = Arc::clone(core);
-            let until = match attend(core, &mut kept) {
+            let worker = Arc::clone(connector);
+            let until = match attend(&connector.core, &mut kept) {
                 Attended::Gone => break,
                 Attended::Work(job) => {
                     workers.push(spawn(move || attend::work(&worker, job)));
                     None
                 }
                 Attended::OwnThread => {
-                    own_threads.push(attend::own_thread(core).expect("a thread"));
+                    own_threads.push(attend::own_thread(connector).expect("a thread"));
                     continue;
                 }
                 Attended::Watch(connection) => {
@@ -119,7 +119,7 @@ impl Scene {
         let (ready, woken, gone) = (AtomicBool::new(true), AtomicBool::new(false), AtomicBool::new(false));
         let keeps = Arc::new(Keeps { server: Arc::clone(&self.server), number, ready, woken, gone });
         self.session.give_to(keeps.clone()).unwrap();
-        let (core, keeper) = (Arc::clone(self.session.shared()), Arc::clone(&keeps));
+        let (connector, keeper) = (Arc::clone(self.session.connector()), Arc::clone(&keeps));
         let (session, seen) = (Arc::clone(&self.session), Arc::clone(&self.seen));
         let consumer = spawn(move || {
             loop {
@@ -143,6 +143,6 @@ impl Scene {
                 }
             }
         });
-        vec![consumer, spawn(move || keeper.run(&core))]
+        vec![consumer, spawn(move || keeper.run(&connector))]
     }
 }
