@@ -1,4 +1,4 @@
-//! Reading without blocking, for a thread that keeps many connections.
+//! Reading without blocking, for a thread that drives many sessions.
 
 use std::io::ErrorKind as IoKind;
 use std::sync::{Arc, PoisonError};

@@ -67,7 +67,7 @@ pub(crate) fn start(connector: Arc<Connector>) -> Result<JoinHandle<()>> {
     core.lock().set_own_thread(true);
     // Box the work, as for every thread, so that the compiler compiles the code that starts a thread only once.
     let work: Box<dyn FnOnce() + Send> = Box::new(move || {
-        let outcome = catch_unwind(AssertUnwindSafe(|| keep(&connector)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(&connector)));
         let core = &connector.core;
         let mut state = core.lock();
         if outcome.is_err() {
@@ -82,7 +82,7 @@ pub(crate) fn start(connector: Arc<Connector>) -> Result<JoinHandle<()>> {
         state.set_own_thread(false);
         state.background_gone = true;
         core.notify_all(&mut state);
-        state.keeper = None;
+        state.driver = None;
     });
     Builder::new().name("crustocean-io".to_owned()).stack_size(STACK).spawn(work).map_err(|error| {
         core.lock().set_own_thread(false);
@@ -93,15 +93,15 @@ pub(crate) fn start(connector: Arc<Connector>) -> Result<JoinHandle<()>> {
 /// Why the background thread ends.
 enum BackgroundEndReason {
     Closed,
-    /// A [`Keeper`](crate::socket::session::keeper::Keeper) takes over.
+    /// A [`Driver`](crate::socket::session::driver::Driver) takes over.
     HandedOver,
 }
 
-fn keep(connector: &Connector) -> BackgroundEndReason {
+fn run(connector: &Connector) -> BackgroundEndReason {
     let core = &*connector.core;
     let mut state = core.lock();
     loop {
-        if state.has_other_keeper() {
+        if state.is_driven() {
             state.set_own_thread(false);
             core.wake_background(&mut state);
             return BackgroundEndReason::HandedOver;
@@ -121,7 +121,7 @@ fn keep(connector: &Connector) -> BackgroundEndReason {
         }
         let waits = state.consumers + state.others > 0;
         state = match state.phase.clone() {
-            // A worker of an earlier keeper still runs. It wakes this thread when it ends.
+            // A worker of an earlier driver still runs. It wakes this thread when it ends.
             Phase::Closed | Phase::Down if state.has_worker => core.background.wait_for(state, None),
             Phase::Closed => return BackgroundEndReason::Closed,
             Phase::Down => match state.retry_at.checked_duration_since(deadline::now()) {

@@ -96,7 +96,7 @@ impl SessionCore {
     /// that wait for something else.
     pub(crate) fn notify(&self, state: &mut SessionState, items: usize, answers: bool) {
         if items > 0 {
-            state.notify_keeper_of_items();
+            state.notify_driver_of_items();
         }
         match items.min(state.consumers) {
             0 => {}
@@ -109,18 +109,18 @@ impl SessionCore {
     }
 
     pub(crate) fn notify_all(&self, state: &mut SessionState) {
-        state.notify_keeper_of_items();
+        state.notify_driver_of_items();
         self.consumers.notify_all();
         self.others.notify_all();
         self.wake_background(state);
     }
 
-    /// Wakes the background thread, and the keeper that may do its work.
+    /// Wakes the background thread, and the driver that may do its work.
     pub(crate) fn wake_background(&self, state: &mut SessionState) {
         state.background_awake = true;
         self.background.notify_all();
-        if let Some(keeper) = &state.keeper {
-            keeper.wake();
+        if let Some(driver) = &state.driver {
+            driver.wake();
         }
     }
 }

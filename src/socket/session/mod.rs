@@ -39,7 +39,8 @@
 //! No thread holds the state's lock and a lock of a connection at the same time. User code (loggers, `Serialize`,
 //! [`Host`](host::Host)) runs without any of these locks.
 //!
-//! Many sessions can share one thread that never blocks, instead of one background thread each: see `attend`.
+//! Many sessions can share one thread that never blocks, instead of one background thread each. This thread is the
+//! [driver](driver::Driver) of the sessions, and `due_work` is what it does for one session.
 //!
 //! A model checker runs this scheme in many thread schedules: `model` contains the scenarios.
 //!
@@ -52,17 +53,17 @@
 //! | the background thread | `background` | the release of the role if no thread waits, or if the background thread must read for them; an ended connection; a schedule |
 //! | a sender after the computer slept | `Connection::alive` | the reader, when a sign of life came |
 
-#[cfg(any(feature = "agents", crustocean_model))]
-pub(crate) mod attend;
 mod background;
 pub(crate) mod backoff;
 mod closing;
 mod connection_handle;
 pub(crate) mod connector;
 pub(crate) mod core;
+pub(crate) mod driver;
+#[cfg(any(feature = "agents", crustocean_model))]
+pub(crate) mod due_work;
 mod ended;
 mod host;
-pub(crate) mod keeper;
 #[cfg(crustocean_model)]
 mod model;
 pub(crate) mod policy;
@@ -101,9 +102,9 @@ use crate::socket::session::connection::connect::{ConnectFailure, Opened};
 pub(crate) use crate::socket::session::connection_handle::ConnectionHandle;
 use crate::socket::session::connector::Connector;
 use crate::socket::session::core::SessionCore;
-pub(crate) use crate::socket::session::host::Host;
 #[cfg(any(feature = "agents", crustocean_model))]
-use crate::socket::session::keeper::Keeper;
+use crate::socket::session::driver::Driver;
+pub(crate) use crate::socket::session::host::Host;
 use crate::socket::session::policy::Policy;
 use crate::socket::session::queue::{Limits, ReadyItems};
 use crate::socket::session::reader::Waited;
@@ -391,24 +392,24 @@ impl Session {
 /// The work of the background thread, on the thread of a set.
 #[cfg(any(feature = "agents", crustocean_model))]
 impl Session {
-    /// Gives the work of the background thread to a keeper, until the session is over or
-    /// [`keep_itself`](Session::keep_itself) is called.
+    /// Gives the work of the background thread to a driver, until the session is over or
+    /// [`drive_itself`](Session::drive_itself) is called.
     ///
     /// # Errors
-    /// `Invalid` if the session already has a keeper, `Closed`.
-    pub(crate) fn give_to(&self, keeper: Arc<dyn Keeper>) -> Result<()> {
-        self.core.give_to(keeper, &self.background)
+    /// `Invalid` if the session already has a driver, `Closed`.
+    pub(crate) fn give_to(&self, driver: Arc<dyn Driver>) -> Result<()> {
+        self.core.give_to(driver, &self.background)
     }
 
-    /// Takes the session back from its keeper, and starts its own background thread again.
+    /// Takes the session back from its driver, and starts its own background thread again.
     ///
     /// # Errors
     /// `Config` if no thread can be started. Then the session is over. `Closed` in a forked child.
-    pub(crate) fn keep_itself(&self) -> Result<()> {
-        attend::keep_itself(&self.connector, &self.background)
+    pub(crate) fn drive_itself(&self) -> Result<()> {
+        due_work::drive_itself(&self.connector, &self.background)
     }
 
-    /// Whether there are more items, or the session is over. The consumer of a keeper's session calls this after it
+    /// Whether there are more items, or the session is over. The consumer of a driver's session calls this after it
     /// took an item.
     pub(crate) fn has_more(&self) -> bool {
         self.core.has_more()

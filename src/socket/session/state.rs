@@ -13,8 +13,8 @@ use crate::socket::protocol::socket_io::Recovery;
 use crate::socket::session::backoff::{self, Cause};
 use crate::socket::session::connection::Connection;
 use crate::socket::session::connection::decoder::Inbound;
+use crate::socket::session::driver::Driver;
 use crate::socket::session::ended::EndedConnections;
-use crate::socket::session::keeper::Keeper;
 use crate::socket::session::policy::{DisconnectPolicy, Policy};
 use crate::socket::session::queue::{EventQueue, Item};
 use crate::socket::session::schedule::Scheduled;
@@ -61,11 +61,11 @@ pub(crate) struct SessionState {
     #[cfg(any(feature = "agents", crustocean_model))]
     pub(crate) own_thread: bool,
     /// Does the work of the background thread, for many sessions.
-    pub(crate) keeper: Option<Arc<dyn Keeper>>,
-    /// The keeper reads slowly, because the queue is half full.
+    pub(crate) driver: Option<Arc<dyn Driver>>,
+    /// The driver reads slowly, because the queue is half full.
     #[cfg(any(feature = "agents", crustocean_model))]
     pub(crate) read_slowly: bool,
-    /// A worker of the keeper connects or sends for this session.
+    /// A worker of the driver connects or sends for this session.
     pub(crate) has_worker: bool,
     pub(crate) background_gone: bool,
     /// The background thread sends, and cannot read meanwhile.
@@ -137,7 +137,7 @@ impl SessionState {
             background_awake: true,
             #[cfg(any(feature = "agents", crustocean_model))]
             own_thread: false,
-            keeper: None,
+            driver: None,
             #[cfg(any(feature = "agents", crustocean_model))]
             read_slowly: false,
             has_worker: false,
@@ -191,10 +191,10 @@ impl SessionState {
         }
     }
 
-    /// Whether the session's own background thread must end, because a keeper does its work. Long-polling always
+    /// Whether the session's own background thread must end, because a driver does its work. Long-polling always
     /// needs its own thread.
-    pub(crate) fn has_other_keeper(&self) -> bool {
-        self.keeper.is_some()
+    pub(crate) fn is_driven(&self) -> bool {
+        self.driver.is_some()
             && !matches!(self.phase, Phase::Closed)
             && !self.connection().is_some_and(|connection| connection.is_polling())
     }
@@ -208,10 +208,10 @@ impl SessionState {
         let _ = runs;
     }
 
-    /// Tells the keeper that there may be items to take, or that the session is over.
-    pub(crate) fn notify_keeper_of_items(&self) {
-        if let Some(keeper) = &self.keeper {
-            keeper.notify_consumers();
+    /// Tells the driver that there may be items to take, or that the session is over.
+    pub(crate) fn notify_driver_of_items(&self) {
+        if let Some(driver) = &self.driver {
+            driver.notify_consumers();
         }
     }
 

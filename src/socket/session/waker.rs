@@ -10,7 +10,7 @@ impl SessionCore {
     pub(crate) fn nudge(&self) {
         let mut state = self.lock();
         state.nudged = true;
-        state.notify_keeper_of_items();
+        state.notify_driver_of_items();
         drop(state);
         self.consumers.notify_one();
     }
@@ -20,7 +20,7 @@ impl SessionCore {
         let reading = {
             let mut state = self.lock();
             state.nudged = true;
-            state.notify_keeper_of_items();
+            state.notify_driver_of_items();
             self.consumers.notify_one();
             state.connection().filter(|_| state.reading && state.consumers == 0).cloned()
         };
@@ -34,7 +34,7 @@ impl SessionCore {
     pub(crate) fn nudge_all(&self) {
         let reading = {
             let state = self.lock();
-            state.notify_keeper_of_items();
+            state.notify_driver_of_items();
             self.consumers.notify_all();
             state.connection().filter(|_| state.reading).cloned()
         };

@@ -1,7 +1,7 @@
-//! A set of sessions. One thread keeps and reads all of them; any number of consumers take their items.
+//! A set of sessions. One thread drives all of them; any number of consumers take their items.
 //!
-//! The thread sleeps in a poller until bytes come on a socket, until a session [wakes](Keeper::wake) the thread, or until
-//! an alarm is due. It then [attends](crate::socket::session::attend) those sessions, without blocking. A session that
+//! The thread sleeps in a poller until bytes come on a socket, until a session [wakes](Driver::wake) the thread, or until
+//! an alarm is due. It then [does the due work](crate::socket::session::due_work) of those sessions, without blocking. A session that
 //! may have items goes to the end of the queue of [ready](core::Ready) sessions, at most once. A consumer takes one event
 //! of the first session, and puts that session back at the end. So the events of one session stay in order, and a
 //! session with many events does not delay the others.
@@ -17,7 +17,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::socket::session::keeper::Keeper;
+use crate::socket::session::driver::Driver;
 use crate::socket::session::{Session, SessionId};
 use crate::socket::set::core::SetCore;
 use crate::socket::set::poller::Poller;
@@ -64,7 +64,7 @@ impl SessionSet {
         self.core.is_foreign()
     }
 
-    /// Keeps this session from now on. The session is ready at once, because it may already have items.
+    /// Drives this session from now on. The session is ready at once, because it may already have items.
     ///
     /// # Errors
     /// `Invalid` if the session is already in a set, `Closed` if the session or the set is closed, or if the waits of the
@@ -86,7 +86,7 @@ impl SessionSet {
         });
         // The waits may have ended since the first check: then no consumer takes the session's items.
         if refused || set.ready.lock().closed {
-            session.keep_itself()?;
+            session.drive_itself()?;
             return Err(closed());
         }
         set.make_ready(session.id());
@@ -99,7 +99,7 @@ impl SessionSet {
     /// `Config` if no thread can be started; then the session is over. `Closed` in a forked child.
     pub(crate) fn remove(&self, session: &Session) -> Result<()> {
         self.core.check_process()?;
-        session.keep_itself()
+        session.drive_itself()
     }
 
     /// Waits for a session that may have items.
@@ -166,7 +166,7 @@ fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the set of agents is closed")
 }
 
-impl Keeper for SetMembership {
+impl Driver for SetMembership {
     fn wake(&self) {
         self.set.update_inbox(|inbox| inbox.woken.push(self.number));
     }

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::socket::session::attend;
 use crate::socket::session::connector::Connector;
+use crate::socket::session::due_work;
 
 /// The most workers at a time. A server that does not answer occupies one worker for up to twice the
 /// [`handshake_timeout`](crate::agent::AgentBuilder::handshake_timeout).
@@ -76,7 +76,7 @@ impl WorkersShared {
         loop {
             if let Some((job, connector)) = state.jobs.pop_front() {
                 drop(state);
-                attend::work(&connector, job);
+                due_work::run_job(&connector, job);
                 drop(connector);
                 state = self.lock();
                 continue;

@@ -1,7 +1,11 @@
 //! The work of a background thread in steps that do not block, so that one thread can work for many sessions.
 //!
-//! [`attend`] reads the available data. Workers do everything that waits for the network ([`Attended::Work`]). A thread
-//! that waits for something of one session still reads the socket itself.
+//! [`run_due_work`] reads the available data. Workers do everything that waits for the network
+//! ([`NextStep::Work`]). A thread that waits for something of one session still reads the socket itself.
+//!
+//! This is a second form of the loop in [`background`], which blocks in a read. A program with a thousand agents needs it:
+//! without it, each agent would have a thread and its stack (the bar "resident memory per further agent" in
+//! `benches/README.md`, with and without a set).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,7 +18,7 @@ use crate::socket::session::connection::Connection;
 use crate::socket::session::connection::step::StepResult;
 use crate::socket::session::connector::Connector;
 use crate::socket::session::core::SessionCore;
-use crate::socket::session::keeper::Keeper;
+use crate::socket::session::driver::Driver;
 use crate::socket::session::state::{Phase, SessionState};
 use crate::sync::{JoinHandle, MutexGuard};
 
@@ -26,13 +30,13 @@ const SOON: Duration = Duration::from_millis(2);
 /// The pause after a worker thread could not be started.
 pub(crate) const NO_WORKER: Duration = Duration::from_secs(1);
 
-/// The keeper's data about one session.
+/// The driver's data about one session.
 #[derive(Debug)]
-pub(crate) struct KeptSession {
+pub(crate) struct DrivenSession {
     number: u64,
     /// The generation of the watched connection.
     generation: u64,
-    /// The session's number of turns at the keeper's last check. If the number differs now, another thread has read
+    /// The session's number of turns at the driver's last check. If the number differs now, another thread has read
     /// since then.
     turns: u64,
     /// Whether the socket has unread bytes.
@@ -45,10 +49,10 @@ pub(crate) struct KeptSession {
     read_at: Option<Instant>,
 }
 
-impl KeptSession {
-    /// `number` identifies the keeper.
+impl DrivenSession {
+    /// `number` identifies the driver.
     pub(crate) fn new(number: u64) -> Self {
-        KeptSession {
+        DrivenSession {
             number,
             generation: 0,
             turns: 0,
@@ -68,158 +72,158 @@ impl KeptSession {
 
 /// The next step for a session.
 #[derive(Debug)]
-pub(crate) enum Attended {
-    /// Nothing to do: the session is over, or has another keeper.
+pub(crate) enum NextStep {
+    /// Nothing to do: the session is over, or has another driver.
     Gone,
-    /// Let a worker do this [`work`].
+    /// Let a worker do this [job](run_job).
     Work(fn(&Connector)),
     /// Start a [background thread](background::start) for the session, because its connection can block.
     OwnThread,
-    /// Watch this connection instead of the last one, then attend again.
+    /// Watch this connection instead of the last one, then call [`run_due_work`] again.
     Watch(Arc<Connection>),
-    /// There is no connection. Attend at this time, or when a worker is done.
+    /// There is no connection. Call [`run_due_work`] at this time, or when a worker is done.
     Down { until: Option<Instant> },
-    /// Attend when bytes come, and at this time. `rearm`: the socket may already have unread bytes, so the poller must
+    /// Call [`run_due_work`] when bytes come, and at this time. `rearm`: the socket may already have unread bytes, so the poller must
     /// report them again.
     Wait { until: Option<Instant>, rearm: bool },
-    /// Attend again, after other sessions had their turn.
+    /// Call [`run_due_work`] again, after other sessions had their turn.
     Again,
 }
 
 /// Does the work that is due for a session, without blocking.
-pub(crate) fn attend(core: &SessionCore, kept: &mut KeptSession) -> Attended {
+pub(crate) fn run_due_work(core: &SessionCore, driven: &mut DrivenSession) -> NextStep {
     let mut state = core.lock();
-    if state.keeper.as_ref().is_none_or(|keeper| keeper.number() != kept.number) {
-        return Attended::Gone;
+    if state.driver.as_ref().is_none_or(|driver| driver.number() != driven.number) {
+        return NextStep::Gone;
     }
     if state.own_thread {
-        // That thread wakes the keeper when it ends.
+        // That thread wakes the driver when it ends.
         core.background.notify_all();
-        return Attended::Wait { until: None, rearm: false };
+        return NextStep::Wait { until: None, rearm: false };
     }
-    let (mut state, attended) = match state.phase.clone() {
+    let (mut state, next) = match state.phase.clone() {
         Phase::Closed if !state.has_worker => {
             state.background_gone = true;
             core.notify_all(&mut state);
-            state.keeper = None;
-            return Attended::Gone;
+            state.driver = None;
+            return NextStep::Gone;
         }
         Phase::Down if !state.has_worker => {
             let retry_at = state.retry_at;
             if retry_at > deadline::now() {
-                (state, Attended::Down { until: Some(retry_at) })
+                (state, NextStep::Down { until: Some(retry_at) })
             } else {
                 state.has_worker = true;
-                (state, Attended::Work(Connector::reconnect))
+                (state, NextStep::Work(Connector::reconnect))
             }
         }
-        // A worker wakes the keeper when it is done.
-        Phase::Down | Phase::Closed => (state, Attended::Down { until: None }),
+        // A worker wakes the driver when it is done.
+        Phase::Down | Phase::Closed => (state, NextStep::Down { until: None }),
         Phase::Up(connection) | Phase::Restoring(connection) | Phase::Closing(connection) => {
-            attend_connected(core, state, kept, connection)
+            run_connected(core, state, driven, connection)
         }
     };
-    // Another thread may wait for the role. From now on, a thread that releases the role wakes the keeper.
+    // Another thread may wait for the role. From now on, a thread that releases the role wakes the driver.
     state.background_awake = true;
     core.hand_over(&mut state);
     state.background_awake = false;
-    attended
+    next
 }
 
-/// Does the work of [`attend`] for a session that has a connection.
-fn attend_connected<'a>(
+/// Does the work of [`run_due_work`] for a session that has a connection.
+fn run_connected<'a>(
     core: &'a SessionCore,
     mut state: MutexGuard<'a, SessionState>,
-    kept: &mut KeptSession,
+    driven: &mut DrivenSession,
     connection: Arc<Connection>,
-) -> (MutexGuard<'a, SessionState>, Attended) {
+) -> (MutexGuard<'a, SessionState>, NextStep) {
     let now = deadline::now();
     let due = state.next_due().filter(|_| !state.has_worker);
     if due.is_some_and(|due| due <= now) {
         state.has_worker = true;
-        return (state, Attended::Work(|connector| connector.core.send_due()));
+        return (state, NextStep::Work(|connector| connector.core.send_due()));
     }
     if connection.is_polling() {
         state.own_thread = true;
-        return (state, Attended::OwnThread);
+        return (state, NextStep::OwnThread);
     }
-    if kept.generation != state.generation {
+    if driven.generation != state.generation {
         // The first check also decodes bytes that another thread has read but not decoded.
         let (generation, turns) = (state.generation, state.turns);
-        *kept = KeptSession { generation, turns, check_at: Some(now), ..KeptSession::new(kept.number) };
-        return (state, Attended::Watch(connection));
+        *driven =
+            DrivenSession { generation, turns, check_at: Some(now), ..DrivenSession::new(driven.number) };
+        return (state, NextStep::Watch(connection));
     }
     if state.reading {
-        return (state, Attended::Wait { until: due, rearm: false });
+        return (state, NextStep::Wait { until: due, rearm: false });
     }
     let mut rearm = false;
-    if kept.turns != state.turns {
+    if driven.turns != state.turns {
         // Another thread has read, so the announced bytes may be gone.
-        kept.readable = false;
-        kept.check_at = Some(now);
+        driven.readable = false;
+        driven.check_at = Some(now);
         rearm = true;
     }
-    let reads = kept.readable && may_read(&mut state, kept, now);
-    if reads || kept.check_at.is_some_and(|at| at <= now) {
+    let reads = driven.readable && may_read(&mut state, driven, now);
+    if reads || driven.check_at.is_some_and(|at| at <= now) {
         let mut step = None;
         state = core.read_by(state, &mut |batch| {
             step = Some(connection.step(reads, batch)?);
             Ok(())
         });
         match step {
-            None => return (state, Attended::Again),
-            Some(StepResult::Busy) => kept.check_at = Some(deadline::later(now, SOON)),
+            None => return (state, NextStep::Again),
+            Some(StepResult::Busy) => driven.check_at = Some(deadline::later(now, SOON)),
             Some(StepResult::Done { check_at, has_more, may_have_more }) => {
-                kept.readable &= !reads;
-                kept.check_at = Some(if has_more { now } else { check_at });
-                rearm |= may_have_more || reads && (cfg!(windows) || std::mem::take(&mut kept.ended));
+                driven.readable &= !reads;
+                driven.check_at = Some(if has_more { now } else { check_at });
+                rearm |= may_have_more || reads && (cfg!(windows) || std::mem::take(&mut driven.ended));
                 if has_more && !state.queue.is_half_full() {
-                    kept.turns = state.turns;
-                    return (state, Attended::Again);
+                    driven.turns = state.turns;
+                    return (state, NextStep::Again);
                 }
                 if has_more {
-                    kept.check_at = Some(deadline::later(now, SLOW));
+                    driven.check_at = Some(deadline::later(now, SLOW));
                 }
             }
         }
     }
-    kept.turns = state.turns;
-    let read_at = kept.read_at.filter(|_| kept.readable);
-    let until = deadline::earliest([due, kept.check_at, read_at]);
-    (state, Attended::Wait { until, rearm })
+    driven.turns = state.turns;
+    let read_at = driven.read_at.filter(|_| driven.readable);
+    let until = deadline::earliest([due, driven.check_at, read_at]);
+    (state, NextStep::Wait { until, rearm })
 }
 
-/// Whether the keeper may read the session now: always, unless the queue is half full.
-fn may_read(state: &mut SessionState, kept: &mut KeptSession, now: Instant) -> bool {
+/// Whether the driver may read the session now: always, unless the queue is half full.
+fn may_read(state: &mut SessionState, driven: &mut DrivenSession, now: Instant) -> bool {
     if !state.queue.is_half_full() {
-        kept.read_at = None;
+        driven.read_at = None;
         return true;
     }
     state.read_slowly = true;
-    let waited = kept.read_at.is_some_and(|at| at <= now);
-    if waited || kept.read_at.is_none() {
-        kept.read_at = Some(deadline::later(now, SLOW));
+    let waited = driven.read_at.is_some_and(|at| at <= now);
+    if waited || driven.read_at.is_none() {
+        driven.read_at = Some(deadline::later(now, SLOW));
     }
     waited
 }
 
 impl SessionCore {
-    /// Gives the work of the background thread to a keeper, until the session is over or
-    /// [`keep_itself`] is called.
+    /// Gives the work of the background thread to a driver, until the session is over or [`drive_itself`] is called.
     ///
     /// # Errors
-    /// `Invalid` if the session already has a keeper, `Closed`.
-    pub(crate) fn give_to(&self, keeper: Arc<dyn Keeper>, background: &BackgroundThread) -> Result<()> {
+    /// `Invalid` if the session already has a driver, `Closed`.
+    pub(crate) fn give_to(&self, driver: Arc<dyn Driver>, background: &BackgroundThread) -> Result<()> {
         self.check_process()?;
         let blocked = {
             let mut state = self.lock();
             if state.is_closed() || state.stopped {
                 return Err(state.closed_error());
             }
-            if state.keeper.is_some() {
+            if state.driver.is_some() {
                 return Err(Error::invalid("the agent is in a set already: remove it there first"));
             }
-            state.keeper = Some(keeper);
+            state.driver = Some(driver);
             self.wake_background(&mut state);
             let blocked = std::mem::take(&mut state.background_blocked);
             state.connection().filter(|_| blocked).cloned()
@@ -232,7 +236,7 @@ impl SessionCore {
         Ok(())
     }
 
-    /// Whether there are more items, or the session is over. The consumer of a [`Keeper`]'s session calls this after
+    /// Whether there are more items, or the session is over. The consumer of a [`Driver`]'s session calls this after
     /// it took an item.
     pub(crate) fn has_more(&self) -> bool {
         let mut state = self.lock();
@@ -244,11 +248,11 @@ impl SessionCore {
     }
 }
 
-/// Takes the session back from its keeper, and starts its own background thread again.
+/// Takes the session back from its driver, and starts its own background thread again.
 ///
 /// # Errors
 /// `Config` if no thread can be started. Then the session is over. `Closed` in a forked child.
-pub(crate) fn keep_itself(connector: &Arc<Connector>, background: &BackgroundThread) -> Result<()> {
+pub(crate) fn drive_itself(connector: &Arc<Connector>, background: &BackgroundThread) -> Result<()> {
     connector.core.check_process()?;
     if let Some(thread) = take_back(connector, None)? {
         background.set(thread);
@@ -256,19 +260,19 @@ pub(crate) fn keep_itself(connector: &Arc<Connector>, background: &BackgroundThr
     Ok(())
 }
 
-/// Takes the session back from its keeper and starts its own background thread. With `from`, only from this keeper.
-/// `None` if the session has no such keeper, already has its own thread, or is over.
+/// Takes the session back from its driver and starts its own background thread. With `from`, only from this driver.
+/// `None` if the session has no such driver, already has its own thread, or is over.
 ///
 /// # Errors
 /// `Config` if no thread can be started. Then the session is over.
 pub(crate) fn take_back(connector: &Arc<Connector>, from: Option<u64>) -> Result<Option<JoinHandle<()>>> {
     {
         let mut state = connector.core.lock();
-        let is_kept =
-            state.keeper.as_ref().is_some_and(|keeper| from.is_none_or(|from| keeper.number() == from));
-        let Some(keeper) = state.keeper.take_if(|_| is_kept) else { return Ok(None) };
-        // The keeper then finds that it no longer keeps the session.
-        keeper.wake();
+        let is_driven =
+            state.driver.as_ref().is_some_and(|driver| from.is_none_or(|from| driver.number() == from));
+        let Some(driver) = state.driver.take_if(|_| is_driven) else { return Ok(None) };
+        // The driver then finds that it no longer drives the session.
+        driver.wake();
         if state.own_thread || state.background_gone {
             return Ok(None);
         }
@@ -298,7 +302,7 @@ pub(crate) fn no_worker(core: &SessionCore) {
 }
 
 /// Does work that waits for the network. A worker runs this.
-pub(crate) fn work(connector: &Connector, job: fn(&Connector)) {
+pub(crate) fn run_job(connector: &Connector, job: fn(&Connector)) {
     let outcome = catch_unwind(AssertUnwindSafe(|| job(connector)));
     let core = &connector.core;
     let mut state = core.lock();
