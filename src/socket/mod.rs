@@ -43,7 +43,7 @@ pub(crate) use session::reader::Waited;
 pub(crate) use session::scheduled::Repeating;
 pub(crate) use session::session_log::{SessionLog, note};
 pub(crate) use session::subscriber::{Filter, Needle};
-pub(crate) use session::subscription::Heard;
+pub(crate) use session::subscription::NextEvent;
 pub(crate) use session::waker::{Announced, Waker};
 pub(crate) use session::{ConnectionHandle, Host, Session, SessionId, SessionSubscription};
 #[cfg(feature = "agents")]

@@ -165,7 +165,7 @@ impl Link {
 
         let now = Instant::now();
         let (seen, partial) = self.stream.take_seen();
-        self.liveness.heard(seen, partial, now);
+        self.liveness.received(seen, partial, now);
         if seen.messages > 0 || seen.controls > 0 {
             self.probe = None;
         }

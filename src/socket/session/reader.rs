@@ -68,9 +68,9 @@ impl SessionCore {
         };
         let slice = slice.map(deadline::after);
         let until = deadline::earliest([until, slice]);
-        let heard = state.heard;
+        let received = state.received;
         let mut state = self.read(state, &connection, until);
-        let timed_out = state.heard == heard && slice.is_some_and(|slice| slice <= deadline::now());
+        let timed_out = state.received == received && slice.is_some_and(|slice| slice <= deadline::now());
         state.quiet |= self.stoppable && timed_out && !restoring;
         if !state.reading && self.background_reads(&state) {
             // From now on this thread sleeps, and the background thread must read.
@@ -159,8 +159,8 @@ impl SessionCore {
         if batch.is_empty() {
             return;
         }
-        state.heard = state.heard.wrapping_add(batch.len() as u64);
-        state.heard_at = Some(Instant::now());
+        state.received = state.received.wrapping_add(batch.len() as u64);
+        state.received_at = Some(Instant::now());
         state.quiet = false;
         if state.pid.is_some() {
             // Only the last offset counts.

@@ -79,9 +79,9 @@ pub(crate) struct SessionState {
     pub(crate) consumers: usize,
     pub(crate) others: usize,
     /// Counts data from connections.
-    pub(crate) heard: u64,
+    pub(crate) received: u64,
     /// When the last data came.
-    pub(crate) heard_at: Option<Instant>,
+    pub(crate) received_at: Option<Instant>,
     /// A consumer must check other queues.
     pub(crate) nudged: bool,
     /// The number of running helpers that will nudge.
@@ -147,7 +147,7 @@ impl SessionState {
             scheduled: Scheduled::default(),
             consumers: 0,
             others: 0,
-            heard: 0,
+            received: 0,
             nudged: false,
             helpers: 0,
             queue,
@@ -159,7 +159,7 @@ impl SessionState {
             retry_at: now,
             attempt: 0,
             tries: 0,
-            heard_at: None,
+            received_at: None,
             down_since: None,
             ended_by: None,
             lost_events: 0,

@@ -23,7 +23,7 @@ impl SessionCore {
         let (queued_events, queued_bytes) = state.queue.size();
         SessionStats {
             connected_for: matches!(state.phase, Phase::Up(_)).then(|| since(state.up_since)),
-            last_heard: state.heard_at.map(since),
+            last_heard: state.received_at.map(since),
             reconnects: state.generation.saturating_sub(1),
             queued_events,
             queued_bytes,

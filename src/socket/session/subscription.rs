@@ -72,7 +72,7 @@ impl<S: Deref<Target = SessionCore>> EventSubscription<S> {
 }
 
 /// The result of [`EventSubscription::next_or_new_connection`].
-pub(crate) enum Heard {
+pub(crate) enum NextEvent {
     Event(RawEvent),
     /// A connection with another generation is up.
     NewConnection,
@@ -84,12 +84,12 @@ impl EventSubscription<Arc<SessionCore>> {
     ///
     /// # Errors
     /// `Closed`.
-    pub(crate) fn next_or_new_connection(&self, generation: u64, until: Instant) -> Result<Heard> {
+    pub(crate) fn next_or_new_connection(&self, generation: u64, until: Instant) -> Result<NextEvent> {
         let replaced = |state: &SessionState| {
             let is_new = matches!(state.phase, Phase::Up(_)) && state.generation != generation;
-            is_new.then_some(Ok(Heard::NewConnection))
+            is_new.then_some(Ok(NextEvent::NewConnection))
         };
-        self.wait(until, |event| Ok(Heard::Event(event)), replaced).unwrap_or(Ok(Heard::Nothing))
+        self.wait(until, |event| Ok(NextEvent::Event(event)), replaced).unwrap_or(Ok(NextEvent::Nothing))
     }
 }
 
