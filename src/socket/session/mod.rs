@@ -28,16 +28,24 @@
 //!
 //! | lock | guards | held while |
 //! |---|---|---|
+//! | [`BackgroundThread`] | the handle of the background thread | short operations; taken alone, and released before a join |
 //! | `SessionCore::event_order` | the order of scheduled events | an event is sent |
-//! | `SessionCore::state` | [`SessionState`](state::SessionState) | short operations; a wait on a condition variable releases the lock |
+//! | `SessionCore::state` | [`SessionState`] | short operations; a wait on a condition variable releases the lock |
 //! | `ReadyItems` | the next items for consumers | short operations; taken alone or after the state's lock |
-//! | `Connection::reader` | the read half, for the thread with the role | a read, also a blocked one |
-//! | `Connection::link` | TLS, WebSocket, decoder; the write half | a write, which has a time limit |
+//! | the locks of a [driver](driver::Driver) | its tasks, the sessions that may have items | short operations; taken alone or after the state's lock |
+//! | `Connection::reader` | the read half, for the thread with the role | a read, also a blocked one; with long-polling also a dial and the pong |
 //! | `PollSender` | long-polling: the right to send | a request and its response |
+//! | `ConnectionCore::link` | TLS, WebSocket, decoder; the write half | a write, which has a time limit |
+//! | `Outbox` | long-polling: the frames of `try_send` | short operations; taken alone, or after `PollSender` or the link |
+//! | `PollRequests::jar` | long-polling: the cookies | short operations; taken alone, or after `PollSender` or the link |
+//! | the read queue of `net::wire` | bytes that are read and not decoded | short operations; taken after `Connection::reader` or the link |
+//! | the state of a `CancelToken` | what a cancel ends | short operations; taken alone or after any lock above |
+//! | the secrets in `net::secrets` | the texts to remove | a search of a text; taken alone, or after `PollSender` or the link |
 //! | the queue of `crate::logging` | log records | short operations; taken under any lock |
 //!
-//! No thread holds the state's lock and a lock of a connection at the same time. User code (loggers, `Serialize`,
-//! [`Host`](host::Host)) runs without any of these locks.
+//! Threads take other locks only under five of these: `event_order`, the state, `Connection::reader`, `PollSender` and
+//! the link. No thread holds the state's lock together with one of the last three. User code (loggers, `Serialize`,
+//! [`Host`]) runs without any of these locks.
 //!
 //! Many sessions can share one thread that never blocks, instead of one background thread each. This thread is the
 //! [driver](driver::Driver) of the sessions, and `due_work` is what it does for one session.
@@ -48,10 +56,12 @@
 //!
 //! | thread | sleeps on | woken by |
 //! |---|---|---|
-//! | waits for events | `consumers` | a stored event; the release of the role; the end of a connection; `nudge` |
-//! | waits for something else | `others` | a stored answer or event; the release of the role; a new or ended connection |
+//! | waits for events | `consumers` | a stored event; the release of the role; the end of a connection; `nudge`; a stop |
+//! | waits for something else | `others` | a stored answer or event; the release of the role; a new or ended connection; a stop |
 //! | the background thread | `background` | the release of the role if no thread waits, or if the background thread must read for them; an ended connection; a schedule |
-//! | a sender after the computer slept | `Connection::alive` | the reader, when a sign of life came |
+//! | a sender after the computer slept | `ConnectionCore::alive` | the reader, when a sign of life came or the connection has ended |
+//! | a sender with long-polling | the lock of `PollSender` | the sender before it, when its response came |
+//! | `close` | `others` | a confirmed event, the end of the connection, the end of the background thread |
 
 mod background;
 pub(crate) mod backoff;
