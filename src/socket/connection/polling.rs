@@ -19,7 +19,7 @@ use crate::socket::disconnect::{Disconnect, SendFailure, reason};
 use crate::socket::protocol::{engine_io, socket_io};
 use crate::socket::target::Target;
 use crate::socket::transport::packet_stream::PacketStream;
-use crate::socket::transport::polling::{self, OpenedPoll, PollSender, SendTurn};
+use crate::socket::transport::polling::{self, OpenedPoll, PollSender, SenderState};
 
 /// The shortest time limit for a dial between two polls, however soon the reader wants to return.
 const SHORT_DIAL: Duration = Duration::from_secs(3);
@@ -102,8 +102,8 @@ impl Polling {
             return Ok(());
         }
         drop(link);
-        let mut turn = self.sender.turn();
-        let posted = self.sender.post(&mut turn, engine_io::PONG, write_deadline(core));
+        let mut state = self.sender.lock();
+        let posted = self.sender.post(&mut state, engine_io::PONG, write_deadline(core));
         posted.map_err(|failure| core.link().set_end(failure.into_end()))
     }
 
@@ -129,8 +129,8 @@ impl Polling {
     /// Posts the frames of the outbox until it is empty. The short-lived thread runs this.
     pub(super) fn empty_outbox(&self, core: &ConnectionCore) {
         loop {
-            let mut turn = self.sender.turn();
-            let posted = self.post_waiting(core, &mut turn, write_deadline(core));
+            let mut state = self.sender.lock();
+            let posted = self.post_waiting(core, &mut state, write_deadline(core));
             if posted.is_err() || self.outbox.end_thread() {
                 return;
             }
@@ -142,11 +142,11 @@ impl Polling {
     fn post_waiting(
         &self,
         core: &ConnectionCore,
-        turn: &mut SendTurn,
+        state: &mut SenderState,
         deadline: Instant,
     ) -> Result<(), Disconnect> {
         while let Some((body, last)) = self.outbox.next_body(core.handshake.max_payload) {
-            let posted = self.sender.post(turn, &body, deadline);
+            let posted = self.sender.post(state, &body, deadline);
             posted.map_err(|failure| give_up(core, failure.into_end()))?;
             core.arrivals.confirm(last);
         }
@@ -155,17 +155,17 @@ impl Polling {
 
     /// Posts a frame, after those of the outbox. Returns its number.
     pub(super) fn post_frame(&self, core: &ConnectionCore, frame: &str) -> Result<u64, SendFailure> {
-        let mut turn = self.sender.turn();
+        let mut state = self.sender.lock();
         if let Some(end) = core.link().over() {
             return Err(SendFailure::NotSent(end));
         }
         let number = loop {
-            self.post_waiting(core, &mut turn, write_deadline(core)).map_err(SendFailure::NotSent)?;
+            self.post_waiting(core, &mut state, write_deadline(core)).map_err(SendFailure::NotSent)?;
             if let Some(number) = self.outbox.number_if_empty(&core.arrivals) {
                 break number;
             }
         };
-        let posted = self.sender.post(&mut turn, frame, write_deadline(core));
+        let posted = self.sender.post(&mut state, frame, write_deadline(core));
         posted.map_err(|failure| match failure {
             SendFailure::Refused(error) => {
                 core.arrivals.confirm(number);
@@ -183,12 +183,12 @@ impl Polling {
 
     /// Posts the waiting frames and then the closing packets, and ends the core.
     pub(super) fn post_closing_packets(&self, core: &ConnectionCore, deadline: Instant) {
-        if let Some(mut turn) = self.sender.turn_until(deadline)
-            && self.post_waiting(core, &mut turn, deadline).is_ok()
+        if let Some(mut state) = self.sender.lock_until(deadline)
+            && self.post_waiting(core, &mut state, deadline).is_ok()
         {
             // Posts the packets one by one, because the official server checks the second packet before it has
             // handled the first. Any response shows that the server has received the packet.
-            let _ = CLOSING_PACKETS.iter().try_for_each(|body| self.sender.post(&mut turn, body, deadline));
+            let _ = CLOSING_PACKETS.iter().try_for_each(|body| self.sender.post(&mut state, body, deadline));
         }
         give_up(core, Disconnect::new(reason::CLIENT_DISCONNECT, ""));
     }

@@ -5,9 +5,9 @@
 //! *A waiting thread reads.* At most one thread at a time holds the **reader role** (`SessionState::reading`). A thread
 //! that waits for something (an event, an ack, a confirmed join) takes the role if the role is free. The thread then
 //! blocks in `read` on the socket **without the locks that other threads need**. It decodes the data, stores the result
-//! in the state, releases the role, and checks whether its own condition is fulfilled. If another thread has the role, the
-//! thread sleeps on a condition variable. A thread that leaves [`SessionCore::wait`] hands the role over: it wakes one
-//! waiting thread, or the background thread if no thread waits.
+//! in the state, releases the role, and checks whether its own condition is fulfilled. If another thread has the role,
+//! the thread sleeps on a condition variable. A thread that leaves [`SessionCore::wait`] hands the role over: it wakes
+//! one waiting thread, or the background thread if no thread waits.
 //!
 //! The **background thread** (one per session, [`background`]) sleeps while another thread reads or waits. When no
 //! thread has done so for a moment (a handler is busy), the background thread reads, so that the session answers pings.
@@ -248,7 +248,7 @@ impl Session {
     /// `NotSent` when no connection is up in time, `Closed`.
     pub(crate) fn connection(&self, until: Instant) -> Result<ConnectionHandle<'_>> {
         self.core.check_process()?;
-        let (connection, generation) = self.core.link_when_up(until)?;
+        let (connection, generation) = self.core.connection_when_up(until)?;
         Ok(ConnectionHandle::new(&self.core, connection, generation))
     }
 

@@ -117,7 +117,7 @@ impl SessionCore {
 
     /// Sends a frame if a connection is up. A connection that is down or breaks is not an error.
     fn send_if_up(&self, frame: &Utf8Bytes) -> Result<()> {
-        let Some((connection, generation)) = self.lock().link_if_up()? else { return Ok(()) };
+        let Some((connection, generation)) = self.lock().connection_if_up()? else { return Ok(()) };
         self.send_on(&connection, generation, frame).map(drop).or_else(unless_broken)
     }
 
@@ -125,11 +125,11 @@ impl SessionCore {
         loop {
             let (connection, generation) = {
                 let mut state = self.lock();
-                let Some(link) = state.link_if_up()? else {
+                let Some(up) = state.connection_if_up()? else {
                     state.scheduled.leave(frame, &self.log);
                     return Ok(false);
                 };
-                link
+                up
             };
             match self.send_on(&connection, generation, &frame) {
                 Ok(_) => return Ok(true),

@@ -19,8 +19,8 @@ impl SessionCore {
     /// Sends an event. Waits for the connection until `until`.
     ///
     /// # Errors
-    /// `NotSent` when the connection did not come back in time, `MaybeSent` when it broke during the write, `Invalid` when
-    /// the payload cannot be sent at all, `Closed`.
+    /// `NotSent` when the connection did not come back in time, `MaybeSent` when it broke during the write, `Invalid`
+    /// when the payload cannot be sent at all, `Closed`.
     pub(crate) fn emit(&self, name: &str, payload: &impl Serialize, until: Instant) -> Result<()> {
         self.emit_on_any(name, payload, until).map(drop)
     }
@@ -33,7 +33,7 @@ impl SessionCore {
     pub(crate) fn try_emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
         self.check_process()?;
         let frame = socket_io::encode_event(name, None, payload)?.into();
-        let (connection, generation) = self.link_when_up(deadline::now())?;
+        let (connection, generation) = self.connection_when_up(deadline::now())?;
         let sent = connection.try_send(frame);
         sent.map(drop).map_err(|failure| self.unsent(generation, failure))
     }
@@ -122,9 +122,9 @@ impl SessionCore {
     ///
     /// # Errors
     /// `NotSent` when no connection is up in time, `Closed`.
-    pub(crate) fn link_when_up(&self, until: Instant) -> Result<(Arc<Connection>, u64)> {
+    pub(crate) fn connection_when_up(&self, until: Instant) -> Result<(Arc<Connection>, u64)> {
         let limit = until.saturating_duration_since(deadline::now());
-        let up = |state: &mut SessionState| match state.link_if_up() {
+        let up = |state: &mut SessionState| match state.connection_if_up() {
             Ok(None) => state.stopped.then(|| Err(state.closed_error())),
             link => link.transpose(),
         };
@@ -139,7 +139,7 @@ impl SessionCore {
         until: Instant,
     ) -> Result<(Arc<Connection>, u64, u64)> {
         loop {
-            let (connection, generation) = self.link_when_up(until)?;
+            let (connection, generation) = self.connection_when_up(until)?;
             match self.send_on(&connection, generation, frame) {
                 Ok(number) => return Ok((connection, generation, number)),
                 // The frame was certainly not sent: the next connection may carry it.
@@ -152,8 +152,8 @@ impl SessionCore {
     /// Returns the number of the event on this connection.
     ///
     /// # Errors
-    /// `NotSent` if the connection had ended before the write: the next connection may carry the frame. `MaybeSent` if it
-    /// broke during the write, `Invalid`, `Closed`.
+    /// `NotSent` if the connection had ended before the write: the next connection may carry the frame. `MaybeSent` if
+    /// it broke during the write, `Invalid`, `Closed`.
     pub(crate) fn send_on(&self, connection: &Connection, generation: u64, frame: &Utf8Bytes) -> Result<u64> {
         connection.send(frame.clone()).map_err(|failure| self.unsent(generation, failure))
     }

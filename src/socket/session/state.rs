@@ -229,7 +229,7 @@ impl SessionState {
     ///
     /// # Errors
     /// `Closed`.
-    pub(crate) fn link_if_up(&self) -> Result<Option<(Arc<Connection>, u64)>> {
+    pub(crate) fn connection_if_up(&self) -> Result<Option<(Arc<Connection>, u64)>> {
         match &self.phase {
             Phase::Up(connection) => Ok(Some((Arc::clone(connection), self.generation))),
             Phase::Restoring(_) | Phase::Down => Ok(None),
