@@ -1,4 +1,5 @@
-//! Reading without blocking, for a thread that drives many sessions.
+//! Reading without blocking, for a thread that drives many sessions: while this thread waits for one connection, it
+//! could not answer the pings of the others.
 
 use std::io::ErrorKind as IoKind;
 use std::sync::{Arc, PoisonError};

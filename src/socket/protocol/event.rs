@@ -197,8 +197,8 @@ impl RawEvent {
         self.repaired.get_or_init(|| Box::new(json::repair(self.args()).map(Into::into))).as_deref()
     }
 
-    /// Whether the arguments are JSON, at any depth and with any strings. If so, an event that cannot be decoded does not
-    /// mean that the server is broken.
+    /// Whether the arguments are JSON, at any depth and with any strings. If so, an event that cannot be decoded does
+    /// not mean that the server is broken.
     pub(crate) fn is_json(&self) -> bool {
         is_json(self.parts.data.within(&self.frame))
     }
@@ -223,7 +223,8 @@ impl RawEvent {
 
 /// The first of several values separated by commas. `null` if there is none.
 fn first_of<'a, T: Deserialize<'a>>(values: &'a str) -> serde_json::Result<T> {
-    // The usual case is one object.
+    // The usual case is one object: decode it without a search for its end. `events` in `benches/agent.rs` measures
+    // this.
     if values.ends_with('}')
         && let Ok(only) = serde_json::from_str(values)
     {

@@ -18,8 +18,8 @@ use crate::socket::session::core::SessionCore;
 use crate::socket::session::state::{Phase, SessionState};
 use crate::sync::{Builder, JoinHandle, Mutex, MutexGuard};
 
-/// How long the role may be free before the background thread takes it: longer than a quick handler, far shorter than any
-/// pingTimeout.
+/// How long the role may be free before the background thread takes it: longer than a quick handler, far shorter than
+/// any pingTimeout.
 const GRACE: Duration = Duration::from_millis(25);
 /// The same time while events are queued. The consumer of these events reads again after it has taken them, and an
 /// earlier read only fills the queue. But pings arrive in the same stream, after the events, so this time must be
@@ -174,8 +174,9 @@ fn watch<'a>(
     if !queued {
         return read(core, state, connection);
     }
-    // A ping may wait in the socket behind the queued events, so this loop reads until the socket is empty. If the queue
-    // is half full, the loop ends after one read: unread data stays in the socket, slows the server, and is not lost.
+    // A ping may wait in the socket behind the queued events, so this loop reads until the socket is empty. If the
+    // queue is half full, the loop ends after one read: unread data stays in the socket, slows the server, and is not
+    // lost.
     loop {
         let until = deadline::later(deadline::now(), Duration::from_millis(1));
         state = core.read(state, connection, Some(until));

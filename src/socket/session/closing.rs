@@ -63,7 +63,8 @@ impl SessionCore {
         self.is_foreign() || self.wait(Waiter::Other, Some(until), over).is_some()
     }
 
-    /// Returns the error that has ended the session, once. `None` if [`close`](SessionCore::close) has ended the session.
+    /// Returns the error that has ended the session, once. `None` if [`close`](SessionCore::close) has ended the
+    /// session.
     pub(crate) fn take_failure(&self) -> Option<Error> {
         if let Err(error) = self.check_process() {
             let was_closed = self.closed.swap(true, Ordering::AcqRel);
@@ -72,8 +73,8 @@ impl SessionCore {
         self.lock().failure.take()
     }
 
-    /// Cuts the connection at this time, unless the returned guard is dropped before. This ends a write that waits for the
-    /// server. [`close`](SessionCore::close) reports events that are lost from now on.
+    /// Cuts the connection at this time, unless the returned guard is dropped before. This ends a write that waits for
+    /// the server. [`close`](SessionCore::close) reports events that are lost from now on.
     pub(crate) fn cut_at(self: &Arc<Self>, deadline: Instant) -> Option<CutGuard> {
         self.check_process().ok()?;
         self.lock().is_ending = true;

@@ -3,8 +3,8 @@
 //! [`run_due_work`] reads the available data. Workers do everything that waits for the network
 //! ([`NextStep::Work`]). A thread that waits for something of one session still reads the socket itself.
 //!
-//! This is a second form of the loop in [`background`], which blocks in a read. A program with a thousand agents needs it:
-//! without it, each agent would have a thread and its stack (the bar "resident memory per further agent" in
+//! This is a second form of the loop in [`background`], which blocks in a read. A program with a thousand agents needs
+//! it: without it, each agent would have a thread and its stack (the bar "resident memory per further agent" in
 //! `benches/README.md`, with and without a set).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -83,8 +83,8 @@ pub(crate) enum NextStep {
     Watch(Arc<Connection>),
     /// There is no connection. Call [`run_due_work`] at this time, or when a worker is done.
     Down { until: Option<Instant> },
-    /// Call [`run_due_work`] when bytes come, and at this time. `rearm`: the socket may already have unread bytes, so the poller must
-    /// report them again.
+    /// Call [`run_due_work`] when bytes come, and at this time. `rearm`: the socket may already have unread bytes, so
+    /// the poller must report them again.
     Wait { until: Option<Instant>, rearm: bool },
     /// Call [`run_due_work`] again, after other sessions had their turn.
     Again,

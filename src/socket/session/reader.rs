@@ -25,10 +25,12 @@ const SLICE: Duration = Duration::from_millis(10);
 const MAX_SILENT_READ: Duration = Duration::from_millis(50);
 
 impl SessionCore {
-    /// Waits until `condition` returns a value, at most until `until`. Reads from the socket while no other thread reads.
+    /// Waits until `condition` returns a value, at most until `until`. Reads from the socket while no other thread
+    /// reads.
     ///
-    /// A thread blocked in `read` sees only socket traffic. Any other state change that a condition waits for must close the
-    /// connection (this ends the read) or make the server answer ([`nudge_reader`](SessionCore::nudge_reader)).
+    /// A thread blocked in `read` sees only socket traffic. Any other state change that a condition waits for must
+    /// close the connection (this ends the read) or make the server answer
+    /// ([`nudge_reader`](SessionCore::nudge_reader)).
     pub(crate) fn wait<T>(
         &self,
         who: Waiter,
@@ -79,9 +81,9 @@ impl SessionCore {
         state
     }
 
-    /// Whether the background thread reads for the threads that wait, which then sleep. A stop cannot wake a thread that
-    /// is blocked in `read`, so a thread that can be stopped reads only while data comes. With long-polling, nothing can
-    /// end such a read.
+    /// Whether the background thread reads for the threads that wait, which then sleep. A stop cannot wake a thread
+    /// that is blocked in `read`, so a thread that can be stopped reads only while data comes. With long-polling,
+    /// nothing can end such a read.
     pub(crate) fn background_reads(&self, state: &SessionState) -> bool {
         match &state.phase {
             Phase::Up(connection) | Phase::Closing(connection) => {

@@ -1,10 +1,10 @@
 //! A set of sessions. One thread drives all of them; any number of consumers take their items.
 //!
-//! The thread sleeps in a poller until bytes come on a socket, until a session [wakes](Driver::wake) the thread, or until
-//! an alarm is due. It then [does the due work](crate::socket::session::due_work) of those sessions, without blocking. A session that
-//! may have items goes to the end of the queue of [ready](core::Ready) sessions, at most once. A consumer takes one event
-//! of the first session, and puts that session back at the end. So the events of one session stay in order, and a
-//! session with many events does not delay the others.
+//! The thread sleeps in a poller until bytes come on a socket, until a session [wakes](Driver::wake) the thread, or
+//! until an alarm is due. It then [does the due work](crate::socket::session::due_work) of those sessions, without
+//! blocking. A session that may have items goes to the end of the queue of [ready](core::Ready) sessions, at most once.
+//! A consumer takes one event of the first session, and puts that session back at the end. So the events of one session
+//! stay in order, and a session with many events does not delay the others.
 
 mod core;
 mod poller;
@@ -67,8 +67,8 @@ impl SessionSet {
     /// Drives this session from now on. The session is ready at once, because it may already have items.
     ///
     /// # Errors
-    /// `Invalid` if the session is already in a set, `Closed` if the session or the set is closed, or if the waits of the
-    /// set's consumers have ended.
+    /// `Invalid` if the session is already in a set, `Closed` if the session or the set is closed, or if the waits of
+    /// the set's consumers have ended.
     pub(crate) fn add(&self, session: &Session) -> Result<()> {
         let set = &self.core;
         set.check_process()?;
