@@ -29,7 +29,6 @@ mod protocol;
 mod session;
 #[cfg(feature = "agents")]
 mod set;
-mod target;
 mod transport;
 
 pub(crate) use protocol::event::AckArgs;
@@ -48,6 +47,6 @@ pub(crate) use session::waker::{Announced, Waker};
 pub(crate) use session::{ConnectionHandle, Host, Session, SessionId, SessionSubscription};
 #[cfg(feature = "agents")]
 pub(crate) use set::{NextReady, SessionSet};
-pub(crate) use target::Target;
 pub use transport::choice::Transport;
 pub(crate) use transport::choice::TransportMemory;
+pub(crate) use transport::target::Target;

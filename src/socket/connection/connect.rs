@@ -9,9 +9,9 @@ use crate::socket::connection::decoder::Inbound;
 use crate::socket::connection::{Connection, open};
 use crate::socket::disconnect::{Disconnect, SendFailure};
 use crate::socket::protocol::socket_io::{self, ConnectReply, Recovery};
-use crate::socket::target::Target;
 use crate::socket::transport::choice::TransportMemory;
 use crate::socket::transport::refusal::{is_about_credentials, refused_connect};
+use crate::socket::transport::target::Target;
 
 /// How long an open connection may wait for its CONNECT.
 const FRESH: Duration = Duration::from_secs(5);

@@ -13,8 +13,8 @@ use crate::socket::connection::decoder::Inbound;
 use crate::socket::connection::link::Link;
 use crate::socket::connection::socket_reader::SocketReader;
 use crate::socket::disconnect::{Disconnect, SendFailure};
-use crate::socket::target::Target;
 use crate::socket::transport::choice::not_compiled_in;
+use crate::socket::transport::target::Target;
 
 #[derive(Debug)]
 pub(super) enum Polling {}

@@ -11,8 +11,8 @@ use crate::net::{CancelToken, MaybeTlsStream};
 use crate::socket::connection::liveness::SleepDetector;
 use crate::socket::connection::{Connection, polling};
 use crate::socket::protocol::engine_io::{self, EnginePacket, Handshake};
-use crate::socket::target::Target;
 use crate::socket::transport::choice::{Transport, TransportMemory, polling_may_cure};
+use crate::socket::transport::target::Target;
 use crate::socket::transport::websocket::frame_scanner::FrameScanner;
 use crate::socket::transport::websocket::handshake::{rejected_after_upgrade, upgrade};
 

@@ -17,9 +17,9 @@ use crate::socket::connection::outbox::Outbox;
 use crate::socket::connection::socket_reader::SocketReader;
 use crate::socket::disconnect::{Disconnect, SendFailure, reason};
 use crate::socket::protocol::{engine_io, socket_io};
-use crate::socket::target::Target;
 use crate::socket::transport::packet_stream::PacketStream;
 use crate::socket::transport::polling::{self, OpenedPoll, PollSender, SenderState};
+use crate::socket::transport::target::Target;
 
 /// The shortest time limit for a dial between two polls, however soon the reader wants to return.
 const SHORT_DIAL: Duration = Duration::from_secs(3);

@@ -9,7 +9,7 @@ use crate::socket::session::policy::Policy;
 use crate::socket::session::queue::{EventQueue, Item, Limits, ReadyItems};
 use crate::socket::session::session_log::SessionLog;
 use crate::socket::session::state::SessionState;
-use crate::socket::target::Target;
+use crate::socket::transport::target::Target;
 use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard};
 
 /// The data that the threads of a session share.

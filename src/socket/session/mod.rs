@@ -125,7 +125,7 @@ use crate::socket::session::stats::SessionStats;
 use crate::socket::session::subscriber::Filter;
 use crate::socket::session::subscription::EventSubscription;
 use crate::socket::session::waker::Waker;
-use crate::socket::target::Target;
+use crate::socket::transport::target::Target;
 
 /// A session. Dropping this value closes the connection. The methods that do more than a few lines of work are those of
 /// [`SessionCore`], which the modules of this folder add.

@@ -231,8 +231,8 @@ pub(crate) mod connect {
     use crate::net::CancelToken;
     pub(crate) use crate::socket::connection::connect::ConnectFailure;
     use crate::socket::protocol::socket_io::Recovery;
-    use crate::socket::target::Target;
     use crate::socket::transport::choice::TransportMemory;
+    use crate::socket::transport::target::Target;
 
     #[derive(Debug)]
     pub(crate) struct Connected {

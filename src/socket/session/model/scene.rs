@@ -18,8 +18,8 @@ use crate::socket::session::policy::Policy;
 use crate::socket::session::queue::{Item, Limits};
 use crate::socket::session::reader::Waited;
 use crate::socket::session::{ConnectionHandle, Host, Session};
-use crate::socket::target::Target;
 use crate::socket::transport::choice::{Transport, TransportMemory};
+use crate::socket::transport::target::Target;
 use crate::sync::modelled::{Clock, FOREVER};
 use crate::sync::{Condvar, JoinHandle, Mutex};
 
