@@ -34,7 +34,7 @@ pub(super) struct ConnectionCore {
     pub(super) handshake: Handshake,
 }
 
-/// An open transport, from which a connection is made.
+/// An open transport: the parts of a new connection.
 pub(super) struct OpenTransport {
     pub(super) packets: Box<dyn PacketStream>,
     /// The half of the socket for the thread with the reader role.

@@ -38,6 +38,7 @@ impl BackgroundThread {
         BackgroundThread(Mutex::new(Some(thread)))
     }
 
+    /// Stores the handle of a new background thread.
     #[cfg(any(feature = "agents", crustocean_model))]
     pub(crate) fn set(&self, thread: JoinHandle<()>) {
         *self.0.lock() = Some(thread);
