@@ -14,7 +14,7 @@ use crate::sync::lock::{Condvar, Mutex};
 /// A cancel of a token also cancels its [children](CancelToken::child). A cancel of a child does not cancel its parent.
 /// So one token can end many operations, and each operation can also be ended alone.
 #[derive(Clone, Default)]
-pub(crate) struct CancelToken(Arc<Switch>);
+pub(crate) struct CancelToken(Arc<CancelShared>);
 
 /// An operation that a token can end. The token calls `cancel` once, on the cancelling thread, without holding its
 /// lock.
@@ -22,8 +22,9 @@ pub(crate) trait Cancel: Send + Sync {
     fn cancel(&self);
 }
 
+/// The state that all clones of a token share.
 #[derive(Default)]
-struct Switch {
+struct CancelShared {
     state: Mutex<CancelState>,
     cancelled: Condvar,
 }
@@ -86,8 +87,8 @@ impl CancelToken {
 
     /// Makes `child` a [child](CancelToken::child) of this token.
     pub(crate) fn adopt(&self, child: &CancelToken) {
-        let switch: Arc<dyn Cancel> = child.0.clone();
-        self.add(Arc::downgrade(&switch));
+        let target: Arc<dyn Cancel> = child.0.clone();
+        self.add(Arc::downgrade(&target));
     }
 
     /// Sleeps for this time, or until the token is cancelled. Returns whether the token is cancelled.
@@ -105,7 +106,7 @@ impl CancelToken {
     }
 }
 
-impl Cancel for Switch {
+impl Cancel for CancelShared {
     fn cancel(&self) {
         let mut state = self.state.lock();
         state.cancelled = true;

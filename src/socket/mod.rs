@@ -29,7 +29,6 @@ mod protocol;
 mod session;
 #[cfg(feature = "agents")]
 mod set;
-mod target;
 mod transport;
 
 pub(crate) use protocol::event::AckArgs;
@@ -38,17 +37,16 @@ pub(crate) use session::backoff::pause_before_retry;
 pub(crate) use session::connection::connect::Opened;
 pub(crate) use session::policy::Policy;
 pub use session::policy::{DisconnectPolicy, Reconnect};
-pub(crate) use session::queue::{Item, ReadyItems};
+pub(crate) use session::queue::{Item, Limits, ReadyItems};
 pub(crate) use session::reader::Waited;
 pub(crate) use session::scheduled::Repeating;
-pub(crate) use session::sender::ConnectionHandle;
 pub(crate) use session::session_log::{SessionLog, note};
 pub(crate) use session::subscriber::{Filter, Needle};
-pub(crate) use session::subscription::Heard;
+pub(crate) use session::subscription::NextEvent;
 pub(crate) use session::waker::{Announced, Waker};
-pub(crate) use session::{Host, Limits, Session, SessionId, SessionSubscription};
+pub(crate) use session::{ConnectionHandle, Host, Session, SessionId, SessionSubscription};
 #[cfg(feature = "agents")]
 pub(crate) use set::{NextReady, SessionSet};
-pub(crate) use target::Target;
 pub use transport::choice::Transport;
 pub(crate) use transport::choice::TransportMemory;
+pub(crate) use transport::target::Target;

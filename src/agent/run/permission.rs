@@ -11,7 +11,7 @@ use crate::agent::run::{Run, is_connection_error};
 use crate::deadline;
 use crate::error::Result;
 use crate::model::{InterruptAction, RunId};
-use crate::socket::{Heard, RawEvent};
+use crate::socket::{NextEvent, RawEvent};
 
 /// The result of a permission request. Only [`Granted`](Permission::Granted) permits the action.
 ///
@@ -217,7 +217,7 @@ impl Run {
                 Err(error) => return Err(error),
             };
             match watch.next_or_new_connection(generation, until) {
-                Ok(Heard::Event(event)) => {
+                Ok(NextEvent::Event(event)) => {
                     let response = PermissionResponse::read(&event, &self.core.id, request.permission_id);
                     return Ok(match response {
                         None => Permission::Stopped,
@@ -229,9 +229,11 @@ impl Run {
                         Some(PermissionResponse { message, .. }) => Permission::Denied { message },
                     });
                 }
-                Ok(Heard::NewConnection) => {}
-                Ok(Heard::Nothing) if self.core.agent().is_connected() => return Ok(Permission::TimedOut),
-                Ok(Heard::Nothing) | Err(_) => return Ok(Permission::Disconnected),
+                Ok(NextEvent::NewConnection) => {}
+                Ok(NextEvent::Nothing) if self.core.agent().is_connected() => {
+                    return Ok(Permission::TimedOut);
+                }
+                Ok(NextEvent::Nothing) | Err(_) => return Ok(Permission::Disconnected),
             }
         }
     }

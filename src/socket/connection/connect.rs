@@ -9,9 +9,9 @@ use crate::socket::connection::decoder::Inbound;
 use crate::socket::connection::{Connection, open};
 use crate::socket::disconnect::{Disconnect, SendFailure};
 use crate::socket::protocol::socket_io::{self, ConnectReply, Recovery};
-use crate::socket::target::Target;
 use crate::socket::transport::choice::TransportMemory;
 use crate::socket::transport::refusal::{is_about_credentials, refused_connect};
+use crate::socket::transport::target::Target;
 
 /// How long an open connection may wait for its CONNECT.
 const FRESH: Duration = Duration::from_secs(5);
@@ -97,7 +97,7 @@ impl Opened {
     /// Whether the server still keeps this connection: a server closes connections that send no CONNECT or answer no
     /// pings.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.at.elapsed() < FRESH.min(self.connection.handshake.silence() / 2)
+        self.at.elapsed() < FRESH.min(self.connection.silence() / 2)
     }
 
     /// From now on, `cancel` ends the connection.

@@ -2,11 +2,9 @@
 
 use std::time::Instant;
 
-use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::{Bytes, Message, Utf8Bytes};
+use tungstenite::{Bytes, Utf8Bytes};
 
 use crate::error::Error;
-use crate::socket::connection::link::Link;
 use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::protocol::engine_io::{self, EnginePacket, IncomingPacket};
 use crate::socket::protocol::event::{AckArgs, BinaryPacket, Complete, RawEvent};
@@ -23,16 +21,11 @@ pub(crate) enum Inbound {
     Refused(String),
 }
 
-/// How many packets one call decodes before other threads get a turn. One polling body may contain millions.
-const MOST_PACKETS: usize = 1024;
-
 /// The state of the decoder between two packets.
 #[derive(Debug, Default)]
 pub(super) struct PacketDecoder {
     /// A packet whose attachments have not come, and when its header came.
     partial: Option<(BinaryPacket, Instant)>,
-    /// The buffers have more packets than one call decodes.
-    more: bool,
     /// Whether a ping waits for its pong.
     pong_due: bool,
     /// Frames without content since the last check for a flood.
@@ -41,81 +34,34 @@ pub(super) struct PacketDecoder {
     sid: Option<Box<str>>,
 }
 
-impl Link {
-    /// Decodes the buffered bytes up to a limit, and answers pings if the transport can do this at once.
-    pub(super) fn decode(&mut self, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
-        let (before, read_before) = (into.len(), self.stream.bytes_read());
-        let result = self.decode_packets(into);
-        let read = self.stream.bytes_read() - read_before;
-        detach_if_sparse(into.get_mut(before..).unwrap_or_default(), read);
-        if let Some(number) = self.stream.take_confirmed() {
-            self.arrivals.confirm(number);
-        }
-        if self.decoder.pong_due
-            && let Some(sent) = self.sent_before_pong.take()
-        {
-            self.arrivals.confirm(sent);
-        }
-        if result.is_ok() && !self.stream.is_polling() && self.take_pong() {
-            self.write(Message::text(engine_io::PONG))?;
-            self.sent_before_pong = Some(self.arrivals.sent());
-        }
-        if let Some(end) = self.write_failed() {
-            return Err(end);
-        }
-        result?;
-
-        let now = Instant::now();
-        let (seen, partial) = self.stream.take_seen();
-        self.liveness.heard(seen, partial, now);
-        if seen.messages > 0 || seen.controls > 0 {
-            self.probe = None;
-        }
-        let idle = std::mem::take(&mut self.decoder.idle_frames).saturating_add(seen.controls);
-        if self.flood.add(idle, now) {
-            self.stream.send_close_frame(Some(CloseCode::Policy));
-            return Err(Disconnect::new(reason::TRANSPORT_ERROR, "the server sends too many control frames"));
-        }
-        Ok(())
-    }
-
-    fn decode_packets(&mut self, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
-        self.decoder.more = false;
-        for _ in 0..MOST_PACKETS {
-            let Some(packet) = self.stream.next()? else { return Ok(()) };
-            self.decoder.accept(packet, into).inspect_err(|_| self.stream.send_close_frame(None))?;
-        }
-        self.decoder.more = true;
-        Ok(())
-    }
-
-    /// Whether [`decode`](Link::decode) has work without another read.
-    pub(super) fn has_more(&self) -> bool {
-        self.decoder.more
-    }
-
-    /// Whether the caller must send a pong now.
-    pub(super) fn take_pong(&mut self) -> bool {
-        std::mem::take(&mut self.decoder.pong_due) && self.over().is_none()
-    }
-
-    /// The socket has ended. Polling continues on another socket, unless a response was incomplete.
-    pub(super) fn ended(&mut self, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
-        self.decode(into)?;
-        if self.stream.is_polling() && !self.closing {
-            return Ok(());
-        }
-        Err(Disconnect::new(reason::TRANSPORT_CLOSE, "the server closed the connection"))
-    }
-}
-
 impl PacketDecoder {
     /// The time at which the header of an incomplete packet came. The attachments of this packet are missing.
     pub(super) fn incomplete_since(&self) -> Option<Instant> {
         self.partial.as_ref().map(|(_, since)| *since)
     }
 
-    fn accept(&mut self, packet: IncomingPacket, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
+    pub(super) fn is_pong_due(&self) -> bool {
+        self.pong_due
+    }
+
+    pub(super) fn take_pong_due(&mut self) -> bool {
+        std::mem::take(&mut self.pong_due)
+    }
+
+    /// The number of frames without content since the last call.
+    pub(super) fn take_idle_frames(&mut self) -> u32 {
+        std::mem::take(&mut self.idle_frames)
+    }
+
+    /// Decodes a packet, and adds what the session needs to `into`.
+    ///
+    /// # Errors
+    /// Why the connection must end.
+    pub(super) fn accept(
+        &mut self,
+        packet: IncomingPacket,
+        into: &mut Vec<Inbound>,
+    ) -> Result<(), Disconnect> {
         match packet {
             IncomingPacket::Text(text) => self.accept_text(text, into),
             IncomingPacket::Binary(bytes) => self.accept_binary(bytes, into),
@@ -205,23 +151,6 @@ impl PacketDecoder {
             Complete::Ack(..) | Complete::Foreign => {}
         }
         Ok(())
-    }
-}
-
-/// Events share the memory of the read that they came in. A waiting event counts only its own bytes, so it must not
-/// keep much more: copies events that are a small part of a read.
-fn detach_if_sparse(events: &mut [Inbound], read: u64) {
-    let kept = |inbound: &Inbound| match inbound {
-        Inbound::Event(event) => event.frame_len() as u64,
-        _ => 0,
-    };
-    if events.iter().map(kept).sum::<u64>() * 2 >= read {
-        return;
-    }
-    for inbound in events {
-        if let Inbound::Event(event) = inbound {
-            event.detach();
-        }
     }
 }
 

@@ -3,32 +3,40 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tungstenite::Message;
+use tungstenite::protocol::frame::coding::CloseCode;
+
 use crate::deadline;
 use crate::socket::connection::arrivals::Arrivals;
-use crate::socket::connection::decoder::PacketDecoder;
+use crate::socket::connection::decoder::{Inbound, PacketDecoder};
 use crate::socket::connection::liveness::{FloodDetector, LONGEST_MESSAGE, Liveness, SleepDetector};
 use crate::socket::disconnect::{Disconnect, reason};
+use crate::socket::protocol::{engine_io, socket_io};
 use crate::socket::transport::packet_stream::PacketStream;
 
+/// How many packets one call decodes before other threads get a turn. One polling body may contain millions.
+const MOST_PACKETS: usize = 1024;
 /// How long the server may take to answer a ping after the machine slept.
 const PROBE: Duration = Duration::from_secs(5);
 
 /// The transport of a [`Connection`](crate::socket::connection::Connection), its decoder, and whether the server is
-/// still alive. [`decoder`](super::decoder) reads, [`writer`](super::writer) writes.
+/// still alive.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) stream: Box<dyn PacketStream>,
-    pub(super) decoder: PacketDecoder,
-    pub(super) arrivals: Arc<Arrivals>,
+    decoder: PacketDecoder,
+    /// The buffers have more packets than one call of [`decode`](Link::decode) takes.
+    has_more: bool,
+    arrivals: Arc<Arrivals>,
     /// The number of the last event before the last pong. The server's next ping confirms the events up to this number.
-    pub(super) sent_before_pong: Option<u64>,
-    pub(super) liveness: Liveness,
-    pub(super) flood: FloodDetector,
+    sent_before_pong: Option<u64>,
+    liveness: Liveness,
+    flood: FloodDetector,
     clock: SleepDetector,
     /// The deadline for a sign of life from the server, after the machine slept.
-    pub(super) probe: Option<Instant>,
+    probe: Option<Instant>,
     /// Closing has started: the client sends nothing more, but still reads answers.
-    pub(super) closing: bool,
+    closing: bool,
     end: Option<Disconnect>,
 }
 
@@ -43,6 +51,7 @@ impl Link {
         Link {
             stream,
             decoder: PacketDecoder::default(),
+            has_more: false,
             arrivals,
             sent_before_pong: None,
             liveness: Liveness::new(silence, now),
@@ -80,7 +89,7 @@ impl Link {
     }
 
     /// TLS and WebSocket libraries hide failed writes; the lowest stream remembers them. Polling checks its own writes.
-    pub(super) fn write_failed(&mut self) -> Option<Disconnect> {
+    fn write_failed(&mut self) -> Option<Disconnect> {
         if self.stream.is_polling() {
             return None;
         }
@@ -129,6 +138,158 @@ impl Link {
     }
 }
 
+/// Reading.
+impl Link {
+    /// Decodes the buffered bytes up to a limit, and answers pings if the transport can do this at once.
+    pub(super) fn decode(&mut self, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
+        let (before, read_before) = (into.len(), self.stream.bytes_read());
+        let result = self.decode_packets(into);
+        let read = self.stream.bytes_read() - read_before;
+        detach_if_sparse(into.get_mut(before..).unwrap_or_default(), read);
+        if let Some(number) = self.stream.take_confirmed() {
+            self.arrivals.confirm(number);
+        }
+        if self.decoder.is_pong_due()
+            && let Some(sent) = self.sent_before_pong.take()
+        {
+            self.arrivals.confirm(sent);
+        }
+        if result.is_ok() && !self.stream.is_polling() && self.take_pong() {
+            self.write(Message::text(engine_io::PONG))?;
+            self.sent_before_pong = Some(self.arrivals.sent());
+        }
+        if let Some(end) = self.write_failed() {
+            return Err(end);
+        }
+        result?;
+
+        let now = Instant::now();
+        let (seen, partial) = self.stream.take_seen();
+        self.liveness.received(seen, partial, now);
+        if seen.messages > 0 || seen.controls > 0 {
+            self.probe = None;
+        }
+        let idle = self.decoder.take_idle_frames().saturating_add(seen.controls);
+        if self.flood.add(idle, now) {
+            self.stream.send_close_frame(Some(CloseCode::Policy));
+            return Err(Disconnect::new(reason::TRANSPORT_ERROR, "the server sends too many control frames"));
+        }
+        Ok(())
+    }
+
+    fn decode_packets(&mut self, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
+        self.has_more = false;
+        for _ in 0..MOST_PACKETS {
+            let Some(packet) = self.stream.next()? else { return Ok(()) };
+            self.decoder.accept(packet, into).inspect_err(|_| self.stream.send_close_frame(None))?;
+        }
+        self.has_more = true;
+        Ok(())
+    }
+
+    /// Whether [`decode`](Link::decode) has work without another read.
+    pub(super) fn has_more(&self) -> bool {
+        self.has_more
+    }
+
+    /// Whether the caller must send a pong now.
+    pub(super) fn take_pong(&mut self) -> bool {
+        self.decoder.take_pong_due() && self.over().is_none()
+    }
+
+    /// The socket has ended. Polling continues on another socket, unless a response was incomplete.
+    pub(super) fn ended(&mut self, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
+        self.decode(into)?;
+        if self.stream.is_polling() && !self.closing {
+            return Ok(());
+        }
+        Err(Disconnect::new(reason::TRANSPORT_CLOSE, "the server closed the connection"))
+    }
+}
+
+/// Writing.
+impl Link {
+    /// How many bytes the operating system has taken.
+    pub(super) fn written(&mut self) -> u64 {
+        self.stream.wire_mut().map_or(0, |wire| wire.written())
+    }
+
+    /// Writes a message. A failure ends the connection.
+    pub(super) fn write(&mut self, message: Message) -> Result<(), Disconnect> {
+        let written = self.stream.write(message);
+        if let Some(end) = self.write_failed() {
+            return Err(end);
+        }
+        written.map_err(|error| self.set_end(Disconnect::new(reason::TRANSPORT_ERROR, error)))
+    }
+
+    /// Does work whose writes do not wait. The wire keeps bytes that the system does not take at once, and the caller
+    /// must [flush](Link::flush) them.
+    pub(super) fn without_waiting<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let set_nonblocking = |link: &mut Self, on| {
+            if let Some(wire) = link.stream.wire_mut() {
+                wire.set_nonblocking_writes(on);
+            }
+        };
+        set_nonblocking(self, true);
+        let result = work(self);
+        set_nonblocking(self, false);
+        result
+    }
+
+    pub(super) fn has_overflow(&mut self) -> bool {
+        self.stream.wire_mut().is_some_and(|wire| wire.has_overflow())
+    }
+
+    /// Writes the kept bytes.
+    pub(super) fn flush(&mut self) -> Result<(), Disconnect> {
+        let flushed = self.stream.wire_mut().map_or(Ok(()), |wire| wire.flush_overflow());
+        flushed.map_err(|error| {
+            self.set_end(Disconnect::new(reason::TRANSPORT_ERROR, format!("writing failed: {error}")))
+        })
+    }
+
+    /// Sends a ping, whose answer also confirms earlier events. The reader sees any failure.
+    pub(super) fn ping(&mut self) {
+        let number = self.arrivals.sent().to_string();
+        let _ = self.write(Message::Ping(number.into()));
+    }
+
+    /// Leaves the namespace and starts the closing handshake. With polling, only notes that the client leaves the
+    /// namespace.
+    pub(super) fn send_close(&mut self, deadline: Instant) {
+        if let Some(wire) = self.stream.wire_mut() {
+            // The closing packets may use all the remaining time.
+            let _ = wire.set_write_timeout(deadline.saturating_duration_since(Instant::now()));
+        }
+        if self.arrivals.unconfirmed() > 0 {
+            // The server reads this ping before the DISCONNECT packet, so it answers the ping even if it closes the
+            // connection after that packet.
+            self.ping();
+        }
+        let _ = self.write(Message::text(socket_io::DISCONNECT_FRAME));
+        self.stream.close();
+        self.closing = true;
+    }
+}
+
 pub(super) fn unanswered_probe() -> Disconnect {
     Disconnect::new(reason::PING_TIMEOUT, "the server sent nothing after the computer was suspended")
+}
+
+/// Events share the memory of the read that they came in. A waiting event counts only its own bytes, so it must not
+/// keep much more: copies events that are a small part of a read.
+fn detach_if_sparse(events: &mut [Inbound], read: u64) {
+    let kept = |inbound: &Inbound| match inbound {
+        Inbound::Event(event) => event.frame_len() as u64,
+        _ => 0,
+    };
+    if events.iter().map(kept).sum::<u64>() * 2 >= read {
+        return;
+    }
+    for inbound in events {
+        if let Inbound::Event(event) = inbound {
+            event.detach();
+        }
+    }
 }

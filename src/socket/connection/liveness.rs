@@ -56,7 +56,7 @@ impl Liveness {
     }
 
     /// Notes the data of a read. `partial`: a message is incomplete.
-    pub(crate) fn heard(&mut self, seen: Traffic, partial: bool, now: Instant) {
+    pub(crate) fn received(&mut self, seen: Traffic, partial: bool, now: Instant) {
         if seen.messages > 0 || seen.controls > 0 {
             self.last_whole = now;
         }
@@ -191,10 +191,10 @@ mod tests {
         let start = Instant::now();
         let mut liveness = Liveness::new(45 * SECOND, start);
         assert_eq!(liveness.check(start), Ok(start + 45 * SECOND));
-        liveness.heard(WHOLE, false, start + 10 * SECOND);
+        liveness.received(WHOLE, false, start + 10 * SECOND);
         assert_eq!(liveness.check(start + 54 * SECOND), Ok(start + 55 * SECOND));
         // Control frames count, too.
-        liveness.heard(Traffic { controls: 1, ..Traffic::default() }, false, start + 54 * SECOND);
+        liveness.received(Traffic { controls: 1, ..Traffic::default() }, false, start + 54 * SECOND);
         assert_eq!(liveness.check(start + 98 * SECOND), Ok(start + 99 * SECOND));
         assert_eq!(liveness.check(start + 99 * SECOND), Err(Dead::Silent));
     }
@@ -204,7 +204,7 @@ mod tests {
         let start = Instant::now();
         let mut liveness = Liveness::new(45 * SECOND, start);
         for second in 1..45 {
-            liveness.heard(some(50), true, start + second * SECOND);
+            liveness.received(some(50), true, start + second * SECOND);
             assert!(liveness.check(start + second * SECOND).is_ok(), "{second}");
         }
         assert_eq!(liveness.check(start + 45 * SECOND), Err(Dead::Silent));
@@ -215,7 +215,7 @@ mod tests {
         let start = Instant::now();
         let mut liveness = Liveness::new(20 * SECOND, start);
         for second in 0..60 {
-            liveness.heard(some(150), true, start + second * SECOND);
+            liveness.received(some(150), true, start + second * SECOND);
             let due = liveness.check(start + second * SECOND).unwrap();
             assert!(due > start + second * SECOND && due <= start + 60 * SECOND, "{second}");
         }
@@ -223,7 +223,7 @@ mod tests {
         // Control frames in between do not extend the limit.
         let mut liveness = Liveness::new(20 * SECOND, start);
         for second in 0..60 {
-            liveness.heard(Traffic { bytes: 2, messages: 0, controls: 1 }, true, start + second * SECOND);
+            liveness.received(Traffic { bytes: 2, messages: 0, controls: 1 }, true, start + second * SECOND);
             assert!(liveness.check(start + second * SECOND).is_ok(), "{second}");
         }
         assert_eq!(liveness.check(start + 60 * SECOND), Err(Dead::TooSlow));
@@ -233,7 +233,7 @@ mod tests {
     fn a_transfer_that_stalls_is_noticed() {
         let start = Instant::now();
         let mut liveness = Liveness::new(2 * SECOND, start);
-        liveness.heard(some(4000), true, start + SECOND);
+        liveness.received(some(4000), true, start + SECOND);
         let due = liveness.check(start + 3 * SECOND).unwrap();
         assert_eq!(due, start + 11 * SECOND);
         // The previous window had enough bytes, the current window is empty.
@@ -242,8 +242,8 @@ mod tests {
         assert_eq!(liveness.check(due), Err(Dead::Silent));
         // A complete message resets all limits.
         let mut liveness = Liveness::new(2 * SECOND, start);
-        liveness.heard(some(4000), true, start + SECOND);
-        liveness.heard(WHOLE, true, start + 30 * SECOND);
+        liveness.received(some(4000), true, start + SECOND);
+        liveness.received(WHOLE, true, start + 30 * SECOND);
         assert_eq!(liveness.check(start + 30 * SECOND), Ok(start + 32 * SECOND));
     }
 

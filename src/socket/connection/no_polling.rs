@@ -1,59 +1,64 @@
 //! Replaces long-polling in a build without the feature `polling`. [`open`] always fails, so no other function here
 //! ever runs.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::MutexGuard;
 use std::time::Instant;
 
 use tungstenite::Utf8Bytes;
 
 use crate::error::Result;
 use crate::net::CancelToken;
-use crate::socket::connection::Connection;
+use crate::socket::connection::core::{ConnectionCore, OpenTransport};
 use crate::socket::connection::decoder::Inbound;
 use crate::socket::connection::link::Link;
-use crate::socket::connection::reader::ConnectionReader;
+use crate::socket::connection::socket_reader::SocketReader;
 use crate::socket::disconnect::{Disconnect, SendFailure};
-use crate::socket::target::Target;
 use crate::socket::transport::choice::not_compiled_in;
+use crate::socket::transport::target::Target;
 
 #[derive(Debug)]
 pub(super) enum Polling {}
 
 /// # Errors
 /// `Config`, always.
-pub(super) fn open(_: &Target, _: Instant, _: &CancelToken) -> Result<Connection> {
+pub(super) fn open(_: &Target, _: Instant, _: &CancelToken) -> Result<(OpenTransport, Polling)> {
     Err(not_compiled_in())
 }
 
 impl Polling {
     pub(super) fn connect(
         &self,
-        _: &Connection,
-        _: &mut ConnectionReader,
+        _: &ConnectionCore,
+        _: &mut SocketReader,
         _: Option<Instant>,
         _: &mut Vec<Inbound>,
     ) -> Result<bool, Disconnect> {
         match *self {}
     }
 
-    pub(super) fn answer_ping(&self, _: &Connection, _: MutexGuard<'_, Link>) -> Result<(), Disconnect> {
+    pub(super) fn answer_ping(&self, _: &ConnectionCore, _: MutexGuard<'_, Link>) -> Result<(), Disconnect> {
         match *self {}
     }
 
     pub(super) fn post_soon(
         &self,
-        _: &Arc<Connection>,
+        _: &ConnectionCore,
         _: MutexGuard<'_, Link>,
         _: Utf8Bytes,
+        _: impl FnOnce(),
     ) -> Result<u64, SendFailure> {
         match *self {}
     }
 
-    pub(super) fn post_frame(&self, _: &Connection, _: &str) -> Result<u64, SendFailure> {
+    pub(super) fn empty_outbox(&self, _: &ConnectionCore) {
         match *self {}
     }
 
-    pub(super) fn post_closing_packets(&self, _: &Connection, _: Instant) {
+    pub(super) fn post_frame(&self, _: &ConnectionCore, _: &str) -> Result<u64, SendFailure> {
+        match *self {}
+    }
+
+    pub(super) fn post_closing_packets(&self, _: &ConnectionCore, _: Instant) {
         match *self {}
     }
 }

@@ -1,5 +1,6 @@
 //! Opens a connection: from the host name to the open packet, over the transport that works.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tungstenite::{Message, Utf8Bytes, WebSocket};
@@ -7,10 +8,11 @@ use tungstenite::{Message, Utf8Bytes, WebSocket};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::{CancelToken, MaybeTlsStream};
+use crate::socket::connection::liveness::SleepDetector;
 use crate::socket::connection::{Connection, polling};
 use crate::socket::protocol::engine_io::{self, EnginePacket, Handshake};
-use crate::socket::target::Target;
 use crate::socket::transport::choice::{Transport, TransportMemory, polling_may_cure};
+use crate::socket::transport::target::Target;
 use crate::socket::transport::websocket::frame_scanner::FrameScanner;
 use crate::socket::transport::websocket::handshake::{rejected_after_upgrade, upgrade};
 
@@ -23,7 +25,7 @@ const MAX_EARLY_PINGS: usize = 100;
 pub(super) fn open(target: &Target, memory: &TransportMemory, cancel: &CancelToken) -> Result<Connection> {
     let deadline = deadline::after(target.dial_timeout);
     match target.transport {
-        Transport::Polling => polling::open(target, deadline, cancel),
+        Transport::Polling => open_polling(target, deadline, cancel),
         Transport::Auto if cfg!(feature = "polling") => open_either(target, deadline, memory, cancel),
         Transport::Auto | Transport::WebSocket => {
             open_websocket(target, deadline, cancel).map_err(|(error, _)| error)
@@ -39,7 +41,7 @@ fn open_either(
     cancel: &CancelToken,
 ) -> Result<Connection> {
     if memory.prefers_polling() {
-        return polling::open(target, deadline, cancel).inspect_err(|error| {
+        return open_polling(target, deadline, cancel).inspect_err(|error| {
             // The server answered and refused the request.
             if error.status().is_some() {
                 memory.forget();
@@ -58,7 +60,7 @@ fn open_either(
         return Err(error);
     }
     crate::logging::info!("cannot open a WebSocket ({error}), trying long-polling");
-    match polling::open(target, deadline, cancel) {
+    match open_polling(target, deadline, cancel) {
         Ok(connection) => {
             memory.polling_works();
             Ok(connection)
@@ -72,6 +74,15 @@ fn open_either(
             Err(error)
         }
     }
+}
+
+/// Opens a long-polling session.
+///
+/// # Errors
+/// A refusal contains the HTTP status and the server's text. Without the feature `polling`, always `Config`.
+fn open_polling(target: &Target, deadline: Instant, cancel: &CancelToken) -> Result<Connection> {
+    let (transport, polling) = polling::open(target, deadline, cancel)?;
+    Ok(Connection::over(transport, Some(polling), SleepDetector::new(Arc::default())))
 }
 
 /// Opens a WebSocket. The flag beside the error says whether polling may work.

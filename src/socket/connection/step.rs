@@ -1,7 +1,8 @@
-//! Reading without blocking, for a thread that keeps many connections.
+//! Reading without blocking, for a thread that drives many sessions: while this thread waits for one connection, it
+//! could not answer the pings of the others.
 
 use std::io::ErrorKind as IoKind;
-use std::sync::{Arc, PoisonError, TryLockError};
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use crate::socket::connection::Connection;
@@ -32,11 +33,7 @@ impl Connection {
         into: &mut Vec<Inbound>,
     ) -> Result<StepResult, Disconnect> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut link = match self.link.try_lock() {
-            Ok(link) => link,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return Ok(StepResult::Busy),
-        };
+        let Some(mut link) = self.core.link_if_free() else { return Ok(StepResult::Busy) };
         if let Some(end) = link.end() {
             return Err(end);
         }
@@ -51,7 +48,7 @@ impl Connection {
             (reader.take(read, link, into), is_full)
         });
         if is_waited_for {
-            self.alive.notify_all();
+            self.core.alive.notify_all();
         }
         let check_at = outcome.map_err(|end| link.set_end(end))?;
         reader.due = check_at;

@@ -11,7 +11,7 @@ use tungstenite::protocol::Role;
 use super::*;
 use crate::net::wire::Wire;
 use crate::socket::connection::decoder::Inbound;
-use crate::socket::disconnect::SendFailure;
+use crate::socket::disconnect::{Disconnect, SendFailure};
 use crate::socket::transport::websocket::handshake::config;
 
 type Peer = WebSocket<TcpStream>;
@@ -175,7 +175,7 @@ fn b39_attachments_get_a_minute() {
     let (events, end) = read(&connection, Duration::from_secs(1));
     assert!(events.is_empty() && end.is_none());
     let now = Instant::now();
-    let in_seconds = |seconds| connection.link().check(now + Duration::from_secs(seconds));
+    let in_seconds = |seconds| connection.core.link().check(now + Duration::from_secs(seconds));
     assert!(in_seconds(50).unwrap() < now + Duration::from_secs(61), "and it is looked at in time");
     assert_eq!(in_seconds(61).unwrap_err().reason, "parse error");
 }

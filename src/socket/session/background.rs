@@ -13,13 +13,13 @@ use std::time::Duration;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::session::connection::Connection;
-use crate::socket::session::connector::dial_again;
+use crate::socket::session::connector::Connector;
 use crate::socket::session::core::SessionCore;
 use crate::socket::session::state::{Phase, SessionState};
-use crate::sync::{Builder, JoinHandle, MutexGuard};
+use crate::sync::{Builder, JoinHandle, Mutex, MutexGuard};
 
-/// How long the role may be free before the background thread takes it: longer than a quick handler, far shorter than any
-/// pingTimeout.
+/// How long the role may be free before the background thread takes it: longer than a quick handler, far shorter than
+/// any pingTimeout.
 const GRACE: Duration = Duration::from_millis(25);
 /// The same time while events are queued. The consumer of these events reads again after it has taken them, and an
 /// earlier read only fills the queue. But pings arrive in the same stream, after the events, so this time must be
@@ -30,13 +30,47 @@ const LONGEST_POLLING_READ: Duration = Duration::from_secs(5);
 /// The stack size. The thread runs only this crate's code, a few calls deep, and TLS handshakes.
 const STACK: usize = 256 << 10;
 
-pub(crate) fn start(shared: Arc<SessionCore>) -> Result<JoinHandle<()>> {
-    shared.lock().set_own_thread(true);
-    let core = Arc::clone(&shared);
+/// The background thread of a session, if no thread has joined or [detached](BackgroundThread::detach) it.
+pub(crate) struct BackgroundThread(Mutex<Option<JoinHandle<()>>>);
+
+impl BackgroundThread {
+    pub(crate) fn new(thread: JoinHandle<()>) -> Self {
+        BackgroundThread(Mutex::new(Some(thread)))
+    }
+
+    /// Stores the handle of a new background thread.
+    #[cfg(any(feature = "agents", crustocean_model))]
+    pub(crate) fn set(&self, thread: JoinHandle<()>) {
+        *self.0.lock() = Some(thread);
+    }
+
+    /// Waits until the thread ends.
+    pub(crate) fn join(&self) {
+        let thread = self.0.lock().take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+
+    /// Forgets the thread, which no code joins. If the handle stayed, the system would keep the thread's stack.
+    #[cfg(any(feature = "agents", crustocean_model))]
+    pub(crate) fn detach(&self) {
+        drop(self.0.lock().take());
+    }
+}
+
+/// Starts a background thread.
+///
+/// # Errors
+/// `Config` if the system cannot start a thread.
+pub(crate) fn start(connector: Arc<Connector>) -> Result<JoinHandle<()>> {
+    let core = Arc::clone(&connector.core);
+    core.lock().set_own_thread(true);
     // Box the work, as for every thread, so that the compiler compiles the code that starts a thread only once.
     let work: Box<dyn FnOnce() + Send> = Box::new(move || {
-        let outcome = catch_unwind(AssertUnwindSafe(|| keep(&shared)));
-        let mut state = shared.lock();
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(&connector)));
+        let core = &connector.core;
+        let mut state = core.lock();
         if outcome.is_err() {
             state.fail(Error::new(
                 ErrorKind::Closed,
@@ -48,8 +82,8 @@ pub(crate) fn start(shared: Arc<SessionCore>) -> Result<JoinHandle<()>> {
         }
         state.set_own_thread(false);
         state.background_gone = true;
-        shared.notify_all(&mut state);
-        state.keeper = None;
+        core.notify_all(&mut state);
+        state.driver = None;
     });
     Builder::new().name("crustocean-io".to_owned()).stack_size(STACK).spawn(work).map_err(|error| {
         core.lock().set_own_thread(false);
@@ -60,16 +94,17 @@ pub(crate) fn start(shared: Arc<SessionCore>) -> Result<JoinHandle<()>> {
 /// Why the background thread ends.
 enum BackgroundEndReason {
     Closed,
-    /// A [`Keeper`](crate::socket::session::keeper::Keeper) takes over.
+    /// A [`Driver`](crate::socket::session::driver::Driver) takes over.
     HandedOver,
 }
 
-fn keep(shared: &SessionCore) -> BackgroundEndReason {
-    let mut state = shared.lock();
+fn run(connector: &Connector) -> BackgroundEndReason {
+    let core = &*connector.core;
+    let mut state = core.lock();
     loop {
-        if state.has_other_keeper() {
+        if state.is_driven() {
             state.set_own_thread(false);
-            shared.wake_background(&mut state);
+            core.wake_background(&mut state);
             return BackgroundEndReason::HandedOver;
         }
         let due = state.next_due();
@@ -78,37 +113,37 @@ fn keep(shared: &SessionCore) -> BackgroundEndReason {
             // Let a waiting thread read meanwhile, because a server that is blocked in a write may not read the data
             // that this thread sends.
             state.background_sends = true;
-            shared.hand_over(&mut state);
+            core.hand_over(&mut state);
             drop(state);
-            shared.send_due();
-            state = shared.lock();
+            core.send_due();
+            state = core.lock();
             state.background_sends = false;
             continue;
         }
         let waits = state.consumers + state.others > 0;
         state = match state.phase.clone() {
-            // A worker of an earlier keeper still runs. It wakes this thread when it ends.
-            Phase::Closed | Phase::Down if state.has_worker => shared.background.wait_for(state, None),
+            // A worker of an earlier driver still runs. It wakes this thread when it ends.
+            Phase::Closed | Phase::Down if state.has_worker => core.background.wait_for(state, None),
             Phase::Closed => return BackgroundEndReason::Closed,
             Phase::Down => match state.retry_at.checked_duration_since(deadline::now()) {
-                Some(left) if !left.is_zero() => shared.background.wait_for(state, Some(left)),
+                Some(left) if !left.is_zero() => core.background.wait_for(state, Some(left)),
                 _ => {
                     drop(state);
-                    dial_again(shared);
-                    shared.lock()
+                    connector.reconnect();
+                    core.lock()
                 }
             },
             // Another thread reads, or `hand_over` wakes a waiting thread, which then reads. The data that this thread
             // has read may not fulfil the condition of the waiting thread.
-            _ if state.reading || (waits && !shared.background_reads(&state)) => {
+            _ if state.reading || (waits && !core.background_reads(&state)) => {
                 state.background_awake = false;
-                shared.hand_over(&mut state);
-                shared.background.wait_for(state, left)
+                core.hand_over(&mut state);
+                core.background.wait_for(state, left)
             }
             Phase::Up(connection) | Phase::Restoring(connection) | Phase::Closing(connection) => {
                 match waits {
-                    true => read(shared, state, &connection),
-                    false => watch(shared, state, &connection),
+                    true => read(core, state, &connection),
+                    false => watch(core, state, &connection),
                 }
             }
         };
@@ -117,17 +152,17 @@ fn keep(shared: &SessionCore) -> BackgroundEndReason {
 
 /// The role is free and no thread waits: gives the last reader a moment to come back, and then reads.
 fn watch<'a>(
-    shared: &'a SessionCore,
+    core: &'a SessionCore,
     mut state: MutexGuard<'a, SessionState>,
     connection: &Arc<Connection>,
 ) -> MutexGuard<'a, SessionState> {
-    let queued = !state.queue.is_empty() || !shared.ready.is_empty();
+    let queued = !state.queue.is_empty() || !core.ready.is_empty();
     let turns = state.turns;
     let generation = state.generation;
     let grace = if queued { GRACE_WHILE_QUEUED } else { GRACE };
     state.background_awake = true;
     let until = deadline::after(grace);
-    state = shared.background.wait_for(state, Some(grace));
+    state = core.background.wait_for(state, Some(grace));
     let undisturbed = |state: &SessionState| {
         !state.reading
             && state.consumers + state.others == 0
@@ -138,25 +173,26 @@ fn watch<'a>(
         return state;
     }
     if !queued {
-        return read(shared, state, connection);
+        return read(core, state, connection);
     }
-    // A ping may wait in the socket behind the queued events, so this loop reads until the socket is empty. If the queue
-    // is half full, the loop ends after one read: unread data stays in the socket, slows the server, and is not lost.
+    // A ping may wait in the socket behind the queued events, so this loop reads until the socket is empty. If the
+    // queue is half full, the loop ends after one read: unread data stays in the socket, slows the server, and is not
+    // lost.
     loop {
         let until = deadline::later(deadline::now(), Duration::from_millis(1));
-        state = shared.read(state, connection, Some(until));
+        state = core.read(state, connection, Some(until));
         if !undisturbed(&state) || state.queue.is_half_full() {
             return state;
         }
         if deadline::now() >= until {
-            return read(shared, state, connection);
+            return read(core, state, connection);
         }
     }
 }
 
 /// Reads until something comes or an event must be sent.
 fn read<'a>(
-    shared: &'a SessionCore,
+    core: &'a SessionCore,
     mut state: MutexGuard<'a, SessionState>,
     connection: &Arc<Connection>,
 ) -> MutexGuard<'a, SessionState> {
@@ -166,7 +202,7 @@ fn read<'a>(
         due => due,
     };
     state.background_blocked = until.is_none() || due.is_some();
-    let mut state = shared.read(state, connection, until);
+    let mut state = core.read(state, connection, until);
     state.background_blocked = false;
     state
 }

@@ -10,34 +10,34 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging;
 use crate::socket::connection::arrivals::last_events;
-use crate::socket::session::Session;
+use crate::socket::session::background::BackgroundThread;
 use crate::socket::session::connection::Connection;
-use crate::socket::session::reader::Waiter;
+use crate::socket::session::core::SessionCore;
 use crate::socket::session::session_log::note;
-use crate::socket::session::state::{Phase, SessionState};
+use crate::socket::session::state::{Phase, SessionState, Waiter};
 
 /// How long `close` waits for the end of the closing handshake after all events are confirmed.
 const CLOSE_HANDSHAKE: Duration = Duration::from_secs(1);
 /// The time limit for closing a session that is dropped.
 const DROP_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Keeps [`Session::cut_at`] from cutting the connection when it is dropped.
+/// Keeps [`SessionCore::cut_at`] from cutting the connection when it is dropped.
 #[must_use]
 pub(crate) struct CutGuard {
     _guard: mpsc::Sender<()>,
 }
 
-impl Session {
+impl SessionCore {
     /// Ends all waits for events, answers and connections, now and in the future. Threads that sleep return at once; a
     /// thread that reads returns after 50 ms at most. Data that can be sent at once is still sent, until the session is
-    /// [closed](Session::close).
+    /// [closed](SessionCore::close).
     pub(crate) fn stop_waits(&self) {
-        if self.shared.check_process().is_err() {
+        if self.is_foreign() {
             return;
         }
-        let mut state = self.shared.lock();
+        let mut state = self.lock();
         state.stopped = true;
-        self.shared.notify_all(&mut state);
+        self.notify_all(&mut state);
     }
 
     /// Whether the session is over, closing or stopped.
@@ -45,44 +45,45 @@ impl Session {
         if self.is_foreign() {
             return true;
         }
-        let state = self.shared.lock();
+        let state = self.lock();
         state.is_closed() || state.stopped
     }
 
-    /// Waits until the session [is over, closing or stopped](Session::is_over), at most until `until`. Returns
+    /// Waits until the session [is over, closing or stopped](SessionCore::is_over), at most until `until`. Returns
     /// whether this happened.
     pub(crate) fn wait_end(&self, until: Instant) -> bool {
         let ends = |state: &mut SessionState| (state.is_closed() || state.stopped).then_some(());
-        self.is_foreign() || self.shared.wait(Waiter::Other, Some(until), ends).is_some()
+        self.is_foreign() || self.wait(Waiter::Other, Some(until), ends).is_some()
     }
 
     /// Waits until the session is over, including the closing handshake, at most until `until`. Returns whether this
     /// happened.
     pub(crate) fn wait_over(&self, until: Instant) -> bool {
         let over = |state: &mut SessionState| matches!(state.phase, Phase::Closed).then_some(());
-        self.is_foreign() || self.shared.wait(Waiter::Other, Some(until), over).is_some()
+        self.is_foreign() || self.wait(Waiter::Other, Some(until), over).is_some()
     }
 
-    /// Returns the error that has ended the session, once. `None` if [`close`](Session::close) has ended the session.
+    /// Returns the error that has ended the session, once. `None` if [`close`](SessionCore::close) has ended the
+    /// session.
     pub(crate) fn take_failure(&self) -> Option<Error> {
-        if let Err(error) = self.shared.check_process() {
+        if let Err(error) = self.check_process() {
             let was_closed = self.closed.swap(true, Ordering::AcqRel);
             return (!was_closed).then_some(error);
         }
-        self.shared.lock().failure.take()
+        self.lock().failure.take()
     }
 
-    /// Cuts the connection at this time, unless the returned guard is dropped before. This ends a write that waits for the
-    /// server. [`close`](Session::close) reports events that are lost from now on.
-    pub(crate) fn cut_at(&self, deadline: Instant) -> Option<CutGuard> {
-        self.shared.check_process().ok()?;
-        self.shared.lock().is_ending = true;
+    /// Cuts the connection at this time, unless the returned guard is dropped before. This ends a write that waits for
+    /// the server. [`close`](SessionCore::close) reports events that are lost from now on.
+    pub(crate) fn cut_at(self: &Arc<Self>, deadline: Instant) -> Option<CutGuard> {
+        self.check_process().ok()?;
+        self.lock().is_ending = true;
         let (guard, is_dropped) = mpsc::channel();
-        let shared = Arc::clone(&self.shared);
+        let core = Arc::clone(self);
         let wait = move || {
             let left = deadline.saturating_duration_since(Instant::now());
             if is_dropped.recv_timeout(left) == Err(RecvTimeoutError::Timeout)
-                && let Some(connection) = shared.lock().connection()
+                && let Some(connection) = core.lock().connection()
             {
                 connection.cut();
             }
@@ -98,12 +99,12 @@ impl Session {
     /// # Errors
     /// `MaybeSent` with the number of events that may not have arrived. If an error had ended the session before and no
     /// consumer has taken that error, `close` returns that error instead.
-    pub(crate) fn close(&self, timeout: Duration) -> Result<()> {
-        self.shared.check_process()?;
+    pub(crate) fn close(&self, timeout: Duration, background: &BackgroundThread) -> Result<()> {
+        self.check_process()?;
         let deadline = deadline::after(timeout);
         let already = self.closed.swap(true, Ordering::AcqRel);
         let connection = {
-            let mut state = self.shared.lock();
+            let mut state = self.lock();
             let connection = match &state.phase {
                 Phase::Up(connection) | Phase::Restoring(connection) => Some(Arc::clone(connection)),
                 Phase::Closing(_) | Phase::Down | Phase::Closed => None,
@@ -115,9 +116,9 @@ impl Session {
             }
             let pending = state.scheduled.pending();
             if pending > 0 {
-                note!(self.shared.log, Warn, "{pending} events that waited for the connection are dropped");
+                note!(self.log, Warn, "{pending} events that waited for the connection are dropped");
             }
-            self.shared.notify_all(&mut state);
+            self.notify_all(&mut state);
             connection
         };
         let mut unconfirmed = 0;
@@ -127,16 +128,16 @@ impl Session {
             connection.cut();
             unconfirmed = connection.unconfirmed();
         }
-        unconfirmed += std::mem::take(&mut self.shared.lock().lost_events);
+        unconfirmed += std::mem::take(&mut self.lock().lost_events);
         if !already || connection.is_some() {
-            let mut state = self.shared.lock();
+            let mut state = self.lock();
             state.phase = Phase::Closed;
-            self.shared.notify_all(&mut state);
+            self.notify_all(&mut state);
         }
         drop(connection);
-        self.shared.cancel.cancel();
-        self.join_background(deadline);
-        if let Some(error) = self.shared.lock().failure.take() {
+        self.cancel.cancel();
+        self.join_background(background, deadline);
+        if let Some(error) = self.lock().failure.take() {
             return Err(error);
         }
         if unconfirmed > 0 {
@@ -150,7 +151,7 @@ impl Session {
             ));
         }
         if !already {
-            note!(self.shared.log, Info, "closed");
+            note!(self.log, Info, "closed");
         }
         Ok(())
     }
@@ -162,56 +163,47 @@ impl Session {
             0 => Some(()),
             _ => over(state),
         };
-        self.shared.wait(Waiter::Other, Some(deadline), over_or_confirmed);
+        self.wait(Waiter::Other, Some(deadline), over_or_confirmed);
         // All events are confirmed, or the deadline has passed. The closing handshake gets only a little more time.
         let handshake_deadline = deadline.min(deadline::after(CLOSE_HANDSHAKE));
-        self.shared.wait(Waiter::Other, Some(handshake_deadline), over);
+        self.wait(Waiter::Other, Some(handshake_deadline), over);
     }
 
     /// Waits for the background thread until `deadline`. A thread that hangs in a dial ends at the deadline of the
     /// dial.
-    fn join_background(&self, deadline: Instant) {
+    fn join_background(&self, background: &BackgroundThread, deadline: Instant) {
         let gone = |state: &mut SessionState| state.background_gone.then_some(());
-        if self.shared.wait(Waiter::Other, Some(deadline), gone).is_some() {
-            let background = self.background.lock().take();
-            if let Some(background) = background {
-                let _ = background.join();
-            }
+        if self.wait(Waiter::Other, Some(deadline), gone).is_some() {
+            background.join();
         }
     }
 
     /// Ends the session like a drop, with a short time limit for the closing handshake. Further calls do nothing.
-    pub(crate) fn end(&self) {
+    pub(crate) fn end(&self, background: &BackgroundThread) {
         if self.ended.swap(true, Ordering::AcqRel) {
             return;
         }
-        if self.shared.check_process().is_err() {
+        if self.is_foreign() {
             // The connection belongs to the parent process: closing it here would end the parent's connection. This
             // process does not touch the locks, because a thread that exists only in the parent may hold them.
             return;
         }
         if std::thread::panicking() {
             // Does not wait during a panic: cuts the connection.
-            let mut state = self.shared.lock();
+            let mut state = self.lock();
             if let Some(connection) = state.connection() {
                 connection.cut();
             }
             state.phase = Phase::Closed;
-            self.shared.notify_all(&mut state);
+            self.notify_all(&mut state);
             drop(state);
-            self.shared.cancel.cancel();
+            self.cancel.cancel();
         } else {
-            if let Err(error) = self.close(DROP_TIMEOUT) {
-                note!(self.shared.log, Warn, "{error}");
+            if let Err(error) = self.close(DROP_TIMEOUT, background) {
+                note!(self.log, Warn, "{error}");
             }
             // Without this call, a program that ends would not wait for the log thread.
             logging::flush();
         }
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.end();
     }
 }

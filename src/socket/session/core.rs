@@ -6,31 +6,30 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::CancelToken;
 use crate::socket::disconnect::Disconnect;
 use crate::socket::session::policy::Policy;
-use crate::socket::session::queue::{EventQueue, Item, ReadyItems};
+use crate::socket::session::queue::{EventQueue, Item, Limits, ReadyItems};
 use crate::socket::session::session_log::SessionLog;
 use crate::socket::session::state::SessionState;
-use crate::socket::session::{Host, Limits};
-use crate::socket::target::Target;
-use crate::socket::transport::choice::TransportMemory;
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::socket::transport::target::Target;
+use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard};
 
 /// The data that the threads of a session share.
 pub(crate) struct SessionCore {
     pub(crate) state: Mutex<SessionState>,
     pub(crate) ready: Arc<ReadyItems>,
-    /// See [`scheduled`](crate::socket::session::scheduled).
+    /// Keeps the events in order that the session [sends by itself](crate::socket::session::scheduled).
     pub(crate) event_order: Mutex<()>,
     pub(crate) consumers: Condvar,
     pub(crate) others: Condvar,
     pub(crate) background: Condvar,
-    pub(crate) host: Arc<dyn Host>,
     pub(crate) target: Target,
-    /// The transport that worked last.
-    pub(crate) memory: TransportMemory,
     /// Cancels the current dial when the session is closed.
     pub(crate) cancel: CancelToken,
-    /// The session can be [stopped](crate::socket::session::Session::stop_waits).
+    /// The session can be [stopped](SessionCore::stop_waits).
     pub(crate) stoppable: bool,
+    /// [`close`](SessionCore::close) was called, or a forked child has taken the error of the session.
+    pub(crate) closed: AtomicBool,
+    /// [`end`](SessionCore::end) was called.
+    pub(crate) ended: AtomicBool,
     /// The process that the session belongs to.
     pub(crate) pid: u32,
     pub(crate) log: SessionLog,
@@ -38,14 +37,7 @@ pub(crate) struct SessionCore {
 
 impl SessionCore {
     /// Every log record starts with `name`.
-    pub(crate) fn new(
-        name: &str,
-        target: Target,
-        host: Arc<dyn Host>,
-        limits: Limits,
-        policy: Policy,
-        stoppable: bool,
-    ) -> Self {
+    pub(crate) fn new(name: &str, target: Target, limits: Limits, policy: Policy, stoppable: bool) -> Self {
         let log = SessionLog::new(name);
         let state = SessionState::new(EventQueue::new(limits.events, limits.bytes), policy, log.clone());
         SessionCore {
@@ -56,11 +48,11 @@ impl SessionCore {
             consumers: Condvar::new(),
             others: Condvar::new(),
             background: Condvar::new(),
-            host,
             target,
-            memory: TransportMemory::default(),
             cancel: CancelToken::default(),
             stoppable,
+            closed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             pid: std::process::id(),
         }
     }
@@ -75,6 +67,12 @@ impl SessionCore {
             ErrorKind::Closed,
             "the agent belongs to the parent of this process: connect another one after the fork",
         ))
+    }
+
+    /// Whether the session belongs to the parent of this process. This process must not touch the locks of such a
+    /// session.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.check_process().is_err()
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, SessionState> {
@@ -98,7 +96,7 @@ impl SessionCore {
     /// that wait for something else.
     pub(crate) fn notify(&self, state: &mut SessionState, items: usize, answers: bool) {
         if items > 0 {
-            state.notify_keeper_of_items();
+            state.notify_driver_of_items();
         }
         match items.min(state.consumers) {
             0 => {}
@@ -111,34 +109,18 @@ impl SessionCore {
     }
 
     pub(crate) fn notify_all(&self, state: &mut SessionState) {
-        state.notify_keeper_of_items();
+        state.notify_driver_of_items();
         self.consumers.notify_all();
         self.others.notify_all();
         self.wake_background(state);
     }
 
-    /// A thread that stops waiting calls this. If the role is free, wakes one waiting thread, which then reads. If no
-    /// thread waits, or if the background thread reads for the waiting threads, wakes the background thread.
-    pub(crate) fn hand_over(&self, state: &mut SessionState) {
-        if state.reading || state.connection().is_none() {
-            return;
-        }
-        let wakes_waiting = !self.background_reads(state);
-        if wakes_waiting && state.others > 0 {
-            self.others.notify_one();
-        } else if wakes_waiting && state.consumers > 0 {
-            self.consumers.notify_one();
-        } else if !state.background_awake {
-            self.wake_background(state);
-        }
-    }
-
-    /// Wakes the background thread, and the keeper that may do its work.
+    /// Wakes the background thread, and the driver that may do its work.
     pub(crate) fn wake_background(&self, state: &mut SessionState) {
         state.background_awake = true;
         self.background.notify_all();
-        if let Some(keeper) = &state.keeper {
-            keeper.wake();
+        if let Some(driver) = &state.driver {
+            driver.wake();
         }
     }
 }

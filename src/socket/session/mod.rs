@@ -5,9 +5,9 @@
 //! *A waiting thread reads.* At most one thread at a time holds the **reader role** (`SessionState::reading`). A thread
 //! that waits for something (an event, an ack, a confirmed join) takes the role if the role is free. The thread then
 //! blocks in `read` on the socket **without the locks that other threads need**. It decodes the data, stores the result
-//! in the state, releases the role, and checks whether its own condition is fulfilled. If another thread has the role, the
-//! thread sleeps on a condition variable. A thread that leaves [`SessionCore::wait`] hands the role over: it wakes one
-//! waiting thread, or the background thread if no thread waits.
+//! in the state, releases the role, and checks whether its own condition is fulfilled. If another thread has the role,
+//! the thread sleeps on a condition variable. A thread that leaves [`SessionCore::wait`] hands the role over: it wakes
+//! one waiting thread, or the background thread if no thread waits.
 //!
 //! The **background thread** (one per session, [`background`]) sleeps while another thread reads or waits. When no
 //! thread has done so for a moment (a handler is busy), the background thread reads, so that the session answers pings.
@@ -28,18 +28,27 @@
 //!
 //! | lock | guards | held while |
 //! |---|---|---|
+//! | [`BackgroundThread`] | the handle of the background thread | short operations; taken alone, and released before a join |
 //! | `SessionCore::event_order` | the order of scheduled events | an event is sent |
 //! | `SessionCore::state` | [`SessionState`] | short operations; a wait on a condition variable releases the lock |
 //! | `ReadyItems` | the next items for consumers | short operations; taken alone or after the state's lock |
-//! | `Connection::reader` | the read half, for the thread with the role | a read, also a blocked one |
-//! | `Connection::link` | TLS, WebSocket, decoder; the write half | a write, which has a time limit |
+//! | the locks of a [driver](driver::Driver) | its tasks, the sessions that may have items | short operations; taken alone or after the state's lock |
+//! | `Connection::reader` | the read half, for the thread with the role | a read, also a blocked one; with long-polling also a dial and the pong |
 //! | `PollSender` | long-polling: the right to send | a request and its response |
+//! | `ConnectionCore::link` | TLS, WebSocket, decoder; the write half | a write, which has a time limit |
+//! | `Outbox` | long-polling: the frames of `try_send` | short operations; taken alone, or after `PollSender` or the link |
+//! | `PollRequests::jar` | long-polling: the cookies | short operations; taken alone, or after `PollSender` or the link |
+//! | the read queue of `net::wire` | bytes that are read and not decoded | short operations; taken after `Connection::reader` or the link |
+//! | the state of a `CancelToken` | what a cancel ends | short operations; taken alone or after any lock above |
+//! | the secrets in `net::secrets` | the texts to remove | a search of a text; taken alone, or after `PollSender` or the link |
 //! | the queue of `crate::logging` | log records | short operations; taken under any lock |
 //!
-//! No thread holds the state's lock and a lock of a connection at the same time. User code (loggers, `Serialize`,
+//! Threads take other locks only under five of these: `event_order`, the state, `Connection::reader`, `PollSender` and
+//! the link. No thread holds the state's lock together with one of the last three. User code (loggers, `Serialize`,
 //! [`Host`]) runs without any of these locks.
 //!
-//! Many sessions can share one thread that never blocks, instead of one background thread each: see `attend`.
+//! Many sessions can share one thread that never blocks, instead of one background thread each. This thread is the
+//! [driver](driver::Driver) of the sessions, and `due_work` is what it does for one session.
 //!
 //! A model checker runs this scheme in many thread schedules: `model` contains the scenarios.
 //!
@@ -47,20 +56,24 @@
 //!
 //! | thread | sleeps on | woken by |
 //! |---|---|---|
-//! | waits for events | `consumers` | a stored event; the release of the role; the end of a connection; `nudge` |
-//! | waits for something else | `others` | a stored answer or event; the release of the role; a new or ended connection |
+//! | waits for events | `consumers` | a stored event; the release of the role; the end of a connection; `nudge`; a stop |
+//! | waits for something else | `others` | a stored answer or event; the release of the role; a new or ended connection; a stop |
 //! | the background thread | `background` | the release of the role if no thread waits, or if the background thread must read for them; an ended connection; a schedule |
-//! | a sender after the computer slept | `Connection::alive` | the reader, when a sign of life came |
+//! | a sender after the computer slept | `ConnectionCore::alive` | the reader, when a sign of life came or the connection has ended |
+//! | a sender with long-polling | the lock of `PollSender` | the sender before it, when its response came |
+//! | `close` | `others` | a confirmed event, the end of the connection, the end of the background thread |
 
-#[cfg(any(feature = "agents", crustocean_model))]
-pub(crate) mod attend;
 mod background;
 pub(crate) mod backoff;
 mod closing;
-mod connector;
+mod connection_handle;
+pub(crate) mod connector;
 pub(crate) mod core;
+pub(crate) mod driver;
+#[cfg(any(feature = "agents", crustocean_model))]
+pub(crate) mod due_work;
 mod ended;
-pub(crate) mod keeper;
+mod host;
 #[cfg(crustocean_model)]
 mod model;
 pub(crate) mod policy;
@@ -68,7 +81,7 @@ pub(crate) mod queue;
 pub(crate) mod reader;
 mod schedule;
 pub(crate) mod scheduled;
-pub(crate) mod sender;
+mod sender;
 pub(crate) mod session_log;
 mod state;
 mod stats;
@@ -86,55 +99,43 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::deadline;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::net::CancelToken;
 use crate::socket::disconnect::{Disconnect, reason};
+use crate::socket::protocol::event::{AckArgs, RawEvent};
+use crate::socket::session::background::BackgroundThread;
+use crate::socket::session::closing::CutGuard;
 use crate::socket::session::connection::connect::{ConnectFailure, Opened};
+pub(crate) use crate::socket::session::connection_handle::ConnectionHandle;
+use crate::socket::session::connector::Connector;
 use crate::socket::session::core::SessionCore;
+#[cfg(any(feature = "agents", crustocean_model))]
+use crate::socket::session::driver::Driver;
+pub(crate) use crate::socket::session::host::Host;
 use crate::socket::session::policy::Policy;
-use crate::socket::session::queue::ReadyItems;
-use crate::socket::session::reader::Waiter;
-use crate::socket::session::sender::ConnectionHandle;
+use crate::socket::session::queue::{Limits, ReadyItems};
+use crate::socket::session::reader::Waited;
+use crate::socket::session::scheduled::Repeating;
 use crate::socket::session::session_log::SessionLog;
-use crate::socket::session::state::{Phase, SessionState};
+use crate::socket::session::state::{Phase, SessionState, Waiter};
+use crate::socket::session::stats::SessionStats;
 use crate::socket::session::subscriber::Filter;
 use crate::socket::session::subscription::EventSubscription;
-use crate::socket::target::Target;
-use crate::sync::{AtomicBool, JoinHandle, Mutex};
+use crate::socket::session::waker::Waker;
+use crate::socket::transport::target::Target;
 
-/// The callbacks of the layer above: the credentials, and the state to restore on a new connection. They run on the
-/// thread that dials, without any lock.
-pub(crate) trait Host: Send + Sync {
-    /// The payload of CONNECT, a JSON object. `refused`: the server refused the last payload.
-    ///
-    /// # Errors
-    /// An error about the credentials ([`Error::is_auth`]) ends the session. After any other error the session tries
-    /// again later.
-    fn credentials(&self, refused: bool) -> Result<String>;
-
-    /// Restores the state on a new connection after a loss, before any other thread may send on that connection.
-    ///
-    /// # Errors
-    /// An error ends the connection; the session then reconnects.
-    fn restore(&self, line: &ConnectionHandle<'_>) -> Result<()>;
-}
-
-/// How large the queue to the consumer may grow.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) events: usize,
-    pub(crate) bytes: usize,
-}
-
-/// A session. Dropping this value closes the connection.
+/// A session. Dropping this value closes the connection. The methods that do more than a few lines of work are those of
+/// [`SessionCore`], which the modules of this folder add.
 pub(crate) struct Session {
     id: SessionId,
-    shared: Arc<SessionCore>,
-    closed: AtomicBool,
-    /// See [`end`](Session::end).
-    ended: AtomicBool,
-    background: Mutex<Option<JoinHandle<()>>>,
+    core: Arc<SessionCore>,
+    /// For the thread of a set, which may do the work of the background thread.
+    #[cfg(any(feature = "agents", crustocean_model))]
+    connector: Arc<Connector>,
+    background: BackgroundThread,
 }
 
 /// Identifies a session.
@@ -167,11 +168,11 @@ impl Session {
         stop: Option<&CancelToken>,
         opened: Option<Result<Opened>>,
     ) -> Result<Self> {
-        let shared = Arc::new(SessionCore::new(name, target, host, limits, policy, stop.is_some()));
+        let core = Arc::new(SessionCore::new(name, target, limits, policy, stop.is_some()));
         // `stop` cancels only the dial, because a connected session must make the closing handshake.
         let dialling = stop.map(CancelToken::child);
         if let Some(dialling) = &dialling {
-            dialling.adopt(&shared.cancel);
+            dialling.adopt(&core.cancel);
         }
         let opened = match opened {
             // The opened connection is too old, because fetching the credentials took too long.
@@ -181,53 +182,21 @@ impl Session {
             }
             other => other,
         };
-        let connected = match shared.dial(false, opened) {
-            Err(ConnectFailure::Refused(_)) => shared.dial(true, None),
+        let connector = Arc::new(Connector::new(Arc::clone(&core), host));
+        let connected = match connector.dial(false, opened) {
+            Err(ConnectFailure::Refused(_)) => connector.dial(true, None),
             other => other,
         };
-        shared.install(connected.map_err(ConnectFailure::into_error)?, &|_| Ok(()));
+        connector.install(connected.map_err(ConnectFailure::into_error)?, &|_| Ok(()));
         drop(dialling);
-        let background = background::start(Arc::clone(&shared))?;
+        let background = BackgroundThread::new(background::start(Arc::clone(&connector))?);
         Ok(Session {
             id: SessionId::next(),
-            shared,
-            closed: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
-            background: Mutex::new(Some(background)),
+            core,
+            #[cfg(any(feature = "agents", crustocean_model))]
+            connector,
+            background,
         })
-    }
-
-    /// # Errors
-    /// `Closed`.
-    pub(crate) fn check_open(&self) -> Result<()> {
-        self.shared.check_process()?;
-        let state = self.shared.lock();
-        if state.is_closed() { Err(state.closed_error()) } else { Ok(()) }
-    }
-
-    /// Whether the session belongs to the parent of this process. This process must not touch the locks of such a
-    /// session.
-    pub(crate) fn is_foreign(&self) -> bool {
-        self.shared.check_process().is_err()
-    }
-
-    pub(crate) fn shared(&self) -> &Arc<SessionCore> {
-        &self.shared
-    }
-
-    /// The items for the consumers that [`wait_for_items`](Session::wait_for_items) has made ready.
-    pub(crate) fn ready(&self) -> Arc<ReadyItems> {
-        Arc::clone(&self.shared.ready)
-    }
-
-    /// Returns a handle to the current connection. Waits for a connection until `until`.
-    ///
-    /// # Errors
-    /// `NotSent` when no connection is up in time, `Closed`.
-    pub(crate) fn connection(&self, until: Instant) -> Result<ConnectionHandle<'_>> {
-        self.shared.check_process()?;
-        let (connection, generation) = self.shared.link_when_up(until)?;
-        Ok(ConnectionHandle::new(&self.shared, connection, generation))
     }
 
     /// The id of this session, unique in the process.
@@ -235,37 +204,68 @@ impl Session {
         self.id
     }
 
-    /// The time when the server has certainly ended its session for this connection. After that time, no data of the
-    /// connection can arrive. `None` while the connection exists.
-    pub(crate) fn over_at(&self, generation: u64) -> Option<Instant> {
-        let state = self.shared.lock();
-        let is_there = state.generation == generation && state.connection().is_some();
-        (!is_there).then(|| state.ended.over_at(generation))
+    /// The part of the session that a driver needs.
+    #[cfg(any(feature = "agents", crustocean_model))]
+    pub(crate) fn connector(&self) -> &Arc<Connector> {
+        &self.connector
     }
 
-    /// Collects events from now on, across reconnects, until the returned guard is dropped.
-    pub(crate) fn subscribe(&self, filter: Filter) -> SessionSubscription {
-        EventSubscription::new(Arc::clone(&self.shared), None, None, filter)
+    /// # Errors
+    /// `Closed`.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        self.core.check_process()?;
+        let state = self.core.lock();
+        if state.is_closed() { Err(state.closed_error()) } else { Ok(()) }
+    }
+
+    /// Whether the session belongs to the parent of this process. This process must not touch the locks of such a
+    /// session.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.core.is_foreign()
     }
 
     /// The queue for log records. The caller may hold any lock.
     pub(crate) fn log(&self) -> &SessionLog {
-        &self.shared.log
+        &self.core.log
     }
 
-    /// Ends the connection, because a consumer found an event that is not valid JSON.
-    pub(crate) fn report_broken_event(&self, generation: u64) {
-        let mut state = self.shared.lock();
-        let end = Disconnect::new(reason::PARSE_ERROR, "an event is not valid JSON");
-        self.shared.lose(&mut state, generation, end);
+    /// The session's statistics at this moment.
+    pub(crate) fn stats(&self) -> SessionStats {
+        self.core.stats()
+    }
+}
+
+/// The connection.
+impl Session {
+    /// Whether a connection is up and any thread may send.
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self.core.lock().phase, Phase::Up(_))
+    }
+
+    /// Returns a handle to the current connection. Waits for a connection until `until`.
+    ///
+    /// # Errors
+    /// `NotSent` when no connection is up in time, `Closed`.
+    pub(crate) fn connection(&self, until: Instant) -> Result<ConnectionHandle<'_>> {
+        self.core.check_process()?;
+        let (connection, generation) = self.core.connection_when_up(until)?;
+        Ok(ConnectionHandle::new(&self.core, connection, generation))
+    }
+
+    /// The time when the server has certainly ended its session for this connection. After that time, no data of the
+    /// connection can arrive. `None` while the connection exists.
+    pub(crate) fn over_at(&self, generation: u64) -> Option<Instant> {
+        let state = self.core.lock();
+        let is_there = state.generation == generation && state.connection().is_some();
+        (!is_there).then(|| state.ended.over_at(generation))
     }
 
     /// Dials again now, if the connection is down.
     pub(crate) fn reconnect_now(&self) {
-        let mut state = self.shared.lock();
+        let mut state = self.core.lock();
         if matches!(state.phase, Phase::Down) {
             state.retry_at = deadline::now();
-            self.shared.notify_all(&mut state);
+            self.core.notify_all(&mut state);
         }
     }
 
@@ -273,12 +273,210 @@ impl Session {
     pub(crate) fn pause(&self, time: Duration) {
         let lost =
             |state: &mut SessionState| (!matches!(state.phase, Phase::Up(_)) || state.stopped).then_some(());
-        self.shared.wait(Waiter::Other, Some(deadline::after(time)), lost);
+        self.core.wait(Waiter::Other, Some(deadline::after(time)), lost);
+    }
+}
+
+/// Receiving.
+impl Session {
+    /// The items for the consumers that [`wait_for_items`](Session::wait_for_items) has made ready.
+    pub(crate) fn ready(&self) -> Arc<ReadyItems> {
+        Arc::clone(&self.core.ready)
     }
 
-    /// Whether a connection is up and any thread may send.
-    pub(crate) fn is_up(&self) -> bool {
-        matches!(self.shared.lock().phase, Phase::Up(_))
+    /// Waits for an item to take: see [`SessionCore::wait_for_items`].
+    pub(crate) fn wait_for_items(&self, until: Option<Instant>, has_some: &dyn Fn() -> bool) -> Waited {
+        self.core.wait_for_items(until, has_some)
+    }
+
+    /// Whether something is there to take at once.
+    pub(crate) fn has_items(&self) -> bool {
+        self.core.has_items()
+    }
+
+    /// Collects events from now on, across reconnects, until the returned guard is dropped.
+    pub(crate) fn subscribe(&self, filter: Filter) -> SessionSubscription {
+        EventSubscription::new(Arc::clone(&self.core), None, None, filter)
+    }
+
+    /// Ends the connection, because a consumer found an event that is not valid JSON.
+    pub(crate) fn report_broken_event(&self, generation: u64) {
+        let mut state = self.core.lock();
+        let end = Disconnect::new(reason::PARSE_ERROR, "an event is not valid JSON");
+        self.core.lose(&mut state, generation, end);
+    }
+
+    /// A handle that wakes the consumers from another thread.
+    pub(crate) fn waker(&self) -> Waker {
+        Waker::new(Arc::clone(&self.core))
+    }
+
+    /// Wakes one waiting consumer, because another source has something for it.
+    pub(crate) fn nudge(&self) {
+        self.core.nudge();
+    }
+
+    /// Like [`nudge`](Session::nudge), but also reaches a consumer that is blocked in `read`.
+    pub(crate) fn nudge_reader(&self) {
+        self.core.nudge_reader();
+    }
+
+    /// Wakes all consumers, so that they check their other sources.
+    pub(crate) fn nudge_all(&self) {
+        self.core.nudge_all();
+    }
+}
+
+/// Sending.
+impl Session {
+    /// Sends an event. Waits for the connection until `until`.
+    ///
+    /// # Errors
+    /// The errors of [`SessionCore::emit`].
+    pub(crate) fn emit(&self, name: &str, payload: &impl Serialize, until: Instant) -> Result<()> {
+        self.core.emit(name, payload, until)
+    }
+
+    /// Sends an event if this is possible at once.
+    ///
+    /// # Errors
+    /// The errors of [`SessionCore::emit`].
+    pub(crate) fn try_emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
+        self.core.try_emit(name, payload)
+    }
+
+    /// Like [`emit`](Session::emit). Returns the generation of the connection that carried the event.
+    ///
+    /// # Errors
+    /// The errors of [`SessionCore::emit`].
+    pub(crate) fn emit_on_any(&self, name: &str, payload: &impl Serialize, until: Instant) -> Result<u64> {
+        self.core.emit_on_any(name, payload, until)
+    }
+
+    /// Sends an event and waits for its ack.
+    ///
+    /// # Errors
+    /// The errors of [`SessionCore::emit_with_ack`].
+    pub(crate) fn emit_with_ack(
+        &self,
+        name: &str,
+        payload: &impl Serialize,
+        until: Instant,
+        timeout: Duration,
+    ) -> Result<AckArgs> {
+        self.core.emit_with_ack(name, payload, until, timeout)
+    }
+
+    /// Answers an event, over the connection that delivered the event.
+    ///
+    /// # Errors
+    /// The errors of [`SessionCore::answer`].
+    pub(crate) fn answer(&self, event: &RawEvent, payload: &impl Serialize) -> Result<()> {
+        self.core.answer(event, payload)
+    }
+
+    /// Sends an event now, again after each `every`, and after each reconnect, until the returned guard is dropped: see
+    /// [`SessionCore::repeat`].
+    ///
+    /// # Errors
+    /// `Invalid`, `Closed`.
+    pub(crate) fn repeat(
+        &self,
+        name: &str,
+        payload: &impl Serialize,
+        last: &impl Serialize,
+        every: Duration,
+    ) -> Result<Repeating> {
+        self.core.repeat(name, payload, last, every)
+    }
+
+    /// Sends an event now, or as soon as the connection is back: see [`SessionCore::deliver`].
+    ///
+    /// # Errors
+    /// `Invalid`, `Closed`.
+    pub(crate) fn deliver(&self, name: &str, payload: &impl Serialize) -> Result<bool> {
+        self.core.deliver(name, payload)
+    }
+}
+
+/// The work of the background thread, on the thread of a set.
+#[cfg(any(feature = "agents", crustocean_model))]
+impl Session {
+    /// Gives the work of the background thread to a driver, until the session is over or
+    /// [`drive_itself`](Session::drive_itself) is called.
+    ///
+    /// # Errors
+    /// `Invalid` if the session already has a driver, `Closed`.
+    pub(crate) fn give_to(&self, driver: Arc<dyn Driver>) -> Result<()> {
+        self.core.give_to(driver, &self.background)
+    }
+
+    /// Takes the session back from its driver, and starts its own background thread again.
+    ///
+    /// # Errors
+    /// `Config` if no thread can be started. Then the session is over. `Closed` in a forked child.
+    pub(crate) fn drive_itself(&self) -> Result<()> {
+        due_work::drive_itself(&self.connector, &self.background)
+    }
+
+    /// Whether there are more items, or the session is over. The consumer of a driver's session calls this after it
+    /// took an item.
+    pub(crate) fn has_more(&self) -> bool {
+        self.core.has_more()
+    }
+}
+
+/// Closing.
+impl Session {
+    /// Ends all waits for events, answers and connections, now and in the future: see [`SessionCore::stop_waits`].
+    pub(crate) fn stop_waits(&self) {
+        self.core.stop_waits();
+    }
+
+    /// Whether the session is over, closing or stopped.
+    pub(crate) fn is_over(&self) -> bool {
+        self.core.is_over()
+    }
+
+    /// Waits until the session [is over, closing or stopped](Session::is_over), at most until `until`. Returns
+    /// whether this happened.
+    pub(crate) fn wait_end(&self, until: Instant) -> bool {
+        self.core.wait_end(until)
+    }
+
+    /// Waits until the session is over, including the closing handshake, at most until `until`. Returns whether this
+    /// happened.
+    pub(crate) fn wait_over(&self, until: Instant) -> bool {
+        self.core.wait_over(until)
+    }
+
+    /// Returns the error that has ended the session, once. `None` if [`close`](Session::close) has ended the session.
+    pub(crate) fn take_failure(&self) -> Option<Error> {
+        self.core.take_failure()
+    }
+
+    /// Cuts the connection at this time, unless the returned guard is dropped before: see [`SessionCore::cut_at`].
+    pub(crate) fn cut_at(&self, deadline: Instant) -> Option<CutGuard> {
+        self.core.cut_at(deadline)
+    }
+
+    /// Makes the closing handshake and ends the session, within `timeout`.
+    ///
+    /// # Errors
+    /// The errors of [`SessionCore::close`].
+    pub(crate) fn close(&self, timeout: Duration) -> Result<()> {
+        self.core.close(timeout, &self.background)
+    }
+
+    /// Ends the session like a drop, with a short time limit for the closing handshake. Further calls do nothing.
+    pub(crate) fn end(&self) {
+        self.core.end(&self.background);
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

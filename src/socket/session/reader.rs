@@ -6,25 +6,17 @@ use std::time::{Duration, Instant};
 
 use crate::deadline;
 use crate::socket::disconnect::{Disconnect, reason};
-use crate::socket::session::Session;
 use crate::socket::session::connection::Connection;
 use crate::socket::session::connection::decoder::Inbound;
 use crate::socket::session::core::SessionCore;
 use crate::socket::session::queue::Item;
 use crate::socket::session::session_log::note;
-use crate::socket::session::state::{Phase, SessionState};
+use crate::socket::session::state::{Phase, SessionState, Waiter};
 use crate::socket::session::subscriber::EventSearch;
 use crate::sync::MutexGuard;
 
 /// The largest batch whose memory the session keeps for the next batch.
 const SPARE: usize = 2048;
-
-/// The kind of a waiting thread, which decides which threads a change wakes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Waiter {
-    Consumer,
-    Other,
-}
 
 /// How long a read may block while a connection is being restored, or while a helper works.
 const SLICE: Duration = Duration::from_millis(10);
@@ -33,10 +25,12 @@ const SLICE: Duration = Duration::from_millis(10);
 const MAX_SILENT_READ: Duration = Duration::from_millis(50);
 
 impl SessionCore {
-    /// Waits until `condition` returns a value, at most until `until`. Reads from the socket while no other thread reads.
+    /// Waits until `condition` returns a value, at most until `until`. Reads from the socket while no other thread
+    /// reads.
     ///
-    /// A thread blocked in `read` sees only socket traffic. Any other state change that a condition waits for must close the
-    /// connection (this ends the read) or make the server answer ([`nudge_reader`](SessionCore::nudge_reader)).
+    /// A thread blocked in `read` sees only socket traffic. Any other state change that a condition waits for must
+    /// close the connection (this ends the read) or make the server answer
+    /// ([`nudge_reader`](SessionCore::nudge_reader)).
     pub(crate) fn wait<T>(
         &self,
         who: Waiter,
@@ -76,9 +70,9 @@ impl SessionCore {
         };
         let slice = slice.map(deadline::after);
         let until = deadline::earliest([until, slice]);
-        let heard = state.heard;
+        let received = state.received;
         let mut state = self.read(state, &connection, until);
-        let timed_out = state.heard == heard && slice.is_some_and(|slice| slice <= deadline::now());
+        let timed_out = state.received == received && slice.is_some_and(|slice| slice <= deadline::now());
         state.quiet |= self.stoppable && timed_out && !restoring;
         if !state.reading && self.background_reads(&state) {
             // From now on this thread sleeps, and the background thread must read.
@@ -87,9 +81,9 @@ impl SessionCore {
         state
     }
 
-    /// Whether the background thread reads for the threads that wait, which then sleep. A stop cannot wake a thread that
-    /// is blocked in `read`, so a thread that can be stopped reads only while data comes. With long-polling, nothing can
-    /// end such a read.
+    /// Whether the background thread reads for the threads that wait, which then sleep. A stop cannot wake a thread
+    /// that is blocked in `read`, so a thread that can be stopped reads only while data comes. With long-polling,
+    /// nothing can end such a read.
     pub(crate) fn background_reads(&self, state: &SessionState) -> bool {
         match &state.phase {
             Phase::Up(connection) | Phase::Closing(connection) => {
@@ -97,6 +91,22 @@ impl SessionCore {
             }
             // The background thread connects.
             Phase::Restoring(_) | Phase::Down | Phase::Closed => false,
+        }
+    }
+
+    /// A thread that stops waiting calls this. If the role is free, wakes one waiting thread, which then reads. If no
+    /// thread waits, or if the background thread reads for the waiting threads, wakes the background thread.
+    pub(crate) fn hand_over(&self, state: &mut SessionState) {
+        if state.reading || state.connection().is_none() {
+            return;
+        }
+        let wakes_waiting = !self.background_reads(state);
+        if wakes_waiting && state.others > 0 {
+            self.others.notify_one();
+        } else if wakes_waiting && state.consumers > 0 {
+            self.consumers.notify_one();
+        } else if !state.background_awake {
+            self.wake_background(state);
         }
     }
 
@@ -151,8 +161,8 @@ impl SessionCore {
         if batch.is_empty() {
             return;
         }
-        state.heard = state.heard.wrapping_add(batch.len() as u64);
-        state.heard_at = Some(Instant::now());
+        state.received = state.received.wrapping_add(batch.len() as u64);
+        state.received_at = Some(Instant::now());
         state.quiet = false;
         if state.pid.is_some() {
             // Only the last offset counts.
@@ -226,29 +236,29 @@ impl SessionCore {
     }
 }
 
-/// The result of [`Session::wait_for_items`].
+/// The result of [`SessionCore::wait_for_items`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waited {
     /// There is an item to take.
     Items,
-    /// No item came in time, or another source has something: see [`Session::nudge`].
+    /// No item came in time, or another source has something: see [`SessionCore::nudge`].
     Nothing,
     /// The session is over, and all items are taken.
     Ended,
 }
 
-impl Session {
+impl SessionCore {
     /// Waits for an item to [take](crate::socket::session::queue::ReadyItems::take), at most until `until`. If
     /// `has_some` returns true, another source has something for the consumer, and the result is [`Waited::Nothing`].
     pub(crate) fn wait_for_items(&self, until: Option<Instant>, has_some: &dyn Fn() -> bool) -> Waited {
-        if !self.shared.ready.is_empty() {
+        if !self.ready.is_empty() {
             return Waited::Items;
         }
-        if self.shared.check_process().is_err() {
+        if self.check_process().is_err() {
             return Waited::Ended;
         }
         let condition = |state: &mut SessionState| {
-            if self.shared.ready.refill(&mut state.queue) {
+            if self.ready.refill(&mut state.queue) {
                 return Some(Waited::Items);
             }
             // The items of other sources come before the end of the session.
@@ -257,12 +267,12 @@ impl Session {
             }
             state.has_ended().then_some(Waited::Ended)
         };
-        self.shared.wait(Waiter::Consumer, until, condition).unwrap_or(Waited::Nothing)
+        self.wait(Waiter::Consumer, until, condition).unwrap_or(Waited::Nothing)
     }
 
     /// Whether something is there to take at once.
     pub(crate) fn has_items(&self) -> bool {
-        self.shared.check_process().is_ok() && self.shared.ready.refill(&mut self.shared.lock().queue)
+        self.check_process().is_ok() && self.ready.refill(&mut self.lock().queue)
     }
 }
 

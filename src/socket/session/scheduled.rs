@@ -11,14 +11,13 @@ use tungstenite::Utf8Bytes;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::protocol::socket_io;
-use crate::socket::session::Session;
 use crate::socket::session::core::SessionCore;
 use crate::socket::session::session_log::note;
 use crate::sync::MutexGuard;
 
 /// An event that the session repeats until this value is dropped.
 pub(crate) struct Repeating {
-    shared: Arc<SessionCore>,
+    core: Arc<SessionCore>,
     id: u64,
     every: Duration,
     last: Utf8Bytes,
@@ -31,7 +30,7 @@ impl std::fmt::Debug for Repeating {
     }
 }
 
-impl Session {
+impl SessionCore {
     /// Sends an event now, again after each `every`, and after each reconnect. Sends `last` when the returned guard is
     /// dropped. Does not wait for a connection: if the connection is down, the session sends the event on the next
     /// connection.
@@ -39,17 +38,16 @@ impl Session {
     /// # Errors
     /// `Invalid`, `Closed`.
     pub(crate) fn repeat(
-        &self,
+        self: &Arc<Self>,
         name: &str,
         payload: &impl Serialize,
         last: &impl Serialize,
         every: Duration,
     ) -> Result<Repeating> {
-        let shared = Arc::clone(self.shared());
-        shared.check_process()?;
+        self.check_process()?;
         let last = Utf8Bytes::from(socket_io::encode_event(name, None, last)?);
-        let id = shared.lock().fresh_id();
-        let repeating = Repeating { shared, id, every, last, abandoned: false };
+        let id = self.lock().fresh_id();
+        let repeating = Repeating { core: Arc::clone(self), id, every, last, abandoned: false };
         repeating.set(name, payload)?;
         Ok(repeating)
     }
@@ -61,8 +59,8 @@ impl Session {
     /// # Errors
     /// `Invalid`, `Closed`.
     pub(crate) fn deliver(&self, name: &str, payload: &impl Serialize) -> Result<bool> {
-        self.shared().check_process()?;
-        self.shared().deliver(socket_io::encode_event(name, None, payload)?.into())
+        self.check_process()?;
+        self.deliver_frame(socket_io::encode_event(name, None, payload)?.into())
     }
 }
 
@@ -73,15 +71,15 @@ impl Repeating {
     /// `Invalid`, `Closed`.
     pub(crate) fn set(&self, name: &str, payload: &impl Serialize) -> Result<()> {
         let frame = Utf8Bytes::from(socket_io::encode_event(name, None, payload)?);
-        let _in_order = self.shared.lock_event_order();
+        let _in_order = self.core.lock_event_order();
         let blocked = {
-            let mut state = self.shared.lock();
+            let mut state = self.core.lock();
             let before = state.scheduled.next_due();
             state.scheduled.set(self.id, frame.clone(), self.every);
             let sooner =
                 before.is_none_or(|before| state.scheduled.next_due().is_some_and(|due| due < before));
             // A sleeping background thread must set a new wake-up time.
-            self.shared.wake_background(&mut state);
+            self.core.wake_background(&mut state);
             let blocked = sooner && std::mem::take(&mut state.background_blocked);
             state.connection().filter(|_| blocked).cloned()
         };
@@ -89,25 +87,25 @@ impl Repeating {
             // The background thread is blocked in `read`: the answer to this ping wakes it.
             connection.nudge();
         }
-        self.shared.send_if_up(&frame)
+        self.core.send_if_up(&frame)
     }
 
     /// Ends the repetition without sending the last event.
     pub(crate) fn abandon(mut self) {
         self.abandoned = true;
-        self.shared.lock().scheduled.remove(self.id);
+        self.core.lock().scheduled.remove(self.id);
     }
 }
 
 impl Drop for Repeating {
     fn drop(&mut self) {
-        if self.abandoned || self.shared.check_process().is_err() {
+        if self.abandoned || self.core.check_process().is_err() {
             return;
         }
-        let _in_order = self.shared.lock_event_order();
-        self.shared.lock().scheduled.remove(self.id);
-        if let Err(error) = self.shared.deliver(self.last.clone()) {
-            note!(self.shared.log, Debug, "cannot send the last repeated event: {error}");
+        let _in_order = self.core.lock_event_order();
+        self.core.lock().scheduled.remove(self.id);
+        if let Err(error) = self.core.deliver_frame(self.last.clone()) {
+            note!(self.core.log, Debug, "cannot send the last repeated event: {error}");
         }
     }
 }
@@ -119,19 +117,19 @@ impl SessionCore {
 
     /// Sends a frame if a connection is up. A connection that is down or breaks is not an error.
     fn send_if_up(&self, frame: &Utf8Bytes) -> Result<()> {
-        let Some((connection, generation)) = self.lock().link_if_up()? else { return Ok(()) };
+        let Some((connection, generation)) = self.lock().connection_if_up()? else { return Ok(()) };
         self.send_on(&connection, generation, frame).map(drop).or_else(unless_broken)
     }
 
-    fn deliver(&self, frame: Utf8Bytes) -> Result<bool> {
+    fn deliver_frame(&self, frame: Utf8Bytes) -> Result<bool> {
         loop {
             let (connection, generation) = {
                 let mut state = self.lock();
-                let Some(link) = state.link_if_up()? else {
+                let Some(up) = state.connection_if_up()? else {
                     state.scheduled.leave(frame, &self.log);
                     return Ok(false);
                 };
-                link
+                up
             };
             match self.send_on(&connection, generation, &frame) {
                 Ok(_) => return Ok(true),

@@ -1,7 +1,6 @@
-//! How a session sends, and a handle that is bound to one connection.
+//! How a session sends.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -12,71 +11,16 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::socket::disconnect::{SendFailure, reason};
 use crate::socket::protocol::event::{AckArgs, RawEvent};
 use crate::socket::protocol::socket_io;
-use crate::socket::session::Session;
 use crate::socket::session::connection::Connection;
 use crate::socket::session::core::SessionCore;
-use crate::socket::session::queue::Item;
-use crate::socket::session::reader::Waiter;
-use crate::socket::session::state::SessionState;
-use crate::socket::session::subscriber::{Filter, Needle};
-use crate::socket::session::subscription::EventSubscription;
-use crate::sync::AtomicU64;
+use crate::socket::session::state::{SessionState, Waiter};
 
-/// A handle bound to one connection, to send and to subscribe. Operations fail after a reconnect.
-pub(crate) struct ConnectionHandle<'a> {
-    pub(crate) shared: &'a SessionCore,
-    pub(super) connection: Arc<Connection>,
-    pub(crate) generation: u64,
-    /// The number of the last event that this handle has sent.
-    last: AtomicU64,
-}
-
-impl<'a> ConnectionHandle<'a> {
-    pub(crate) fn new(shared: &'a SessionCore, connection: Arc<Connection>, generation: u64) -> Self {
-        ConnectionHandle { shared, connection, generation, last: AtomicU64::new(0) }
-    }
-
-    /// # Errors
-    /// `MaybeSent` or `NotSent` when the connection is over, `Invalid` when the payload cannot be sent.
-    pub(crate) fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
-        let frame = Utf8Bytes::from(socket_io::encode_event(name, None, payload)?);
-        let number = self.shared.send_on(&self.connection, self.generation, &frame)?;
-        self.last.fetch_max(number, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Confirms the events of this handle, because the server has sent something that proves their arrival.
-    pub(crate) fn confirm(&self) {
-        self.connection.confirm(self.last.load(Ordering::Relaxed));
-    }
-
-    /// Collects events from now on, until the returned guard is dropped.
-    pub(crate) fn subscribe(&self, filter: Filter) -> EventSubscription<&'a SessionCore> {
-        EventSubscription::new(self.shared, Some(self.generation), None, filter)
-    }
-
-    /// Like [`subscribe`](ConnectionHandle::subscribe), for events that contain a text.
-    pub(crate) fn subscribe_to(&self, needle: Needle, filter: Filter) -> EventSubscription<&'a SessionCore> {
-        EventSubscription::new(self.shared, Some(self.generation), Some(needle), filter)
-    }
-
-    /// Whether this is still the session's last connection. It may be lost nevertheless.
-    pub(crate) fn is_current(&self) -> bool {
-        self.shared.lock().generation == self.generation
-    }
-
-    /// Adds an item to the queue of the consumers.
-    pub(crate) fn push(&self, item: Item) {
-        self.shared.push(&mut self.shared.lock(), item);
-    }
-}
-
-impl Session {
+impl SessionCore {
     /// Sends an event. Waits for the connection until `until`.
     ///
     /// # Errors
-    /// `NotSent` when the connection did not come back in time, `MaybeSent` when it broke during the write, `Invalid` when
-    /// the payload cannot be sent at all, `Closed`.
+    /// `NotSent` when the connection did not come back in time, `MaybeSent` when it broke during the write, `Invalid`
+    /// when the payload cannot be sent at all, `Closed`.
     pub(crate) fn emit(&self, name: &str, payload: &impl Serialize, until: Instant) -> Result<()> {
         self.emit_on_any(name, payload, until).map(drop)
     }
@@ -85,29 +29,29 @@ impl Session {
     /// long-polling, a short-lived thread posts the event.
     ///
     /// # Errors
-    /// The errors of [`emit`](Session::emit).
+    /// The errors of [`emit`](SessionCore::emit).
     pub(crate) fn try_emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
-        self.shared.check_process()?;
+        self.check_process()?;
         let frame = socket_io::encode_event(name, None, payload)?.into();
-        let (connection, generation) = self.shared.link_when_up(deadline::now())?;
+        let (connection, generation) = self.connection_when_up(deadline::now())?;
         let sent = connection.try_send(frame);
-        sent.map(drop).map_err(|failure| self.shared.unsent(generation, failure))
+        sent.map(drop).map_err(|failure| self.unsent(generation, failure))
     }
 
-    /// Like [`emit`](Session::emit). Returns the generation of the connection that carried the event.
+    /// Like [`emit`](SessionCore::emit). Returns the generation of the connection that carried the event.
     ///
     /// # Errors
-    /// The errors of [`emit`](Session::emit).
+    /// The errors of [`emit`](SessionCore::emit).
     pub(crate) fn emit_on_any(&self, name: &str, payload: &impl Serialize, until: Instant) -> Result<u64> {
-        self.shared.check_process()?;
+        self.check_process()?;
         let frame = Utf8Bytes::from(socket_io::encode_event(name, None, payload)?);
-        self.shared.send_when_up(&frame, until).map(|(_, generation, _)| generation)
+        self.send_when_up(&frame, until).map(|(_, generation, _)| generation)
     }
 
     /// Sends an event and waits for its ack.
     ///
     /// # Errors
-    /// The errors of [`emit`](Session::emit); `Timeout` when the ack does not come, `MaybeSent` when the connection
+    /// The errors of [`emit`](SessionCore::emit); `Timeout` when the ack does not come, `MaybeSent` when the connection
     /// ends first, `Closed` when the agent is closed first.
     pub(crate) fn emit_with_ack(
         &self,
@@ -116,11 +60,11 @@ impl Session {
         until: Instant,
         timeout: Duration,
     ) -> Result<AckArgs> {
-        self.shared.check_process()?;
-        let id = self.shared.lock().fresh_id();
+        self.check_process()?;
+        let id = self.lock().fresh_id();
         let frame = Utf8Bytes::from(socket_io::encode_event(name, Some(id), payload)?);
-        self.shared.lock().acks.insert(id, None);
-        let outcome = self.shared.send_when_up(&frame, until).and_then(|(connection, generation, number)| {
+        self.lock().acks.insert(id, None);
+        let outcome = self.send_when_up(&frame, until).and_then(|(connection, generation, number)| {
             let deadline = deadline::after(timeout);
             let condition = |state: &mut SessionState| {
                 if let Some(args) = state.acks.get_mut(&id).and_then(Option::take) {
@@ -134,11 +78,10 @@ impl Session {
                     Err(state.interrupted(&text))
                 })
             };
-            self.shared
-                .wait(Waiter::Other, Some(deadline), condition)
+            self.wait(Waiter::Other, Some(deadline), condition)
                 .unwrap_or_else(|| Err(Error::timeout(format!("no answer to {name} within {timeout:?}"))))
         });
-        let mut state = self.shared.lock();
+        let mut state = self.lock();
         state.acks.remove(&id);
         if state.acks.is_empty() {
             // Frees memory after many calls.
@@ -154,13 +97,13 @@ impl Session {
     /// `Invalid` when the event wants no answer, has been answered, or the payload is not JSON; `NotSent` when that
     /// connection is gone; `MaybeSent` when the connection broke during the write; `Closed`.
     pub(crate) fn answer(&self, event: &RawEvent, payload: &impl Serialize) -> Result<()> {
-        self.shared.check_process()?;
+        self.check_process()?;
         // Encodes first: an invalid payload must not use up the only answer.
         let payload = socket_io::encode_payload(payload)?;
         let (id, generation) = event.take_ack()?;
         let frame = Utf8Bytes::from(socket_io::ack_frame(id, &payload));
         let connection = {
-            let state = self.shared.lock();
+            let state = self.lock();
             if state.is_closed() {
                 return Err(state.closed_error());
             }
@@ -172,14 +115,16 @@ impl Session {
                 "the connection of this question has ended, so the server does not expect the answer: do not send it again",
             )
         })?;
-        self.shared.send_on(&connection, generation, &frame).map(drop)
+        self.send_on(&connection, generation, &frame).map(drop)
     }
-}
 
-impl SessionCore {
-    pub(crate) fn link_when_up(&self, until: Instant) -> Result<(Arc<Connection>, u64)> {
+    /// A connection over which any thread may send, and its generation. Waits for a connection until `until`.
+    ///
+    /// # Errors
+    /// `NotSent` when no connection is up in time, `Closed`.
+    pub(crate) fn connection_when_up(&self, until: Instant) -> Result<(Arc<Connection>, u64)> {
         let limit = until.saturating_duration_since(deadline::now());
-        let up = |state: &mut SessionState| match state.link_if_up() {
+        let up = |state: &mut SessionState| match state.connection_if_up() {
             Ok(None) => state.stopped.then(|| Err(state.closed_error())),
             link => link.transpose(),
         };
@@ -194,7 +139,7 @@ impl SessionCore {
         until: Instant,
     ) -> Result<(Arc<Connection>, u64, u64)> {
         loop {
-            let (connection, generation) = self.link_when_up(until)?;
+            let (connection, generation) = self.connection_when_up(until)?;
             match self.send_on(&connection, generation, frame) {
                 Ok(number) => return Ok((connection, generation, number)),
                 // The frame was certainly not sent: the next connection may carry it.
@@ -207,8 +152,8 @@ impl SessionCore {
     /// Returns the number of the event on this connection.
     ///
     /// # Errors
-    /// `NotSent` if the connection had ended before the write: the next connection may carry the frame. `MaybeSent` if it
-    /// broke during the write, `Invalid`, `Closed`.
+    /// `NotSent` if the connection had ended before the write: the next connection may carry the frame. `MaybeSent` if
+    /// it broke during the write, `Invalid`, `Closed`.
     pub(crate) fn send_on(&self, connection: &Connection, generation: u64, frame: &Utf8Bytes) -> Result<u64> {
         connection.send(frame.clone()).map_err(|failure| self.unsent(generation, failure))
     }

@@ -13,8 +13,8 @@ use crate::socket::protocol::socket_io::Recovery;
 use crate::socket::session::backoff::{self, Cause};
 use crate::socket::session::connection::Connection;
 use crate::socket::session::connection::decoder::Inbound;
+use crate::socket::session::driver::Driver;
 use crate::socket::session::ended::EndedConnections;
-use crate::socket::session::keeper::Keeper;
 use crate::socket::session::policy::{DisconnectPolicy, Policy};
 use crate::socket::session::queue::{EventQueue, Item};
 use crate::socket::session::schedule::Scheduled;
@@ -33,6 +33,13 @@ pub(crate) enum Phase {
     /// The session has sent the close and waits for the server's answer.
     Closing(Arc<Connection>),
     Closed,
+}
+
+/// The kind of a waiting thread, which decides which threads a change wakes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waiter {
+    Consumer,
+    Other,
 }
 
 pub(crate) struct SessionState {
@@ -54,11 +61,11 @@ pub(crate) struct SessionState {
     #[cfg(any(feature = "agents", crustocean_model))]
     pub(crate) own_thread: bool,
     /// Does the work of the background thread, for many sessions.
-    pub(crate) keeper: Option<Arc<dyn Keeper>>,
-    /// The keeper reads slowly, because the queue is half full.
+    pub(crate) driver: Option<Arc<dyn Driver>>,
+    /// The driver reads slowly, because the queue is half full.
     #[cfg(any(feature = "agents", crustocean_model))]
     pub(crate) read_slowly: bool,
-    /// A worker of the keeper connects or sends for this session.
+    /// A worker of the driver connects or sends for this session.
     pub(crate) has_worker: bool,
     pub(crate) background_gone: bool,
     /// The background thread sends, and cannot read meanwhile.
@@ -72,9 +79,9 @@ pub(crate) struct SessionState {
     pub(crate) consumers: usize,
     pub(crate) others: usize,
     /// Counts data from connections.
-    pub(crate) heard: u64,
+    pub(crate) received: u64,
     /// When the last data came.
-    pub(crate) heard_at: Option<Instant>,
+    pub(crate) received_at: Option<Instant>,
     /// A consumer must check other queues.
     pub(crate) nudged: bool,
     /// The number of running helpers that will nudge.
@@ -130,7 +137,7 @@ impl SessionState {
             background_awake: true,
             #[cfg(any(feature = "agents", crustocean_model))]
             own_thread: false,
-            keeper: None,
+            driver: None,
             #[cfg(any(feature = "agents", crustocean_model))]
             read_slowly: false,
             has_worker: false,
@@ -140,7 +147,7 @@ impl SessionState {
             scheduled: Scheduled::default(),
             consumers: 0,
             others: 0,
-            heard: 0,
+            received: 0,
             nudged: false,
             helpers: 0,
             queue,
@@ -152,7 +159,7 @@ impl SessionState {
             retry_at: now,
             attempt: 0,
             tries: 0,
-            heard_at: None,
+            received_at: None,
             down_since: None,
             ended_by: None,
             lost_events: 0,
@@ -184,10 +191,10 @@ impl SessionState {
         }
     }
 
-    /// Whether the session's own background thread must end, because a keeper does its work. Long-polling always
+    /// Whether the session's own background thread must end, because a driver does its work. Long-polling always
     /// needs its own thread.
-    pub(crate) fn has_other_keeper(&self) -> bool {
-        self.keeper.is_some()
+    pub(crate) fn is_driven(&self) -> bool {
+        self.driver.is_some()
             && !matches!(self.phase, Phase::Closed)
             && !self.connection().is_some_and(|connection| connection.is_polling())
     }
@@ -201,10 +208,10 @@ impl SessionState {
         let _ = runs;
     }
 
-    /// Tells the keeper that there may be items to take, or that the session is over.
-    pub(crate) fn notify_keeper_of_items(&self) {
-        if let Some(keeper) = &self.keeper {
-            keeper.notify_consumers();
+    /// Tells the driver that there may be items to take, or that the session is over.
+    pub(crate) fn notify_driver_of_items(&self) {
+        if let Some(driver) = &self.driver {
+            driver.notify_consumers();
         }
     }
 
@@ -222,7 +229,7 @@ impl SessionState {
     ///
     /// # Errors
     /// `Closed`.
-    pub(crate) fn link_if_up(&self) -> Result<Option<(Arc<Connection>, u64)>> {
+    pub(crate) fn connection_if_up(&self) -> Result<Option<(Arc<Connection>, u64)>> {
         match &self.phase {
             Phase::Up(connection) => Ok(Some((Arc::clone(connection), self.generation))),
             Phase::Restoring(_) | Phase::Down => Ok(None),
@@ -270,7 +277,7 @@ impl SessionState {
         if !matches!(self.phase, Phase::Closing(_)) {
             self.lost_events = self.lost_events.saturating_add(connection.unconfirmed());
         }
-        self.ended.note(generation, end.by_server, connection.handshake.silence());
+        self.ended.note(generation, end.by_server, connection.silence());
         if self.is_closed() {
             self.phase = Phase::Closed;
             return true;

@@ -7,13 +7,12 @@ use std::time::Instant;
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::protocol::event::RawEvent;
 use crate::socket::session::core::SessionCore;
-use crate::socket::session::reader::Waiter;
-use crate::socket::session::state::{Phase, SessionState};
+use crate::socket::session::state::{Phase, SessionState, Waiter};
 use crate::socket::session::subscriber::{Filter, Needle, Subscriber};
 
 /// Collects events until it is dropped.
 pub(crate) struct EventSubscription<S: Deref<Target = SessionCore>> {
-    shared: S,
+    core: S,
     id: u64,
     /// The generation of the connection that must deliver the events, if only one connection counts.
     generation: Option<u64>,
@@ -22,13 +21,13 @@ pub(crate) struct EventSubscription<S: Deref<Target = SessionCore>> {
 }
 
 impl<S: Deref<Target = SessionCore>> EventSubscription<S> {
-    pub(crate) fn new(shared: S, generation: Option<u64>, needle: Option<Needle>, filter: Filter) -> Self {
-        let mut state = shared.lock();
+    pub(crate) fn new(core: S, generation: Option<u64>, needle: Option<Needle>, filter: Filter) -> Self {
+        let mut state = core.lock();
         let id = state.fresh_id();
         state.subscribers.push(Subscriber::new(id, needle, filter));
         let first_generation = state.generation;
         drop(state);
-        EventSubscription { shared, id, generation, first_generation }
+        EventSubscription { core, id, generation, first_generation }
     }
 
     /// From now on the subscription ends with the connection of this generation, or with the connection that it began
@@ -68,12 +67,12 @@ impl<S: Deref<Target = SessionCore>> EventSubscription<S> {
             }
             otherwise(state)
         };
-        self.shared.wait(Waiter::Other, Some(until), condition)
+        self.core.wait(Waiter::Other, Some(until), condition)
     }
 }
 
 /// The result of [`EventSubscription::next_or_new_connection`].
-pub(crate) enum Heard {
+pub(crate) enum NextEvent {
     Event(RawEvent),
     /// A connection with another generation is up.
     NewConnection,
@@ -85,21 +84,21 @@ impl EventSubscription<Arc<SessionCore>> {
     ///
     /// # Errors
     /// `Closed`.
-    pub(crate) fn next_or_new_connection(&self, generation: u64, until: Instant) -> Result<Heard> {
+    pub(crate) fn next_or_new_connection(&self, generation: u64, until: Instant) -> Result<NextEvent> {
         let replaced = |state: &SessionState| {
             let is_new = matches!(state.phase, Phase::Up(_)) && state.generation != generation;
-            is_new.then_some(Ok(Heard::NewConnection))
+            is_new.then_some(Ok(NextEvent::NewConnection))
         };
-        self.wait(until, |event| Ok(Heard::Event(event)), replaced).unwrap_or(Ok(Heard::Nothing))
+        self.wait(until, |event| Ok(NextEvent::Event(event)), replaced).unwrap_or(Ok(NextEvent::Nothing))
     }
 }
 
 impl<S: Deref<Target = SessionCore>> Drop for EventSubscription<S> {
     fn drop(&mut self) {
         // In a forked child, a thread that does not exist there may hold the lock.
-        if self.shared.check_process().is_err() {
+        if self.core.check_process().is_err() {
             return;
         }
-        self.shared.lock().subscribers.retain(|subscriber| subscriber.id != self.id);
+        self.core.lock().subscribers.retain(|subscriber| subscriber.id != self.id);
     }
 }

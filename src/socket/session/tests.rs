@@ -19,7 +19,7 @@ impl Host for Anybody {
         Ok("{}".to_owned())
     }
 
-    fn restore(&self, _line: &ConnectionHandle<'_>) -> Result<()> {
+    fn restore(&self, _connection: &ConnectionHandle<'_>) -> Result<()> {
         Ok(())
     }
 }
@@ -75,8 +75,8 @@ fn t77_a_question_that_finds_its_link_over_is_asked_on_the_next_one() {
     let session = session();
     assert_eq!(ask(&session).unwrap(), 0);
     // The connection is over, but no thread has noticed: the next sender finds out.
-    session.shared.lock().connection().unwrap().end_unnoticed();
+    session.core.lock().connection().unwrap().end_unnoticed();
     assert_eq!(ask(&session).unwrap(), 1);
-    assert!(session.shared.lock().acks.is_empty());
+    assert!(session.core.lock().acks.is_empty());
     session.close(SOON).unwrap();
 }

@@ -2,38 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::socket::session::Session;
 use crate::socket::session::core::SessionCore;
 
-impl Session {
-    /// A handle that wakes the consumers from another thread.
-    pub(crate) fn waker(&self) -> Waker {
-        Waker(Arc::clone(&self.shared))
-    }
-
+impl SessionCore {
     /// Tells the consumers that another source has something for them: one waiting consumer returns early with
     /// [`Waited::Nothing`](crate::socket::session::reader::Waited).
     pub(crate) fn nudge(&self) {
-        self.shared.nudge();
-    }
-
-    /// Like [`nudge`](Session::nudge), but also reaches a consumer that is blocked in `read`.
-    pub(crate) fn nudge_reader(&self) {
-        self.shared.nudge_reader();
-    }
-
-    /// Wakes all consumers, so that they check their other sources: see [`wait_for_items`](Session::wait_for_items).
-    pub(crate) fn nudge_all(&self) {
-        self.shared.nudge_all();
-    }
-}
-
-impl SessionCore {
-    /// See [`Session::nudge`](crate::socket::session::Session::nudge).
-    pub(crate) fn nudge(&self) {
         let mut state = self.lock();
         state.nudged = true;
-        state.notify_keeper_of_items();
+        state.notify_driver_of_items();
         drop(state);
         self.consumers.notify_one();
     }
@@ -43,7 +20,7 @@ impl SessionCore {
         let reading = {
             let mut state = self.lock();
             state.nudged = true;
-            state.notify_keeper_of_items();
+            state.notify_driver_of_items();
             self.consumers.notify_one();
             state.connection().filter(|_| state.reading && state.consumers == 0).cloned()
         };
@@ -52,11 +29,12 @@ impl SessionCore {
         }
     }
 
-    /// Wakes all consumers, also one that is blocked in `read`.
+    /// Wakes all consumers, also one that is blocked in `read`, so that they check their other sources: see
+    /// [`wait_for_items`](SessionCore::wait_for_items).
     pub(crate) fn nudge_all(&self) {
         let reading = {
             let state = self.lock();
-            state.notify_keeper_of_items();
+            state.notify_driver_of_items();
             self.consumers.notify_all();
             state.connection().filter(|_| state.reading).cloned()
         };
@@ -71,12 +49,16 @@ impl SessionCore {
 pub(crate) struct Waker(Arc<SessionCore>);
 
 impl Waker {
-    /// Like [`Session::nudge`].
+    pub(crate) fn new(core: Arc<SessionCore>) -> Self {
+        Waker(core)
+    }
+
+    /// Like [`SessionCore::nudge`].
     pub(crate) fn nudge(&self) {
         self.0.nudge();
     }
 
-    /// Like [`Session::nudge_all`].
+    /// Like [`SessionCore::nudge_all`].
     pub(crate) fn nudge_all(&self) {
         self.0.nudge_all();
     }

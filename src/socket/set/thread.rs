@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use crate::deadline;
 use crate::socket::session::SessionId;
-use crate::socket::session::attend::{self, Attended, KeptSession};
-use crate::socket::session::core::SessionCore;
+use crate::socket::session::connector::Connector;
+use crate::socket::session::due_work::{self, DrivenSession, NextStep};
+use crate::socket::set::core::{Inbox, SetCore};
 use crate::socket::set::poller::{Poller, Watched};
 use crate::socket::set::workers::{WorkerJob, Workers};
-use crate::socket::set::{Inbox, SetCore};
 
 /// The stack size. The thread runs only this crate's code, a few calls deep.
 const STACK: usize = 256 << 10;
@@ -52,17 +52,17 @@ struct SetThread {
 }
 
 struct SessionEntry {
-    core: Arc<SessionCore>,
-    kept: KeptSession,
+    connector: Arc<Connector>,
+    driven: DrivenSession,
     watched: Option<Watched>,
-    /// When the thread must attend the session.
+    /// When the thread must do the work of the session.
     alarm: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Alarm {
-    /// The thread must attend a session.
-    Attend(u64),
+    /// A session has due work.
+    DueWork(u64),
     /// Consumers must check a session.
     Consumers(SessionId),
 }
@@ -73,12 +73,12 @@ impl SetThread {
         loop {
             let Inbox { added, woken, alarms, closed, .. } = self.take_inbox();
             for number in woken {
-                self.attend(number);
+                self.run_due_work(number);
             }
-            for (number, core) in added {
-                let kept = KeptSession::new(number);
-                self.sessions.insert(number, SessionEntry { core, kept, watched: None, alarm: None });
-                self.attend(number);
+            for (number, connector) in added {
+                let driven = DrivenSession::new(number);
+                self.sessions.insert(number, SessionEntry { connector, driven, watched: None, alarm: None });
+                self.run_due_work(number);
             }
             self.alarms.extend(alarms.into_iter().map(|(session, at)| (at, Alarm::Consumers(session))));
             if closed {
@@ -86,13 +86,13 @@ impl SetThread {
             }
             self.run_alarms();
             for number in std::mem::take(&mut self.again) {
-                self.attend(number);
+                self.run_due_work(number);
             }
             self.wait(&mut readable);
             for (number, ended) in readable.drain(..) {
                 if let Some(entry) = self.sessions.get_mut(&number) {
-                    entry.kept.is_readable(ended);
-                    self.attend(number);
+                    entry.driven.is_readable(ended);
+                    self.run_due_work(number);
                 }
             }
         }
@@ -126,10 +126,10 @@ impl SetThread {
             self.alarms.pop_first();
             match alarm {
                 Alarm::Consumers(session) => self.set.make_ready(session),
-                Alarm::Attend(number) => {
+                Alarm::DueWork(number) => {
                     if let Some(entry) = self.sessions.get_mut(&number) {
                         entry.alarm = None;
-                        self.attend(number);
+                        self.run_due_work(number);
                     }
                 }
             }
@@ -137,24 +137,24 @@ impl SetThread {
     }
 
     /// Does the work that is due for a session, and schedules the later work.
-    fn attend(&mut self, number: u64) {
+    fn run_due_work(&mut self, number: u64) {
         let Some(entry) = self.sessions.get_mut(&number) else { return };
         loop {
-            match attend::attend(&entry.core, &mut entry.kept) {
-                Attended::Gone => return self.forget(number),
-                Attended::Work(job) => return self.start_job(number, job),
-                Attended::Down { until } => {
+            match due_work::run_due_work(&entry.connector.core, &mut entry.driven) {
+                NextStep::Gone => return self.forget(number),
+                NextStep::Work(job) => return self.start_job(number, job),
+                NextStep::Down { until } => {
                     if let Some(mut watched) = entry.watched.take() {
                         self.poller.forget(&mut watched);
                     }
                     return self.set_alarm(number, until);
                 }
-                Attended::OwnThread => {
+                NextStep::OwnThread => {
                     // On failure the session is over, and the next round of this loop notices that.
-                    drop(attend::own_thread(&entry.core));
+                    drop(due_work::own_thread(&entry.connector));
                     continue;
                 }
-                Attended::Watch(connection) => {
+                NextStep::Watch(connection) => {
                     if let Some(mut watched) = entry.watched.take() {
                         self.poller.forget(&mut watched);
                     }
@@ -164,7 +164,7 @@ impl SetThread {
                     }
                     continue;
                 }
-                Attended::Wait { until, rearm } => {
+                NextStep::Wait { until, rearm } => {
                     if rearm
                         && let Some(watched) = &mut entry.watched
                         && self.poller.look_again(watched).is_err()
@@ -173,7 +173,7 @@ impl SetThread {
                     }
                     return self.set_alarm(number, until);
                 }
-                Attended::Again => return self.again.push(number),
+                NextStep::Again => return self.again.push(number),
             }
         }
     }
@@ -184,36 +184,36 @@ impl SetThread {
             && let Some(until) = until.filter(|until| entry.alarm.is_none_or(|alarm| alarm > *until))
         {
             if let Some(alarm) = entry.alarm.replace(until) {
-                self.alarms.remove(&(alarm, Alarm::Attend(number)));
+                self.alarms.remove(&(alarm, Alarm::DueWork(number)));
             }
-            self.alarms.insert((until, Alarm::Attend(number)));
+            self.alarms.insert((until, Alarm::DueWork(number)));
         }
     }
 
     /// Gives a job for a session to a worker.
     fn start_job(&mut self, number: u64, job: WorkerJob) {
         let Some(entry) = self.sessions.get_mut(&number) else { return };
-        if !self.workers.add(job, Arc::clone(&entry.core)) {
-            attend::no_worker(&entry.core);
-            self.set_alarm(number, Some(deadline::after(attend::NO_WORKER)));
+        if !self.workers.add(job, Arc::clone(&entry.connector)) {
+            due_work::no_worker(&entry.connector.core);
+            self.set_alarm(number, Some(deadline::after(due_work::NO_WORKER)));
         }
     }
 
-    /// Removes a session that is over, or that this set no longer keeps.
+    /// Removes a session that is over, or that this set no longer drives.
     fn forget(&mut self, number: u64) {
         let Some(mut entry) = self.sessions.remove(&number) else { return };
         if let Some(watched) = &mut entry.watched {
             self.poller.forget(watched);
         }
         if let Some(alarm) = entry.alarm {
-            self.alarms.remove(&(alarm, Alarm::Attend(number)));
+            self.alarms.remove(&(alarm, Alarm::DueWork(number)));
         }
     }
 
     /// Gives a session its own background thread.
     fn give_back(&mut self, number: u64) {
         if let Some(entry) = self.sessions.get(&number) {
-            drop(attend::take_back(&entry.core, Some(number)));
+            drop(due_work::take_back(&entry.connector, Some(number)));
         }
         self.forget(number);
     }

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::socket::session::attend;
-use crate::socket::session::core::SessionCore;
+use crate::socket::session::connector::Connector;
+use crate::socket::session::due_work;
 
 /// The most workers at a time. A server that does not answer occupies one worker for up to twice the
 /// [`handshake_timeout`](crate::agent::AgentBuilder::handshake_timeout).
@@ -16,7 +16,7 @@ const IDLE: Duration = Duration::from_secs(2);
 const STACK: usize = 256 << 10;
 
 /// The work of a worker for a session.
-pub(super) type WorkerJob = fn(&SessionCore);
+pub(super) type WorkerJob = fn(&Connector);
 
 #[derive(Clone, Default)]
 pub(super) struct Workers(Arc<WorkersShared>);
@@ -29,7 +29,7 @@ struct WorkersShared {
 
 #[derive(Default)]
 struct WorkersState {
-    jobs: VecDeque<(WorkerJob, Arc<SessionCore>)>,
+    jobs: VecDeque<(WorkerJob, Arc<Connector>)>,
     running: usize,
     idle: usize,
     closed: bool,
@@ -37,9 +37,9 @@ struct WorkersState {
 
 impl Workers {
     /// Gives the job to the next free worker. `false` if no worker runs and no thread can be started.
-    pub(super) fn add(&self, job: WorkerJob, core: Arc<SessionCore>) -> bool {
+    pub(super) fn add(&self, job: WorkerJob, connector: Arc<Connector>) -> bool {
         let mut state = self.0.lock();
-        state.jobs.push_back((job, core));
+        state.jobs.push_back((job, connector));
         if state.idle >= state.jobs.len() || state.running >= MOST {
             drop(state);
             self.0.changed.notify_one();
@@ -74,10 +74,10 @@ impl WorkersShared {
     fn work(&self) {
         let mut state = self.lock();
         loop {
-            if let Some((job, core)) = state.jobs.pop_front() {
+            if let Some((job, connector)) = state.jobs.pop_front() {
                 drop(state);
-                attend::work(&core, job);
-                drop(core);
+                due_work::run_job(&connector, job);
+                drop(connector);
                 state = self.lock();
                 continue;
             }

@@ -5,5 +5,6 @@ pub(crate) mod packet_stream;
 #[cfg(feature = "polling")]
 pub(crate) mod polling;
 pub(crate) mod refusal;
+pub(crate) mod target;
 pub(crate) mod traffic;
 pub(crate) mod websocket;

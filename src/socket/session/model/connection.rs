@@ -2,7 +2,7 @@
 //! correct use.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tungstenite::Utf8Bytes;
 
@@ -26,7 +26,7 @@ pub(crate) struct Connection {
     server: Arc<Server>,
     number: usize,
     arrivals: Arrivals,
-    pub(crate) handshake: Handshake,
+    handshake: Handshake,
 }
 
 impl Connection {
@@ -203,6 +203,10 @@ impl Connection {
         self.server.notify(&readable);
     }
 
+    pub(crate) fn silence(&self) -> Duration {
+        self.handshake.silence()
+    }
+
     pub(crate) fn is_polling(&self) -> bool {
         self.server.setup.polling
     }
@@ -227,8 +231,8 @@ pub(crate) mod connect {
     use crate::net::CancelToken;
     pub(crate) use crate::socket::connection::connect::ConnectFailure;
     use crate::socket::protocol::socket_io::Recovery;
-    use crate::socket::target::Target;
     use crate::socket::transport::choice::TransportMemory;
+    use crate::socket::transport::target::Target;
 
     #[derive(Debug)]
     pub(crate) struct Connected {

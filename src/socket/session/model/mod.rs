@@ -9,7 +9,7 @@
 
 pub(crate) mod connection;
 #[cfg(test)]
-mod keeps;
+mod driver;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]

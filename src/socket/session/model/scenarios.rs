@@ -97,7 +97,7 @@ fn with_a_stop_the_background_thread_reads_when_nothing_comes() {
     check(Time::Moves, setup, |scene| {
         let mut threads = vec![scene.consumer(), scene.asks(7, true)];
         if below(2) == 0 {
-            threads.extend(scene.keep(1));
+            threads.extend(scene.drive(1));
         }
         let repeating = scene.session.repeat("typing", &1, &0, Duration::from_secs(1)).unwrap();
         for number in 1..=3 {
@@ -125,7 +125,7 @@ fn with_long_polling_events_answers_and_nudges_reach_all() {
         let source = Arc::new(AtomicBool::new(false));
         let mut threads = vec![scene.looks_elsewhere(Arc::clone(&source)), scene.asks(7, true)];
         if below(2) == 0 {
-            threads.extend(scene.keep(1));
+            threads.extend(scene.drive(1));
         }
         for number in 1..=2 {
             assert!(scene.server.send_event(number));
@@ -262,7 +262,7 @@ fn a_full_queue_drops_the_oldest_events_and_nobody_is_left_waiting() {
         let asked = scene.asks(7, false);
         (1..=4).for_each(|number| assert!(scene.server.send_event(number)));
         if below(2) == 0 {
-            threads.extend(scene.keep(1));
+            threads.extend(scene.drive(1));
         } else {
             threads.extend([scene.consumer(), scene.consumer()]);
         }
@@ -344,9 +344,9 @@ fn what_is_repeated_goes_out_on_time_whoever_reads() {
 }
 
 #[test]
-fn a_keeper_reads_for_a_consumer_and_for_those_who_read_themselves() {
+fn a_driver_reads_for_a_consumer_and_for_those_who_read_themselves() {
     check(Time::Moves, Setup::default(), |scene| {
-        let threads = scene.keep(1);
+        let threads = scene.drive(1);
         let others = [scene.asks(7, false), scene.asks(8, false), scene.sends(9, false)];
         (1..=5).for_each(|number| assert!(scene.server.send_event(number)));
         scene.seen.until(|log| log.events.len() == 5);
@@ -359,10 +359,10 @@ fn a_keeper_reads_for_a_consumer_and_for_those_who_read_themselves() {
 }
 
 #[test]
-fn a_keeper_connects_again_and_sends_what_is_repeated() {
+fn a_driver_connects_again_and_sends_what_is_repeated() {
     let setup = Setup { failing_dials: 2, dial: Duration::from_millis(100), ..Setup::default() };
     check(Time::Moves, setup, |scene| {
-        let mut threads = scene.keep(1);
+        let mut threads = scene.drive(1);
         threads.extend([scene.asks(7, true), scene.sends(9, true)]);
         let repeating = scene.session.repeat("typing", &1, &0, Duration::from_secs(1)).unwrap();
         scene.server.send_event(1);
@@ -381,17 +381,17 @@ fn a_keeper_connects_again_and_sends_what_is_repeated() {
 }
 
 #[test]
-fn a_session_goes_from_its_thread_to_a_keeper_and_back() {
+fn a_session_goes_from_its_thread_to_a_driver_and_back() {
     check(Time::Moves, Setup::default(), |scene| {
         let asked = scene.asks(7, false);
         scene.server.send_event(1);
-        let mut threads = scene.keep(1);
+        let mut threads = scene.drive(1);
         scene.server.send_event(2);
         if below(2) == 0 {
-            scene.session.keep_itself().unwrap();
+            scene.session.drive_itself().unwrap();
             scene.server.send_event(3);
             if below(2) == 0 {
-                threads.extend(scene.keep(2));
+                threads.extend(scene.drive(2));
             }
         }
         threads.push(scene.consumer());

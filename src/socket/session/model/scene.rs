@@ -15,12 +15,11 @@ use crate::net::settings::ProxyChoice;
 use crate::net::{ApiUrl, CancelToken};
 use crate::socket::session::connection::connect::Opened;
 use crate::socket::session::policy::Policy;
-use crate::socket::session::queue::Item;
+use crate::socket::session::queue::{Item, Limits};
 use crate::socket::session::reader::Waited;
-use crate::socket::session::sender::ConnectionHandle;
-use crate::socket::session::{Host, Limits, Session};
-use crate::socket::target::Target;
+use crate::socket::session::{ConnectionHandle, Host, Session};
 use crate::socket::transport::choice::{Transport, TransportMemory};
+use crate::socket::transport::target::Target;
 use crate::sync::modelled::{Clock, FOREVER};
 use crate::sync::{Condvar, JoinHandle, Mutex};
 
@@ -79,9 +78,9 @@ impl Host for Rejoins {
         Ok("{}".to_owned())
     }
 
-    fn restore(&self, line: &ConnectionHandle<'_>) -> Result<()> {
-        let joined = line.subscribe(Box::new(|event| event.name() == "joined"));
-        line.emit("join", &0)?;
+    fn restore(&self, connection: &ConnectionHandle<'_>) -> Result<()> {
+        let joined = connection.subscribe(Box::new(|event| event.name() == "joined"));
+        connection.emit("join", &0)?;
         joined.next(forever())?.expect("no limit passes");
         Ok(())
     }
@@ -220,7 +219,7 @@ impl Scene {
     pub(super) fn close(&self, threads: Vec<Thread>) {
         let _ = self.session.close(2 * FOREVER);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
-        let state = self.session.shared().lock();
+        let state = self.session.core.lock();
         assert!(state.is_closed() && state.background_gone && !state.reading);
         assert!(state.acks.is_empty() && state.consumers + state.others == 0);
         drop(state);

@@ -5,4 +5,4 @@ mod request;
 mod send;
 
 pub(crate) use receive::{OpenedPoll, open};
-pub(crate) use send::{PollSender, SendTurn};
+pub(crate) use send::{PollSender, SenderState};

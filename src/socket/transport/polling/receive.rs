@@ -18,11 +18,11 @@ use crate::net::{CancelToken, MaybeTlsStream};
 use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::protocol::engine_io::{self, EnginePacket, Handshake, IncomingPacket};
 use crate::socket::protocol::polling_payload::{self, PayloadPart, SEPARATOR};
-use crate::socket::target::Target;
 use crate::socket::transport::packet_stream::PacketStream;
 use crate::socket::transport::polling::request::PollRequests;
 use crate::socket::transport::polling::send::PollSender;
 use crate::socket::transport::refusal::refused;
+use crate::socket::transport::target::Target;
 use crate::socket::transport::traffic::Traffic;
 
 /// After this many empty responses in a row, each sooner than `QUICK` after the last, the next poll waits for

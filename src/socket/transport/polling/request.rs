@@ -14,8 +14,7 @@ use crate::net::http::cookies::Jar;
 use crate::net::http::response::Head;
 use crate::net::http::{Encoded, encode};
 use crate::net::{CancelToken, MaybeTlsStream, Secrets};
-use crate::socket::target::Target;
-use crate::socket::target::header_value;
+use crate::socket::transport::target::{Target, header_value};
 
 /// The slash at the end is part of the default path of Socket.IO servers.
 const PATH: &str = "/socket.io/?EIO=4&transport=polling";

@@ -21,28 +21,28 @@ const MAX_IDLE: Duration = Duration::from_secs(4);
 #[derive(Debug)]
 pub(crate) struct PollSender {
     requests: Arc<PollRequests>,
-    turn: Mutex<SendTurn>,
+    state: Mutex<SenderState>,
 }
 
-/// The exclusive right to send, with its connection.
+/// The connection for the next POST. The lock of this state is the exclusive right to send.
 #[derive(Debug)]
-pub(crate) struct SendTurn {
+pub(crate) struct SenderState {
     idle: Option<(MaybeTlsStream, Instant)>,
 }
 
 impl PollSender {
     pub(crate) fn new(requests: Arc<PollRequests>, stream: MaybeTlsStream) -> Self {
-        PollSender { requests, turn: Mutex::new(SendTurn { idle: Some((stream, Instant::now())) }) }
+        PollSender { requests, state: Mutex::new(SenderState { idle: Some((stream, Instant::now())) }) }
     }
 
-    /// Waits for the right to send: one POST at a time.
-    pub(crate) fn turn(&self) -> MutexGuard<'_, SendTurn> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits for the right to send: one thread at a time sends a POST.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, SenderState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Like `turn`, with a time limit.
-    pub(crate) fn turn_until(&self, deadline: Instant) -> Option<MutexGuard<'_, SendTurn>> {
-        deadline::lock(&self.turn, deadline)
+    /// Like [`lock`](PollSender::lock), with a time limit.
+    pub(crate) fn lock_until(&self, deadline: Instant) -> Option<MutexGuard<'_, SenderState>> {
+        deadline::lock(&self.state, deadline)
     }
 
     /// Ends all connections of the session.
@@ -59,8 +59,13 @@ impl PollSender {
     ///
     /// # Errors
     /// `NotSent` only if no byte was sent, or if the server says that it does not know the session.
-    pub(crate) fn post(&self, turn: &mut SendTurn, body: &str, deadline: Instant) -> Result<(), SendFailure> {
-        let mut reused = turn.idle.take();
+    pub(crate) fn post(
+        &self,
+        state: &mut SenderState,
+        body: &str,
+        deadline: Instant,
+    ) -> Result<(), SendFailure> {
+        let mut reused = state.idle.take();
         let response = loop {
             let not_sent =
                 |error: Error| SendFailure::NotSent(Disconnect::new(reason::TRANSPORT_ERROR, error));
@@ -79,7 +84,7 @@ impl PollSender {
             };
             self.requests.absorb(&response.head);
             if response.keep_alive {
-                turn.idle = Some((stream, Instant::now()));
+                state.idle = Some((stream, Instant::now()));
             }
             break response;
         };

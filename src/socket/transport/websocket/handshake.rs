@@ -19,8 +19,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::http::response::{Head, HttpResponse};
 use crate::net::http::{Encoded, encode};
 use crate::net::{ApiUrl, MaybeTlsStream};
-use crate::socket::target::{Target, header_value};
 use crate::socket::transport::refusal::refused;
+use crate::socket::transport::target::{Target, header_value};
 use crate::socket::transport::websocket::frame_scanner::FrameScanner;
 
 /// The default path of Socket.IO servers, including the slash at the end.

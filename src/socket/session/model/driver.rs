@@ -1,4 +1,4 @@
-//! A [`Keeper`] for the session of a scenario. It works like the keeper of a set of sessions.
+//! A [`Driver`] for the session of a scenario. It works like the driver of a set of sessions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,21 +8,21 @@ use super::connection::Connection;
 use super::scene::{Scene, Thread, spawn, take};
 use super::server::Server;
 use crate::deadline;
-use crate::socket::session::attend::{self, Attended, KeptSession, attend};
-use crate::socket::session::core::SessionCore;
-use crate::socket::session::keeper::Keeper;
+use crate::socket::session::connector::Connector;
+use crate::socket::session::driver::Driver;
+use crate::socket::session::due_work::{self, DrivenSession, NextStep, run_due_work};
 use crate::socket::session::reader::Waited;
 
-pub(super) struct Keeps {
+pub(super) struct ModelDriver {
     server: Arc<Server>,
     number: u64,
     woken: AtomicBool,
     ready: AtomicBool,
-    /// The keeper no longer keeps the session.
+    /// The driver no longer drives the session.
     gone: AtomicBool,
 }
 
-impl Keeper for Keeps {
+impl Driver for ModelDriver {
     fn wake(&self) {
         self.set(&self.woken);
     }
@@ -36,41 +36,41 @@ impl Keeper for Keeps {
     }
 }
 
-impl Keeps {
+impl ModelDriver {
     fn set(&self, flag: &AtomicBool) {
         flag.store(true, Ordering::SeqCst);
         let _world = self.server.lock();
         self.server.changed.notify_all();
     }
 
-    fn run(&self, core: &Arc<SessionCore>) {
-        let mut kept = KeptSession::new(self.number);
+    fn run(&self, connector: &Arc<Connector>) {
+        let mut driven = DrivenSession::new(self.number);
         let (mut watched, mut seen) = (None, 0);
         let mut workers = Vec::new();
         let mut own_threads = Vec::new();
         loop {
             self.woken.store(false, Ordering::SeqCst);
-            let worker = Arc::clone(core);
-            let until = match attend(core, &mut kept) {
-                Attended::Gone => break,
-                Attended::Work(job) => {
-                    workers.push(spawn(move || attend::work(&worker, job)));
+            let worker = Arc::clone(connector);
+            let until = match run_due_work(&connector.core, &mut driven) {
+                NextStep::Gone => break,
+                NextStep::Work(job) => {
+                    workers.push(spawn(move || due_work::run_job(&worker, job)));
                     None
                 }
-                Attended::OwnThread => {
-                    own_threads.push(attend::own_thread(core).expect("a thread"));
+                NextStep::OwnThread => {
+                    own_threads.push(due_work::own_thread(connector).expect("a thread"));
                     continue;
                 }
-                Attended::Watch(connection) => {
+                NextStep::Watch(connection) => {
                     (watched, seen) = (Some(connection), 0);
                     continue;
                 }
-                Attended::Again => continue,
-                Attended::Down { until } => {
+                NextStep::Again => continue,
+                NextStep::Down { until } => {
                     watched = None;
                     until
                 }
-                Attended::Wait { until, rearm } => {
+                NextStep::Wait { until, rearm } => {
                     if rearm {
                         seen = 0;
                     }
@@ -78,7 +78,7 @@ impl Keeps {
                 }
             };
             if self.wait(watched.as_deref(), &mut seen, until) {
-                kept.is_readable(false);
+                driven.is_readable(false);
             }
         }
         self.gone.store(true, Ordering::SeqCst);
@@ -113,19 +113,19 @@ impl Keeps {
 }
 
 impl Scene {
-    /// Gives the session to a keeper. Returns the keeper's thread, and the thread of a consumer that never reads from
+    /// Gives the session to a driver. Returns the driver's thread, and the thread of a consumer that never reads from
     /// the connection.
-    pub(super) fn keep(&self, number: u64) -> Vec<Thread> {
+    pub(super) fn drive(&self, number: u64) -> Vec<Thread> {
         let (ready, woken, gone) = (AtomicBool::new(true), AtomicBool::new(false), AtomicBool::new(false));
-        let keeps = Arc::new(Keeps { server: Arc::clone(&self.server), number, ready, woken, gone });
-        self.session.give_to(keeps.clone()).unwrap();
-        let (core, keeper) = (Arc::clone(self.session.shared()), Arc::clone(&keeps));
+        let driver = Arc::new(ModelDriver { server: Arc::clone(&self.server), number, ready, woken, gone });
+        self.session.give_to(driver.clone()).unwrap();
+        let (connector, notified) = (Arc::clone(self.session.connector()), Arc::clone(&driver));
         let (session, seen) = (Arc::clone(&self.session), Arc::clone(&self.seen));
         let consumer = spawn(move || {
             loop {
-                let mut world = keeps.server.lock();
-                while !keeps.ready.swap(false, Ordering::SeqCst) {
-                    world = keeps.server.changed.wait(world);
+                let mut world = notified.server.lock();
+                while !notified.ready.swap(false, Ordering::SeqCst) {
+                    world = notified.server.changed.wait(world);
                 }
                 drop(world);
                 loop {
@@ -138,11 +138,11 @@ impl Scene {
                         break;
                     }
                 }
-                if keeps.gone.load(Ordering::SeqCst) {
+                if notified.gone.load(Ordering::SeqCst) {
                     return;
                 }
             }
         });
-        vec![consumer, spawn(move || keeper.run(&core))]
+        vec![consumer, spawn(move || driver.run(&connector))]
     }
 }
