@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::{TestSandbox, eventually, watchdog};
-use crustocean::{Agents, Event};
+use crustocean::{AgentSet, Event};
 
 /// The threads of this crate.
 fn threads() -> usize {
@@ -22,7 +22,7 @@ fn one_thread_reads_for_thirty_agents() {
     let sandbox = TestSandbox::new();
     // Those of the sandbox, if it has any of that name.
     let others = threads();
-    let agents = Agents::new().unwrap();
+    let agents = AgentSet::new().unwrap();
     for n in 0..30 {
         agents.add(sandbox.in_lobby(&format!("larry{n}"))).unwrap();
     }

@@ -10,19 +10,19 @@ use unicode_segmentation::UnicodeSegmentation;
 /// The role of a speaker, in the terms of language models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Role {
+pub enum TurnRole {
     /// Somebody else.
     User,
     /// The agent itself.
     Assistant,
 }
 
-impl Role {
+impl TurnRole {
     /// The role's name in the usual APIs: `user` or `assistant`.
     pub fn as_str(self) -> &'static str {
         match self {
-            Role::User => "user",
-            Role::Assistant => "assistant",
+            TurnRole::User => "user",
+            TurnRole::Assistant => "assistant",
         }
     }
 }
@@ -32,7 +32,7 @@ impl Role {
 #[non_exhaustive]
 pub struct Turn {
     /// The role of the speaker: the agent or somebody else.
-    pub role: Role,
+    pub role: TurnRole,
     /// The username of the speaker. If several people spoke, all usernames: `alice, bob`.
     pub name: String,
     /// The texts of the messages, joined by line breaks. If several people spoke, each text begins with `name: `.
@@ -80,7 +80,7 @@ impl<'a> ConversationReader<'a> {
     }
 
     /// Reads the room's history as far back as needed. Returns the turns up to and including the message, oldest first.
-    /// The agent's own messages have the role [`Assistant`](Role::Assistant). The turns leave out logs and the
+    /// The agent's own messages have the role [`Assistant`](TurnRole::Assistant). The turns leave out logs and the
     /// platform's own messages. Consecutive messages of one role form one turn.
     ///
     /// ```no_run
@@ -127,9 +127,9 @@ impl<'a> ConversationReader<'a> {
     }
 
     fn turn(&self, message: &Message) -> Turn {
-        let role = if message.is_own(self.room.agent()) { Role::Assistant } else { Role::User };
+        let role = if message.is_own(self.room.agent()) { TurnRole::Assistant } else { TurnRole::User };
         let mut text = message.content.trim().to_owned();
-        if self.tools && role == Role::Assistant {
+        if self.tools && role == TurnRole::Assistant {
             text.insert_str(0, &self.tools_of(message));
         }
         Turn { role, name: message.sender_username.clone(), text }

@@ -167,13 +167,13 @@ impl Events {
         }
     }
 
-    /// The agent that these events belong to. `Agents` calls this.
+    /// The agent that these events belong to. `AgentSet` calls this.
     #[cfg(feature = "agents")]
     pub(crate) fn agent(&self) -> &Agent {
         &self.agent
     }
 
-    /// Whether more events wait, and when the set must check the agent again at the latest. `Agents` calls this after
+    /// Whether more events wait, and when the set must check the agent again at the latest. `AgentSet` calls this after
     /// it has tried to take an event.
     #[cfg(feature = "agents")]
     pub(crate) fn look_ahead(&self) -> (bool, Option<Instant>) {
@@ -183,7 +183,7 @@ impl Events {
     }
 
     /// Registers a permanent waiter until the returned guard is dropped, so that other loops wake the set when they
-    /// queue events for it. `Agents` calls this.
+    /// queue events for it. `AgentSet` calls this.
     #[cfg(feature = "agents")]
     pub(crate) fn count_as_waiting(&self) -> WaitingGuard {
         self.listener.signal.wait()

@@ -2,7 +2,7 @@
 #![doc = include_str!("from_javascript.md")]
 
 #[cfg(feature = "agents")]
-mod agents;
+mod agent_set;
 mod builder;
 mod closing;
 mod command;
@@ -39,11 +39,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 #[cfg(feature = "agents")]
-pub use agents::{Agents, AgentsEvents};
+pub use agent_set::{AgentSet, AgentSetEvents};
 pub(crate) use builder::AgentOptions;
 pub use builder::{AgentBuilder, DisconnectPolicy, Reconnect, Transport};
 pub use command::Command;
-pub use conversation::{ConversationReader, Role, Turn};
+pub use conversation::{ConversationReader, Turn, TurnRole};
 pub use event::{DisconnectReason, Event};
 pub use events::Events;
 pub use every::Every;
@@ -52,7 +52,7 @@ pub use presence::Presence;
 pub use raw::Raw;
 pub use recv_error::RecvError;
 pub use refs::{MessageRef, RoomRef};
-pub use respond::{Commands, Decision, ExchangeLimit, Mention, Mentions, decide, is_mentioned};
+pub use respond::{CommandMentions, Decision, ExchangeLimit, Mention, Mentions, decide, is_mentioned};
 pub use room::Room;
 pub use send::{Editor, LongMessages, Outgoing, Posted, Unsent};
 pub use stats::Stats;

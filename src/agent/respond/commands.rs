@@ -13,16 +13,16 @@ use crate::sync::lock::Mutex;
 /// The messages that begin with a prefix, each once. Returned by [`Agent::commands`].
 ///
 /// The iterator leaves out the agent's own messages, the platform's messages, and messages whose loop guard allows no
-/// further answer. `Commands` has its own queue, which starts with the call of [`Agent::commands`]. `Commands` takes
-/// no events from other loops. The iterator ends when the agent ends, and does not yield the error that ended the
-/// agent: [`Agent::events`], [`Agent::mentions`] and [`Agent::close`] do.
+/// further answer. The iterator has its own queue, which starts with the call of [`Agent::commands`], and takes no
+/// events from other loops. It ends when the agent ends, and does not yield the error that ended the agent:
+/// [`Agent::events`], [`Agent::mentions`] and [`Agent::close`] do.
 ///
 /// An agent that [remembers](crate::agent::AgentBuilder::remember) also yields the commands that came while the
 /// program was down, and the commands that were not done. [`Mention`] defines when a command is done. The agent must
 /// know the prefix before it takes the first message: call `commands` for each prefix before any loop begins.
 #[derive(Debug, Clone)]
 #[must_use = "it does nothing unless you take messages from it"]
-pub struct Commands {
+pub struct CommandMentions {
     agent: Agent,
     events: Events,
     prefix: Arc<str>,
@@ -32,12 +32,18 @@ pub struct Commands {
     handed_out: Arc<Mutex<RecentIds<64>>>,
 }
 
-impl Commands {
-    pub(crate) fn new(agent: &Agent, prefix: &str) -> Commands {
+impl CommandMentions {
+    pub(crate) fn new(agent: &Agent, prefix: &str) -> CommandMentions {
         let prefix: Arc<str> = prefix.trim().into();
         let listener = agent.inner.listeners.listen_to_commands(&prefix);
         let events = Events::new(agent.clone(), listener);
-        Commands { agent: agent.clone(), events, prefix, refused: Arc::default(), handed_out: Arc::default() }
+        CommandMentions {
+            agent: agent.clone(),
+            events,
+            prefix,
+            refused: Arc::default(),
+            handed_out: Arc::default(),
+        }
     }
 
     /// Waits at most `limit` for the next message.
@@ -84,7 +90,7 @@ impl Commands {
     }
 }
 
-impl Iterator for Commands {
+impl Iterator for CommandMentions {
     type Item = Result<Mention>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -93,7 +99,7 @@ impl Iterator for Commands {
 }
 
 /// After the end, `next` returns `None` forever.
-impl std::iter::FusedIterator for Commands {}
+impl std::iter::FusedIterator for CommandMentions {}
 
 impl Agent {
     /// Returns an iterator over the messages from now on that begin with `prefix`, such as `!conch`. Case does not
@@ -122,7 +128,7 @@ impl Agent {
     /// }
     /// # Ok(()) }
     /// ```
-    pub fn commands(&self, prefix: &str) -> Commands {
-        Commands::new(self, prefix)
+    pub fn commands(&self, prefix: &str) -> CommandMentions {
+        CommandMentions::new(self, prefix)
     }
 }

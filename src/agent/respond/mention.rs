@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::model::{Message, MessageId, Request};
 
 /// A message that the agent should answer. Yielded by [`Mentions`](crate::Mentions) and
-/// [`Commands`](crate::agent::Commands).
+/// [`CommandMentions`](crate::agent::CommandMentions).
 ///
 /// A `Mention` dereferences to its [`Message`].
 ///

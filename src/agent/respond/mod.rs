@@ -9,7 +9,7 @@ mod mentions;
 mod parallel;
 mod rate_limit;
 
-pub use commands::Commands;
+pub use commands::CommandMentions;
 pub use decide::{Decision, decide};
 pub use handle::is_mentioned;
 pub use mention::Mention;
