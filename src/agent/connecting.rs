@@ -9,13 +9,14 @@ use crate::agent::closing::Closing;
 use crate::agent::history::Delivery;
 use crate::agent::listeners::Listeners;
 use crate::agent::memory::Remember;
+use crate::agent::options::AgentOptions;
 use crate::agent::respond::asks::Asks;
 use crate::agent::rooms::{Following, Rooms, RoomsHost};
 use crate::agent::run::OpenRuns;
-use crate::agent::send::confirm::MetadataSupport;
-use crate::agent::send::parts::LongSendLock;
+use crate::agent::send::long_send_lock::LongSendLock;
+use crate::agent::send::metadata_support::MetadataSupport;
 use crate::agent::thinking::ThinkingIndicators;
-use crate::agent::{Agent, AgentInner, AgentOptions, Handle};
+use crate::agent::{Agent, AgentInner, Handle};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::net::{CancelToken, Http};
@@ -110,6 +111,7 @@ impl Agent {
             me,
             rooms,
             following: Following::default(),
+            room_work: OnceLock::new(),
             joining: Mutex::new(()),
             metadata_support: MetadataSupport::default(),
             long_send_lock: LongSendLock::default(),

@@ -16,6 +16,7 @@ mod history;
 mod listeners;
 mod memory;
 mod notes;
+mod options;
 mod presence;
 mod questions;
 mod random;
@@ -40,7 +41,6 @@ use std::time::Duration;
 
 #[cfg(feature = "agents")]
 pub use agent_set::{AgentSet, AgentSetEvents};
-pub(crate) use builder::AgentOptions;
 pub use builder::{AgentBuilder, DisconnectPolicy, Reconnect, Transport};
 pub use command::Command;
 pub use conversation::{ConversationReader, Turn, TurnRole};
@@ -71,13 +71,14 @@ pub(crate) use history::fetch;
 use history::{Delivery, HistoryPosition};
 use listeners::Listeners;
 use memory::Memory;
+use options::AgentOptions;
 use recent_ids::RecentIds;
 use respond::asks::Asks;
 use rooms::{Following, Rooms};
 use run::OpenRuns;
-use send::confirm::MetadataSupport;
+use send::long_send_lock::LongSendLock;
 pub(crate) use send::metadata::JsonObject;
-use send::parts::LongSendLock;
+use send::metadata_support::MetadataSupport;
 use thinking::ThinkingIndicators;
 
 /// An agent's connection to its rooms. The agent answers heartbeats, reconnects after a lost connection and joins its
@@ -131,6 +132,9 @@ struct AgentInner {
     me: Arc<User>,
     rooms: Arc<Rooms>,
     following: Following,
+    /// The work of the thread that joins rooms. The methods that follow rooms set it, so that a program that follows no
+    /// rooms does not contain this code.
+    room_work: OnceLock<fn(&Agent)>,
     delivery: Delivery,
     listeners: Arc<Listeners<Agent>>,
     /// Allows the program one `join` call at a time, because an `error` event of the server does not say which call

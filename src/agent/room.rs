@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::agent::rooms::RoomInfo;
 use crate::agent::run::{Run, Trigger};
 use crate::agent::send::outgoing::Answering;
-use crate::agent::{Agent, Command, Editor, MessageRef, Outgoing, Posted, Thinking, Trace};
+use crate::agent::{Agent, Command, Editor, MessageRef, Outgoing, Posted, RoomRef, Thinking, Trace};
 use crate::deadline;
 use crate::error::Result;
 use crate::model::{AgencyId, List, LoopGuard, Member, Message, MessageEdited};
@@ -446,5 +446,11 @@ impl Room {
 
     pub(crate) fn agent(&self) -> &Agent {
         &self.agent
+    }
+}
+
+impl From<&Room> for RoomRef {
+    fn from(room: &Room) -> Self {
+        RoomRef::Id(room.id().clone())
     }
 }

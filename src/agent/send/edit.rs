@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::agent::Agent;
 use crate::agent::event::error_event_text;
-use crate::agent::send::confirm::is_same_text;
 use crate::agent::send::outgoing::EditMessage;
+use crate::agent::send::same_text::is_same_text;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, MessageEdited, MessageId};

@@ -1,16 +1,16 @@
 //! Sends a message, in several parts if it is long, without waiting until the room shows it.
 
 use std::borrow::Cow;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::agent::rooms::RoomInfo;
+use crate::agent::send::long_send_lock::LongSendGuard;
 use crate::agent::{Agent, Outgoing};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::AgencyId;
-use crate::sync::lock::{Condvar, Mutex};
 
 impl Agent {
     /// The message, with a text that the platform shows and does not run as a command. A direct message is never a
@@ -113,35 +113,5 @@ impl Agent {
             }
         }
         Ok(())
-    }
-}
-
-/// Allows one long message at a time.
-#[derive(Debug, Default)]
-pub(crate) struct LongSendLock {
-    taken: Mutex<bool>,
-    free: Condvar,
-}
-
-impl LongSendLock {
-    fn take(&self, until: Instant) -> Option<LongSendGuard<'_>> {
-        let taken = self.taken.lock();
-        let wait = until.saturating_duration_since(Instant::now());
-        let mut taken = self.free.wait_timeout_while(taken, wait, |taken| *taken);
-        if *taken {
-            return None;
-        }
-        *taken = true;
-        Some(LongSendGuard(self))
-    }
-}
-
-/// While this guard exists, no other thread sends a long message.
-pub(crate) struct LongSendGuard<'a>(&'a LongSendLock);
-
-impl Drop for LongSendGuard<'_> {
-    fn drop(&mut self) {
-        *self.0.taken.lock() = false;
-        self.0.free.notify_one();
     }
 }

@@ -1,15 +1,17 @@
-//! The indicator that an agent is thinking.
+//! The indicator that an agent is thinking. [`indicators`] is the state of all indicators.
 
-use std::collections::HashMap;
+mod indicators;
+
 use std::time::Duration;
 
 use serde::Serialize;
 
+use indicators::Shown;
+pub(crate) use indicators::ThinkingIndicators;
+
 use crate::agent::{Agent, Room};
 use crate::error::Error;
 use crate::model::{AgencyId, UserId};
-use crate::socket::Repeating;
-use crate::sync::lock::Mutex;
 
 const THINKING: &str = "agent-thinking";
 /// The interval that the platform's own bots use.
@@ -25,42 +27,6 @@ struct ThinkingPayload<'a> {
     agent_id: &'a UserId,
     username: &'a str,
     display_name: &'a str,
-}
-
-/// The indicators that the rooms show, by room.
-#[derive(Debug, Default)]
-pub(crate) struct ThinkingIndicators(Mutex<ThinkingState>);
-
-#[derive(Debug, Default)]
-struct ThinkingState {
-    rooms: HashMap<AgencyId, Shown>,
-    next: u64,
-}
-
-#[derive(Debug)]
-struct Shown {
-    /// The room shows the status of the last guard.
-    guards: Vec<(u64, String)>,
-    repeating: Repeating,
-}
-
-impl ThinkingIndicators {
-    /// Ends all indicators of a room that the agent leaves.
-    pub(crate) fn end(&self, room: &AgencyId) {
-        drop(self.0.lock().rooms.remove(room));
-    }
-
-    pub(crate) fn end_all(&self) {
-        self.0.lock().rooms.clear();
-    }
-
-    /// Forgets a room that the server no longer lets the agent into. A send to that room would only cause an `error`
-    /// event.
-    pub(crate) fn lose(&self, room: &AgencyId) {
-        if let Some(shown) = self.0.lock().rooms.remove(room) {
-            shown.repeating.abandon();
-        }
-    }
 }
 
 /// Shows that the agent is thinking until this guard is dropped. Returned by [`Room::thinking`].
