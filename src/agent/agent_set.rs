@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::agent::handle::AgentHandle;
 use crate::agent::listeners::WaitingGuard;
-use crate::agent::{Agent, Event, Events, RecvError};
+use crate::agent::{Agent, Event, Events, RecvError, close, questions};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::socket::{NextReady, SessionId, SessionSet};
@@ -151,7 +152,7 @@ impl AgentSet {
     /// - [`Invalid`](crate::ErrorKind::Invalid): the agent is in a set already.
     /// - [`Closed`](crate::ErrorKind::Closed): the agent has ended, or the set is closed or stopped.
     pub fn add(&self, agent: Agent) -> Result<()> {
-        let (id, events) = (agent.session().id(), agent.events());
+        let (id, events) = (agent.handle.session.id(), Events::of(&agent.handle));
         let member =
             Arc::new(MemberAgent { _waiting: events.count_as_waiting(), events, planned: Mutex::new(None) });
         // Insert the member first, because the set may report its events at once.
@@ -159,7 +160,7 @@ impl AgentSet {
             Entry::Occupied(_) => return Err(Error::invalid("the agent is in this set already")),
             Entry::Vacant(place) => drop(place.insert(member)),
         }
-        self.inner.set.add(agent.session()).inspect_err(|_| drop(self.inner.take(id)))
+        self.inner.set.add(&agent.handle.session).inspect_err(|_| drop(self.inner.take(id)))
     }
 
     /// Removes an agent from the set. The agent continues with its own background thread, as long as the program holds
@@ -175,10 +176,10 @@ impl AgentSet {
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if no thread can be started. Then the agent has ended.
     pub fn remove(&self, agent: &Agent) -> Result<bool> {
-        if self.inner.take(agent.session().id()).is_none() {
+        if self.inner.take(agent.handle.session.id()).is_none() {
             return Ok(false);
         }
-        self.inner.set.remove(agent.session())?;
+        self.inner.set.remove(&agent.handle.session)?;
         Ok(true)
     }
 
@@ -195,7 +196,7 @@ impl AgentSet {
 
     /// Handles of all agents in the set, in no particular order.
     pub fn all(&self) -> Vec<Agent> {
-        self.inner.members.lock().values().map(|member| member.events.agent().clone()).collect()
+        self.inner.members.lock().values().map(|member| Agent::new(member.events.agent().clone())).collect()
     }
 
     /// The events of all agents, each with its agent. The events of one agent come in order. The loop takes one event
@@ -229,7 +230,7 @@ impl AgentSet {
         self.inner.set.end_waits();
         let outcome = Mutex::new(Ok(()));
         self.inner.end_all(&|member| {
-            if let Err(error) = member.events.agent().close_now() {
+            if let Err(error) = close::close(member.events.agent()) {
                 let mut outcome = outcome.lock();
                 if outcome.is_ok() {
                     *outcome = Err(error);
@@ -301,7 +302,7 @@ impl Drop for AgentSetInner {
 pub struct AgentSetEvents {
     agents: AgentSet,
     /// The agent of the last event, if that agent has a memory.
-    last: Mutex<Option<Agent>>,
+    last: Mutex<Option<AgentHandle>>,
 }
 
 impl Clone for AgentSetEvents {
@@ -347,7 +348,7 @@ impl AgentSetEvents {
     fn recv(&self, until: Option<Instant>) -> Result<(Agent, Result<Event>), RecvError> {
         let inner = &self.agents.inner;
         if let Some(agent) = self.last.lock().take() {
-            agent.acknowledge_questions();
+            questions::acknowledge_questions(&agent);
         }
         loop {
             let id = match inner.set.next_ready(until) {
@@ -361,16 +362,16 @@ impl AgentSetEvents {
             match taken {
                 Ok(event) => {
                     self.look_ahead(id, &member, true);
-                    if agent.inner.memory.is_some() {
+                    if agent.memory.is_some() {
                         *self.last.lock() = Some(agent.clone());
                     }
-                    return Ok((agent.clone(), Ok(event)));
+                    return Ok((Agent::new(agent.clone()), Ok(event)));
                 }
                 Err(RecvError::Empty | RecvError::Timeout) => self.look_ahead(id, &member, false),
                 Err(RecvError::Closed) => drop(inner.take(id)),
                 Err(RecvError::Failed(error)) => {
                     inner.take(id);
-                    return Ok((agent.clone(), Err(error)));
+                    return Ok((Agent::new(agent.clone()), Err(error)));
                 }
             }
         }

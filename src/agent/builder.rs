@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::agent::connecting;
 use crate::agent::memory::Remember;
 use crate::agent::options::AgentOptions;
 use crate::agent::{Agent, LongMessages, RoomRef, StateStore};
@@ -296,8 +297,8 @@ impl AgentBuilder {
         let stop = self.config.stop.clone().unwrap_or_default();
         let mut tries = 0;
         loop {
-            let error = match Agent::open(&self.config, self.options.clone(), token.clone()) {
-                Ok(agent) => return Ok(agent),
+            let error = match connecting::open(&self.config, self.options.clone(), token.clone()) {
+                Ok(agent) => return Ok(Agent::new(agent)),
                 Err(_) if stop.is_stopped() => return Err(Error::stopped_early()),
                 Err(error) => error,
             };

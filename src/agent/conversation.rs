@@ -1,6 +1,7 @@
 //! The conversation in a room, in the form that a language model takes.
 
-use crate::agent::Room;
+use crate::agent::respond::decide::said_by;
+use crate::agent::rooms::RoomHandle;
 use crate::blank::is_blank;
 use crate::error::Result;
 use crate::model::{Message, TranscriptStep};
@@ -39,11 +40,11 @@ pub struct Turn {
     pub text: String,
 }
 
-/// Reads the conversation up to a message. Returned by [`Room::conversation`].
+/// Reads the conversation up to a message. Returned by [`Room::conversation`](crate::Room::conversation).
 #[derive(Debug, Clone)]
 #[must_use = "nothing is read before turns()"]
 pub struct ConversationReader<'a> {
-    room: &'a Room,
+    room: &'a RoomHandle,
     to: &'a Message,
     characters: usize,
     messages: usize,
@@ -54,7 +55,7 @@ pub struct ConversationReader<'a> {
 const MOST_OF_A_TOOL: usize = 500;
 
 impl<'a> ConversationReader<'a> {
-    pub(crate) fn new(room: &'a Room, to: &'a Message) -> Self {
+    pub(crate) fn new(room: &'a RoomHandle, to: &'a Message) -> Self {
         ConversationReader { room, to, characters: 8_000, messages: 100, tools: false }
     }
 
@@ -127,7 +128,7 @@ impl<'a> ConversationReader<'a> {
     }
 
     fn turn(&self, message: &Message) -> Turn {
-        let role = if message.is_own(self.room.agent()) { TurnRole::Assistant } else { TurnRole::User };
+        let role = if said_by(message, &self.room.agent.me) { TurnRole::Assistant } else { TurnRole::User };
         let mut text = message.content.trim().to_owned();
         if self.tools && role == TurnRole::Assistant {
             text.insert_str(0, &self.tools_of(message));
@@ -139,7 +140,7 @@ impl<'a> ConversationReader<'a> {
     /// be read.
     fn tools_of(&self, message: &Message) -> String {
         let Some(id) = message.metadata.run_id() else { return String::new() };
-        let Ok(record) = self.room.agent().client().runs().get(&id) else { return String::new() };
+        let Ok(record) = self.room.agent.client.runs().get(&id) else { return String::new() };
         let mut text = String::new();
         for entry in &record.transcript {
             match entry.step() {
@@ -153,21 +154,6 @@ impl<'a> ConversationReader<'a> {
             }
         }
         text
-    }
-}
-
-impl Room {
-    /// The conversation in this room up to a message, in the form that a language model takes: role, name and text.
-    /// Contains the last 8,000 characters unless [`characters`](ConversationReader::characters) says otherwise.
-    ///
-    /// ```no_run
-    /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {
-    /// let turns = mention.room().conversation(&mention).characters(8_000).turns()?;
-    /// # let _ = turns;
-    /// # Ok(()) }
-    /// ```
-    pub fn conversation<'a>(&'a self, to: &'a Message) -> ConversationReader<'a> {
-        ConversationReader::new(self, to)
     }
 }
 

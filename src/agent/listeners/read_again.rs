@@ -4,10 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::agent::event::Event;
-use crate::agent::history::size_of_message;
+use crate::agent::history::{fetch, size_of_message};
 use crate::agent::listeners::Listeners;
 use crate::agent::listeners::backlog::Lost;
-use crate::agent::{Agent, fetch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, List, Message, Timestamp};
 use crate::rest::{Client, Walk};
@@ -18,18 +17,18 @@ use crate::stack;
 const MOST_PAGES: usize = 200;
 
 /// The data of a reading thread: the REST client, and the targets of its results.
-pub(crate) struct DroppedMessageReader {
+pub(crate) struct DroppedMessageReader<S> {
     pub(crate) number: u64,
     pub(crate) client: Client,
     pub(crate) waker: Waker,
     pub(crate) log: SessionLog,
-    pub(crate) listeners: Arc<Listeners<Agent>>,
+    pub(crate) listeners: Arc<Listeners<S>>,
 }
 
 /// For each room: its id, whether it is a direct conversation, and its dropped messages.
 pub(crate) type Missing = Vec<(AgencyId, bool, Lost)>;
 
-impl DroppedMessageReader {
+impl<S: 'static> DroppedMessageReader<S> {
     /// Starts the thread that reads the messages.
     pub(crate) fn start(self, missing: Missing) {
         let rooms: Vec<_> = missing.iter().map(|(room, ..)| room.clone()).collect();
@@ -138,13 +137,13 @@ impl DroppedMessageSearch {
 }
 
 /// Ends the reading for the listener. If the thread panics, `Drop` reports a gap.
-struct Reading {
-    reader: DroppedMessageReader,
+struct Reading<S> {
+    reader: DroppedMessageReader<S>,
     rooms: Vec<AgencyId>,
     over: bool,
 }
 
-impl Reading {
+impl<S> Reading<S> {
     fn end(&mut self, found: Vec<Event>, later: HashMap<AgencyId, Lost>) {
         self.over = true;
         self.reader.listeners.end_reading(self.reader.number, found, later);
@@ -152,7 +151,7 @@ impl Reading {
     }
 }
 
-impl Drop for Reading {
+impl<S> Drop for Reading<S> {
     fn drop(&mut self) {
         if self.over {
             return;

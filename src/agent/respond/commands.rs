@@ -4,18 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::agent::handle::AgentHandle;
 use crate::agent::recent_ids::RecentIds;
-use crate::agent::{Agent, Decision, Event, Events, Mention, RecvError};
+use crate::agent::respond::answerable;
+use crate::agent::{Decision, Event, Events, Mention, RecvError, questions};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::sync::lock::Mutex;
 
-/// The messages that begin with a prefix, each once. Returned by [`Agent::commands`].
+/// The messages that begin with a prefix, each once. Returned by [`Agent::commands`](crate::Agent::commands).
 ///
 /// The iterator leaves out the agent's own messages, the platform's messages, and messages whose loop guard allows no
-/// further answer. The iterator has its own queue, which starts with the call of [`Agent::commands`], and takes no
-/// events from other loops. It ends when the agent ends, and does not yield the error that ended the agent:
-/// [`Agent::events`], [`Agent::mentions`] and [`Agent::close`] do.
+/// further answer. The iterator has its own queue, which starts with the call of
+/// [`Agent::commands`](crate::Agent::commands), and takes no events from other loops. It ends when the agent ends, and
+/// does not yield the error that ended the agent: [`Agent::events`](crate::Agent::events),
+/// [`Agent::mentions`](crate::Agent::mentions) and [`Agent::close`](crate::Agent::close) do.
 ///
 /// An agent that [remembers](crate::agent::AgentBuilder::remember) also yields the commands that came while the
 /// program was down, and the commands that were not done. [`Mention`] defines when a command is done. The agent must
@@ -23,7 +26,7 @@ use crate::sync::lock::Mutex;
 #[derive(Debug, Clone)]
 #[must_use = "it does nothing unless you take messages from it"]
 pub struct CommandMentions {
-    agent: Agent,
+    agent: AgentHandle,
     events: Events,
     prefix: Arc<str>,
     /// Whether the iterator has returned the error about an empty prefix.
@@ -33,10 +36,10 @@ pub struct CommandMentions {
 }
 
 impl CommandMentions {
-    pub(crate) fn new(agent: &Agent, prefix: &str) -> CommandMentions {
+    pub(crate) fn new(agent: &AgentHandle, prefix: &str) -> CommandMentions {
         let prefix: Arc<str> = prefix.trim().into();
-        let listener = agent.inner.listeners.listen_to_commands(&prefix);
-        let events = Events::new(agent.clone(), listener);
+        let listener = agent.listeners.listen_to_commands(&prefix);
+        let events = Events::new(agent, listener);
         CommandMentions {
             agent: agent.clone(),
             events,
@@ -68,11 +71,12 @@ impl CommandMentions {
             return Err(self.refuse());
         }
         // The command that this thread took before is done.
-        self.agent.acknowledge_questions();
+        questions::acknowledge_questions(&self.agent);
         loop {
             let Event::Message(message) = self.events.recv(until)? else { continue };
             // The room may have shown an answer since the message was queued.
-            let is_wanted = self.agent.decide_command(&message, &self.prefix) == Decision::Respond;
+            let is_wanted =
+                answerable::decide_command(&self.agent, &message, &self.prefix) == Decision::Respond;
             if is_wanted && self.handed_out.lock().add(&message.id) {
                 return Ok(Mention::with_prefix(&self.agent, message, Arc::clone(&self.prefix)));
             }
@@ -100,35 +104,3 @@ impl Iterator for CommandMentions {
 
 /// After the end, `next` returns `None` forever.
 impl std::iter::FusedIterator for CommandMentions {}
-
-impl Agent {
-    /// Returns an iterator over the messages from now on that begin with `prefix`, such as `!conch`. Case does not
-    /// matter. The iterator leaves out the agent's own messages and the platform's messages. [`Mention::request`]
-    /// parses the text after the prefix. [`mentions`](Agent::mentions) can run at the same time, and still yields the
-    /// messages that mention the agent. Only the loop over commands yields a command in a direct message that does not
-    /// mention the agent.
-    ///
-    /// With the prefix `!`, each word is a command: for `!deploy web`, the [command](crate::model::Request::command) is
-    /// `deploy`. With the prefix `!conch`, as below, it is the word after the prefix. Do not use the prefix `/`: the
-    /// platform runs such a text and does not show it to agents.
-    ///
-    /// White space around the prefix does not count. No message matches an empty prefix: the loop yields an
-    /// [`Invalid`](crate::ErrorKind::Invalid) error and ends.
-    ///
-    /// ```no_run
-    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
-    /// for command in agent.commands("!conch") {
-    ///     let command = command?;
-    ///     let request = command.request(); // !conch deploy web --to staging
-    ///     let answer = match request.command() {
-    ///         "deploy" => format!("Deploying {:?} to {}.", request.positional(), request.option("to").unwrap_or("live")),
-    ///         other => format!("I do not know {other:?}."),
-    ///     };
-    ///     command.reply(answer).unwrap_or_else(|error| eprintln!("not answered: {error}"));
-    /// }
-    /// # Ok(()) }
-    /// ```
-    pub fn commands(&self, prefix: &str) -> CommandMentions {
-        CommandMentions::new(self, prefix)
-    }
-}

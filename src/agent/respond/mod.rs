@@ -1,5 +1,6 @@
 //! Decides which messages the agent answers, and how often.
 
+pub(crate) mod answerable;
 pub(crate) mod asks;
 mod commands;
 pub(crate) mod decide;

@@ -177,7 +177,8 @@ impl Following {
         self.state.lock().accepted.push(id.clone());
     }
 
-    /// Notes an agency of the list. Returns `false` if the agent does not follow invitations, or knew the agency before.
+    /// Notes an agency of the list. Returns `false` if the agent does not follow invitations, or knew the agency
+    /// before.
     pub(super) fn is_new(&self, id: &AgencyId) -> bool {
         self.state.lock().invites.as_mut().is_some_and(|invites| invites.note(id))
     }

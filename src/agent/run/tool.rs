@@ -62,7 +62,7 @@ impl Run {
     /// [`Room::send`](crate::Room::send) if the reports cannot be sent.
     #[doc(alias = "toolCall")]
     pub fn command(&self, command: impl AsRef<str>) -> Result<ToolOutcome> {
-        self.execute(&self.room().command(command.as_ref()))
+        self.execute(&Command::new(&self.core.room, command.as_ref().into()))
     }
 
     /// Like [`command`](Run::command), with the settings of a [`Command`].
@@ -79,7 +79,7 @@ impl Run {
     /// The kinds of [`command`](Run::command).
     pub fn execute(&self, command: &Command<'_>) -> Result<ToolOutcome> {
         self.core.check_open()?;
-        let command = command.clone().guarded(self.room().guard());
+        let command = command.clone().guarded(self.core.room.guard());
         let text = command.checked_text()?;
         let (tool, input) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
         let call = self.tool(tool, input.trim_start())?;

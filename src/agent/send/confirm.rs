@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 
 use crate::agent::event::error_event_text;
-use crate::agent::history::HistoryPosition;
+use crate::agent::history::{HistoryPosition, fetch};
+use crate::agent::inner::AgentInner;
 use crate::agent::send::metadata_support::MetadataSupport;
 use crate::agent::send::outgoing::{Outgoing, POST_ID};
 use crate::agent::send::same_text::{SHORTEST_CUT, is_same_text};
-use crate::agent::{AgentInner, fetch};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message};

@@ -11,7 +11,7 @@ pub(crate) mod outgoing;
 pub(crate) mod parts;
 pub(crate) mod same_text;
 mod split;
-mod unsent;
+pub(crate) mod unsent;
 
 pub use editor::Editor;
 pub use long::LongMessages;
