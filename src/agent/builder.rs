@@ -95,7 +95,7 @@ impl AgentBuilder {
     /// ```no_run
     /// use crustocean::agent::LongMessages;
     ///
-    /// let builder = crustocean::Agent::builder().long_messages(LongMessages::Refuse { limit: 2_000 });
+    /// let builder = crustocean::Agent::builder().long_messages(LongMessages::refuse(2_000));
     /// # let _ = builder;
     /// ```
     pub fn long_messages(mut self, policy: LongMessages) -> Self {

@@ -43,7 +43,7 @@ pub(crate) fn send_to(agent: &AgentInner, room: &AgencyId, message: &Outgoing) -
         None => send(message),
         Some(parts) => {
             let _guard = lock_long_sends(agent, agent.options.send_timeout)?;
-            send_parts(agent, parts, agent.options.long_messages.pause(), send)
+            send_parts(agent, parts, agent.options.long_messages.pause_between(), send)
         }
     }
 }

@@ -153,7 +153,7 @@ pub(crate) fn post_parts(agent: &AgentInner, mut unsent: Unsent) -> Result<Poste
         if !pause.is_zero() {
             agent.session.pause(pause);
         }
-        pause = agent.options.long_messages.pause();
+        pause = agent.options.long_messages.pause_between();
         match post_part(agent, &unsent.room, part) {
             Ok(message) => {
                 unsent.posted.push(message);
