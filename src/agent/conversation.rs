@@ -5,11 +5,13 @@ use crate::agent::rooms::RoomHandle;
 use crate::blank::is_blank;
 use crate::error::Result;
 use crate::model::{Message, TranscriptStep};
+use serde::Serialize;
 use serde_json::Value;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// The role of a speaker, in the terms of language models.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The role of a speaker, in the terms of language models. In JSON it is `"user"` or `"assistant"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum TurnRole {
     /// Somebody else.
@@ -28,8 +30,8 @@ impl TurnRole {
     }
 }
 
-/// Consecutive messages of one role.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Consecutive messages of one role. In JSON it is an object with the fields `role`, `name` and `text`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Turn {
     /// The role of the speaker: the agent or somebody else.
@@ -41,6 +43,15 @@ pub struct Turn {
 }
 
 /// Reads the conversation up to a message. Returned by [`Room::conversation`](crate::Room::conversation).
+///
+/// ```no_run
+/// # fn ask_a_model(input: String) -> std::io::Result<String> { Ok(input) }
+/// # fn demo(mention: crustocean::Mention) -> Result<(), Box<dyn std::error::Error>> {
+/// let room = mention.room();
+/// let turns = room.conversation(&mention).characters(20_000).messages(50).tools(true).turns()?;
+/// mention.reply(ask_a_model(serde_json::to_string(&turns)?)?)?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "nothing is read before turns()"]
 pub struct ConversationReader<'a> {
@@ -183,4 +194,18 @@ fn merged(turns: &[Turn]) -> Option<Turn> {
     };
     let text = turns.iter().map(line).collect::<Vec<_>>().join("\n");
     Some(Turn { role: turns.first()?.role, name: names.join(", "), text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_is_written_as_json() {
+        for role in [TurnRole::User, TurnRole::Assistant] {
+            let turn = Turn { role, name: "alice".to_owned(), text: "hello".to_owned() };
+            let expected = format!(r#"{{"role":"{}","name":"alice","text":"hello"}}"#, role.as_str());
+            assert_eq!(serde_json::to_string(&turn).unwrap(), expected);
+        }
+    }
 }

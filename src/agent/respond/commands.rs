@@ -23,6 +23,19 @@ use crate::sync::lock::Mutex;
 /// An agent that [remembers](crate::agent::AgentBuilder::remember) also yields the commands that came while the
 /// program was down, and the commands that were not done. [`Mention`] defines when a command is done. The agent must
 /// know the prefix before it takes the first message: call `commands` for each prefix before any loop begins.
+///
+/// ```no_run
+/// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+/// for command in agent.commands("!") {
+///     let command = command?;
+///     let answer = match command.request().command() {
+///         "ping" => "pong".to_owned(),
+///         other => format!("I do not know {other:?}."),
+///     };
+///     command.reply(answer).unwrap_or_else(|error| eprintln!("not answered: {error}"));
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "it does nothing unless you take messages from it"]
 pub struct CommandMentions {

@@ -293,6 +293,7 @@ impl ToolCall {
     ///
     /// # Errors
     /// The kinds of [`Room::send`](crate::Room::send). The transcript has the result in any case.
+    #[doc(alias = "toolResult")]
     pub fn done(mut self, output: impl Into<Value>) -> Result<()> {
         self.end(output.into(), DONE, |run, result| run.core.report_reliably(TOOL_RESULT, result))
     }
