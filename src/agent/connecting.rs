@@ -112,7 +112,6 @@ pub(super) fn open(config: &Config, options: AgentOptions, token: AgentToken) ->
         me,
         rooms,
         following: Following::default(),
-        room_work: OnceLock::new(),
         joining: Mutex::new(()),
         metadata_support: MetadataSupport::default(),
         long_send_lock: LongSendLock::default(),

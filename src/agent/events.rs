@@ -1,6 +1,5 @@
 //! The iterator over an agent's events.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::agent::event::Event;
@@ -51,11 +50,11 @@ use crate::socket::{Waited, note};
 #[must_use = "it does nothing unless you take events from it"]
 pub struct Events {
     agent: AgentHandle,
-    listener: Listener<Arc<AgentInner>>,
+    listener: Listener,
 }
 
 impl Events {
-    pub(super) fn new(agent: &AgentHandle, listener: Listener<Arc<AgentInner>>) -> Self {
+    pub(super) fn new(agent: &AgentHandle, listener: Listener) -> Self {
         Events { agent: agent.clone(), listener }
     }
 
@@ -67,7 +66,7 @@ impl Events {
     /// The events from now on, in a queue of their own.
     pub(super) fn subscribe(agent: &AgentHandle) -> Self {
         let listener = agent.listeners.subscribe();
-        if listener.begin_now(agent) {
+        if listener.begin_now(&**agent) {
             agent.session.nudge_all();
         }
         Events::new(agent, listener)
@@ -211,7 +210,7 @@ impl Events {
     /// Takes the next event. `ended`: whether the agent has ended.
     fn next_event(&self, ended: bool) -> Option<Event> {
         loop {
-            let (event, others) = self.listener.take(&self.agent, ended);
+            let (event, others) = self.listener.take(&*self.agent, ended);
             if others {
                 self.agent.session.nudge_all();
             }

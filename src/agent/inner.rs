@@ -32,11 +32,8 @@ pub(crate) struct AgentInner {
     pub(super) me: Arc<User>,
     pub(super) rooms: Arc<Rooms>,
     pub(super) following: Following,
-    /// The work of the thread that joins rooms. The methods that follow rooms set it, so that a program that follows no
-    /// rooms does not contain this code.
-    pub(super) room_work: OnceLock<fn(&Arc<AgentInner>)>,
     pub(super) delivery: Delivery,
-    pub(super) listeners: Arc<Listeners<Arc<AgentInner>>>,
+    pub(super) listeners: Arc<Listeners>,
     /// Allows the program one `join` call at a time, because an `error` event of the server does not say which call
     /// failed.
     pub(super) joining: Mutex<()>,

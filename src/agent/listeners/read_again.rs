@@ -17,18 +17,18 @@ use crate::stack;
 const MOST_PAGES: usize = 200;
 
 /// The data of a reading thread: the REST client, and the targets of its results.
-pub(crate) struct DroppedMessageReader<S> {
+pub(crate) struct DroppedMessageReader {
     pub(crate) number: u64,
     pub(crate) client: Client,
     pub(crate) waker: Waker,
     pub(crate) log: SessionLog,
-    pub(crate) listeners: Arc<Listeners<S>>,
+    pub(crate) listeners: Arc<Listeners>,
 }
 
 /// For each room: its id, whether it is a direct conversation, and its dropped messages.
 pub(crate) type Missing = Vec<(AgencyId, bool, Lost)>;
 
-impl<S: 'static> DroppedMessageReader<S> {
+impl DroppedMessageReader {
     /// Starts the thread that reads the messages.
     pub(crate) fn start(self, missing: Missing) {
         let rooms: Vec<_> = missing.iter().map(|(room, ..)| room.clone()).collect();
@@ -137,13 +137,13 @@ impl DroppedMessageSearch {
 }
 
 /// Ends the reading for the listener. If the thread panics, `Drop` reports a gap.
-struct Reading<S> {
-    reader: DroppedMessageReader<S>,
+struct Reading {
+    reader: DroppedMessageReader,
     rooms: Vec<AgencyId>,
     over: bool,
 }
 
-impl<S> Reading<S> {
+impl Reading {
     fn end(&mut self, found: Vec<Event>, later: HashMap<AgencyId, Lost>) {
         self.over = true;
         self.reader.listeners.end_reading(self.reader.number, found, later);
@@ -151,7 +151,7 @@ impl<S> Reading<S> {
     }
 }
 
-impl<S> Drop for Reading<S> {
+impl Drop for Reading {
     fn drop(&mut self) {
         if self.over {
             return;

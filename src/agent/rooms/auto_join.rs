@@ -28,7 +28,6 @@ pub(crate) fn begin_to_follow_invites(agent: &AgentInner) -> Result<()> {
     let agencies = agent.client.agencies().list()?;
     let members = agencies.into_iter().filter(|agency| agency.is_member == Some(true));
     following.follow_invites(members.map(|agency| agency.id).collect());
-    follow(agent);
     Ok(())
 }
 
@@ -36,13 +35,7 @@ pub(crate) fn begin_to_follow_invites(agent: &AgentInner) -> Result<()> {
 pub(crate) fn begin_to_follow_dms(agent: &AgentInner, every: Duration) -> Result<()> {
     join::join_conversations(agent)?;
     agent.following.follow_dms(every);
-    follow(agent);
     Ok(())
-}
-
-fn follow(agent: &AgentInner) {
-    agent.room_work.get_or_init(|| do_tasks);
-    agent.following.begin();
 }
 
 /// The time at which a waiting thread must check again.
@@ -76,15 +69,17 @@ pub(crate) fn stop_following(agent: &AgentInner) {
 
 /// Starts a thread for the work that is due, if there is any.
 pub(crate) fn start_room_tasks(agent: &Arc<AgentInner>) {
-    let AgentInner { following, room_work, session, .. } = &**agent;
+    let AgentInner { following, session, .. } = &**agent;
     if !following.is_active() || following.next_due().is_none_or(|due| due > Instant::now()) {
         return;
     }
-    let Some(work) = room_work.get().copied().filter(|_| following.begin_work()) else { return };
+    if !following.begin_work() {
+        return;
+    }
     let agent = Arc::clone(agent);
     let announced = session.waker().announce();
     let work: Box<dyn FnOnce() + Send> = Box::new(move || {
-        work(&agent);
+        do_tasks(&agent);
         // Nudge before `announced` is dropped: after the drop, a consumer may read without a time limit.
         agent.session.nudge();
         drop(announced);

@@ -69,10 +69,6 @@ impl Following {
         self.active.load(Ordering::Acquire)
     }
 
-    pub(super) fn begin(&self) {
-        self.active.store(true, Ordering::Release);
-    }
-
     /// Ends the automatic joins. Returns the invitations that the agent has not accepted.
     pub(super) fn end(&self) -> VecDeque<Invitation> {
         self.active.store(false, Ordering::Release);
@@ -87,12 +83,14 @@ impl Following {
     pub(super) fn follow_invites(&self, members: HashSet<AgencyId>) {
         let invites = Invites { members, invited: RecentIds::default(), due: None };
         self.state.lock().invites.get_or_insert(invites);
+        self.active.store(true, Ordering::Release);
     }
 
     /// Looks for new conversations at this interval.
     pub(super) fn follow_dms(&self, every: Duration) {
         let every = every.clamp(SHORTEST, LONGEST);
         self.state.lock().dms = Some(Conversations { every, due: deadline::after(every) });
+        self.active.store(true, Ordering::Release);
     }
 
     /// Lets this thread start the work. Returns `false` if a thread is working.
