@@ -119,7 +119,7 @@ pub mod run {
 pub use agent::{Agent, Event, Events, Mention, Mentions, Outgoing, Room};
 #[cfg(feature = "agents")]
 #[doc(inline)]
-pub use agent::{Agents, AgentsEvents};
+pub use agent::{AgentSet, AgentSetEvents};
 pub use error::{Error, ErrorKind, Result};
 #[doc(inline)]
 pub use model::{

@@ -75,11 +75,11 @@ fn an_agent_is_refused_in_a_child_and_the_parent_goes_on() {
 #[cfg(feature = "agents")]
 #[test]
 fn a_set_of_agents_is_refused_in_a_child_and_the_parent_goes_on() {
-    use crustocean::{Agents, Event, agent::RecvError};
+    use crustocean::{AgentSet, Event, agent::RecvError};
 
     let _watchdog = watchdog(Duration::from_secs(180));
     let sandbox = TestSandbox::new();
-    let agents = Agents::new().unwrap();
+    let agents = AgentSet::new().unwrap();
     let members = ["larry", "ben"].map(|name| sandbox.in_lobby(name));
     for agent in &members {
         agents.add(agent.clone()).unwrap();

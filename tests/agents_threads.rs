@@ -8,7 +8,7 @@ mod common;
 use std::time::Duration;
 
 use common::{TestSandbox, eventually, watchdog};
-use crustocean::{Agents, Event};
+use crustocean::{AgentSet, Event};
 
 /// The threads of this crate.
 fn threads() -> usize {
@@ -23,7 +23,7 @@ fn one_thread_reads_for_thirty_agents() {
     let sandbox = TestSandbox::new();
     // Counts the threads of the sandbox that have such a name, if there are any.
     let others = threads();
-    let agents = Agents::new().unwrap();
+    let agents = AgentSet::new().unwrap();
     for n in 0..30 {
         agents.add(sandbox.in_lobby(&format!("larry{n}"))).unwrap();
     }

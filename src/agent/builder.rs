@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::agent::connecting;
 use crate::agent::memory::Remember;
+use crate::agent::options::AgentOptions;
 use crate::agent::{Agent, LongMessages, RoomRef, StateStore};
 use crate::config::{Config, connection_settings};
 use crate::error::{Error, ErrorKind, Result};
+use crate::socket::pause_before_retry;
 pub use crate::socket::{DisconnectPolicy, Reconnect, Transport};
-use crate::socket::{Policy, pause_before_retry};
 use crate::token::AgentToken;
 
 /// Builds an [`Agent`]. Returned by [`Agent::builder`].
@@ -35,46 +37,6 @@ pub struct AgentBuilder {
 }
 
 connection_settings!(AgentBuilder);
-
-/// Settings of an agent that a client does not have.
-#[derive(Debug, Clone)]
-pub(crate) struct AgentOptions {
-    pub(crate) send_timeout: Duration,
-    pub(crate) join_timeout: Duration,
-    pub(crate) post_timeout: Duration,
-    pub(crate) run_wait: Duration,
-    pub(crate) long_messages: LongMessages,
-    pub(crate) policy: Policy,
-    pub(crate) first_connect: Reconnect,
-    pub(crate) close_timeout: Duration,
-    pub(crate) handshake_timeout: Duration,
-    pub(crate) transport: Transport,
-    pub(crate) max_queued_events: usize,
-    pub(crate) max_queued_bytes: usize,
-    pub(crate) remember: Option<Remember>,
-    pub(crate) max_age: Duration,
-}
-
-impl Default for AgentOptions {
-    fn default() -> Self {
-        AgentOptions {
-            send_timeout: Duration::from_secs(30),
-            join_timeout: Duration::from_secs(15),
-            post_timeout: Duration::from_secs(15),
-            run_wait: Duration::from_secs(300),
-            long_messages: LongMessages::default(),
-            policy: Policy::default(),
-            first_connect: Reconnect::Never,
-            close_timeout: Duration::from_secs(5),
-            handshake_timeout: Duration::from_secs(20),
-            transport: Transport::Auto,
-            max_queued_events: 4096,
-            max_queued_bytes: 32 << 20,
-            remember: None,
-            max_age: Duration::from_secs(24 * 60 * 60),
-        }
-    }
-}
 
 impl AgentBuilder {
     /// How long a send waits for a lost connection before it fails with [`NotSent`](crate::ErrorKind::NotSent).
@@ -133,7 +95,7 @@ impl AgentBuilder {
     /// ```no_run
     /// use crustocean::agent::LongMessages;
     ///
-    /// let builder = crustocean::Agent::builder().long_messages(LongMessages::Refuse { limit: 2_000 });
+    /// let builder = crustocean::Agent::builder().long_messages(LongMessages::refuse(2_000));
     /// # let _ = builder;
     /// ```
     pub fn long_messages(mut self, policy: LongMessages) -> Self {
@@ -335,8 +297,8 @@ impl AgentBuilder {
         let stop = self.config.stop.clone().unwrap_or_default();
         let mut tries = 0;
         loop {
-            let error = match Agent::open(&self.config, self.options.clone(), token.clone()) {
-                Ok(agent) => return Ok(agent),
+            let error = match connecting::open(&self.config, self.options.clone(), token.clone()) {
+                Ok(agent) => return Ok(Agent::new(agent)),
                 Err(_) if stop.is_stopped() => return Err(Error::stopped_early()),
                 Err(error) => error,
             };

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::agent::event::error_event_text;
-use crate::agent::fetch;
+use crate::agent::history::fetch;
+use crate::agent::inner::AgentInner;
+use crate::agent::rooms::RoomHandle;
 use crate::agent::send::outgoing::{SendCommand, only_guard};
-use crate::agent::{Agent, Room};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::error_text;
@@ -21,7 +22,7 @@ pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// The default time limit for the late answer of a slow hook.
 pub(crate) const LATE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A slash command to run. Returned by [`Room::command`].
+/// A slash command to run. Returned by [`Room::command`](crate::Room::command).
 ///
 /// A command may be sent inside an event handler. The same `Command` may be sent several times, and by several threads
 /// at once.
@@ -39,7 +40,7 @@ pub(crate) const LATE_TIMEOUT: Duration = Duration::from_secs(15);
 #[derive(Debug, Clone)]
 #[must_use = "a command does nothing until it is sent"]
 pub struct Command<'a> {
-    agent: &'a Agent,
+    agent: &'a AgentInner,
     room: &'a AgencyId,
     text: Cow<'a, str>,
     silent: bool,
@@ -51,10 +52,10 @@ pub struct Command<'a> {
 
 impl<'a> Command<'a> {
     /// A command with the default settings.
-    pub(crate) fn new(room: &'a Room, text: Cow<'a, str>) -> Self {
+    pub(crate) fn new(room: &'a RoomHandle, text: Cow<'a, str>) -> Self {
         Command {
-            agent: room.agent(),
-            room: room.id(),
+            agent: &room.agent,
+            room: &room.id,
             text,
             silent: true,
             timeout: ANSWER_TIMEOUT,
@@ -146,14 +147,14 @@ impl Command<'_> {
     /// - [`Closed`](crate::ErrorKind::Closed): the agent was closed.
     pub fn send(&self) -> Result<CommandReply> {
         let content = checked(&self.text)?;
-        let session = self.agent.session();
+        let session = &self.agent.session;
         // Subscribe before sending: the answer and the edit that completes the answer may arrive together.
         let watching =
             session.subscribe(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
         // A result that only the agent sees cannot be answered, so it needs no loop guard.
         let metadata = only_guard(self.guard.filter(|_| !self.silent));
         let request = SendCommand { agency_id: self.room, content, silent: self.silent, metadata };
-        let until = deadline::after(self.agent.options().send_timeout);
+        let until = deadline::after(self.agent.options.send_timeout);
         let ack = match session.emit_with_ack("send-message", &request, until, self.timeout) {
             Err(error) if error.is_timeout() => {
                 let (name, limit) = (content.split_whitespace().next().unwrap_or(content), self.timeout);
@@ -168,7 +169,7 @@ impl Command<'_> {
             })
         })?;
         if let Some(id) = reply.message_id.as_ref().filter(|_| !self.silent) {
-            self.agent.inner.own_results.lock().add(id);
+            self.agent.own_results.lock().add(id);
         }
         if !reply.ok
             && reply.content.is_empty()
@@ -185,7 +186,7 @@ impl Command<'_> {
     /// Waits for the edit that replaces the placeholder when the hook is done.
     fn wait_for_the_rest(&self, reply: &mut CommandReply, mut watching: SessionSubscription) {
         let Some(id) = reply.message_id.clone() else { return };
-        let session = self.agent.session();
+        let session = &self.agent.session;
         let deadline = deadline::after(self.late);
         watching.bind(None);
         while reply.pending {
@@ -211,7 +212,7 @@ impl Command<'_> {
 
     fn look_it_up(&self, id: &MessageId) -> Option<MessageEdited> {
         let mut dm = self.agent.position(self.room).1;
-        let found = fetch::recent(self.agent.client(), self.room, &mut dm, id);
+        let found = fetch::recent(&self.agent.client, self.room, &mut dm, id);
         Some(MessageEdited::of(&found.ok()??))
     }
 }

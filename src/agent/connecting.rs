@@ -5,17 +5,20 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use crate::Stop;
+use crate::agent::close;
 use crate::agent::closing::Closing;
+use crate::agent::handle::AgentHandle;
 use crate::agent::history::Delivery;
+use crate::agent::inner::AgentInner;
 use crate::agent::listeners::Listeners;
 use crate::agent::memory::Remember;
+use crate::agent::options::AgentOptions;
 use crate::agent::respond::asks::Asks;
 use crate::agent::rooms::{Following, Rooms, RoomsHost};
 use crate::agent::run::OpenRuns;
-use crate::agent::send::confirm::MetadataSupport;
-use crate::agent::send::parts::LongSendLock;
+use crate::agent::send::long_send_lock::LongSendLock;
+use crate::agent::send::metadata_support::MetadataSupport;
 use crate::agent::thinking::ThinkingIndicators;
-use crate::agent::{Agent, AgentInner, AgentOptions, Handle};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::net::{CancelToken, Http};
@@ -66,71 +69,69 @@ fn exchange_and_open(
     }
 }
 
-impl Agent {
-    pub(crate) fn open(config: &Config, options: AgentOptions, token: AgentToken) -> Result<Self> {
-        options.transport.check()?;
-        let url = config.url()?;
-        let memory = options.remember.as_ref().map(Remember::open).transpose()?;
-        let dialer = config.dialer()?;
-        let http = config.http_with(dialer.clone())?;
-        let secrets = http.secrets().clone();
-        let target = Target {
-            dialer,
-            url,
-            user_agent: config.http.user_agent.clone(),
-            dial_timeout: options.handshake_timeout,
-            transport: options.transport,
-            secrets,
-        };
-        let stop = config.stop.as_ref();
-        let cancel = stop.map(Stop::token);
-        let (account, connection) = exchange_and_open(http.clone(), token, &target, cancel)?;
-        let me = account.user();
-        if let Some(memory) = &memory {
-            memory.belong_to(&me, options.max_age)?;
-        }
-        let client = Client::for_agent(http, Arc::clone(&account));
-        let rooms = Arc::new(Rooms::default());
-        let thinking_indicators = Arc::new(ThinkingIndicators::default());
-        let host = RoomsHost {
-            session: account,
-            rooms: Arc::clone(&rooms),
-            thinking_indicators: Arc::clone(&thinking_indicators),
-            join_timeout: options.join_timeout,
-            unanswered: Mutex::default(),
-        };
-        let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
-        let name = format!("@{}", me.username);
-        let session =
-            Session::open(&name, target, Arc::new(host), limits, options.policy, cancel, connection)?;
-        let inner = Arc::new(AgentInner {
-            delivery: Delivery::new(session.ready(), session.log().clone(), memory.clone()),
-            session,
-            client,
-            me,
-            rooms,
-            following: Following::default(),
-            joining: Mutex::new(()),
-            metadata_support: MetadataSupport::default(),
-            long_send_lock: LongSendLock::default(),
-            runs: OpenRuns::default(),
-            thinking_indicators,
-            own_results: Mutex::default(),
-            asks: Asks::default(),
-            taken: Mutex::default(),
-            closing: Closing::default(),
-            listeners: Arc::new(Listeners::new(options.max_queued_events, options.max_queued_bytes)),
-            home: OnceLock::new(),
-            memory,
-            options,
-        });
-        let handle = Arc::new(Handle(Arc::clone(&inner)));
-        if let Some(stop) = stop {
-            inner.closing.close_on(stop, &inner);
-            if stop.is_stopped() {
-                return Err(Error::stopped_early());
-            }
-        }
-        Ok(Agent { inner, _handle: Some(handle) })
+/// Connects an agent. Returns its first handle.
+pub(super) fn open(config: &Config, options: AgentOptions, token: AgentToken) -> Result<AgentHandle> {
+    options.transport.check()?;
+    let url = config.url()?;
+    let memory = options.remember.as_ref().map(Remember::open).transpose()?;
+    let dialer = config.dialer()?;
+    let http = config.http_with(dialer.clone())?;
+    let secrets = http.secrets().clone();
+    let target = Target {
+        dialer,
+        url,
+        user_agent: config.http.user_agent.clone(),
+        dial_timeout: options.handshake_timeout,
+        transport: options.transport,
+        secrets,
+    };
+    let stop = config.stop.as_ref();
+    let cancel = stop.map(Stop::token);
+    let (account, connection) = exchange_and_open(http.clone(), token, &target, cancel)?;
+    let me = account.user();
+    if let Some(memory) = &memory {
+        memory.belong_to(&me, options.max_age)?;
     }
+    let client = Client::for_agent(http, Arc::clone(&account));
+    let rooms = Arc::new(Rooms::default());
+    let thinking_indicators = Arc::new(ThinkingIndicators::default());
+    let host = RoomsHost {
+        session: account,
+        rooms: Arc::clone(&rooms),
+        thinking_indicators: Arc::clone(&thinking_indicators),
+        join_timeout: options.join_timeout,
+        unanswered: Mutex::default(),
+    };
+    let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
+    let name = format!("@{}", me.username);
+    let session = Session::open(&name, target, Arc::new(host), limits, options.policy, cancel, connection)?;
+    let inner = Arc::new(AgentInner {
+        delivery: Delivery::new(session.ready(), session.log().clone(), memory.clone()),
+        session,
+        client,
+        me,
+        rooms,
+        following: Following::default(),
+        joining: Mutex::new(()),
+        metadata_support: MetadataSupport::default(),
+        long_send_lock: LongSendLock::default(),
+        runs: OpenRuns::default(),
+        thinking_indicators,
+        own_results: Mutex::default(),
+        asks: Asks::default(),
+        taken: Mutex::default(),
+        closing: Closing::default(),
+        listeners: Arc::new(Listeners::new(options.max_queued_events, options.max_queued_bytes)),
+        home: OnceLock::new(),
+        memory,
+        options,
+    });
+    let handle = AgentHandle::new(inner);
+    if let Some(stop) = stop {
+        close::close_on(stop, &handle);
+        if stop.is_stopped() {
+            return Err(Error::stopped_early());
+        }
+    }
+    Ok(handle)
 }

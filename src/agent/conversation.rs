@@ -1,49 +1,61 @@
 //! The conversation in a room, in the form that a language model takes.
 
-use crate::agent::Room;
+use crate::agent::respond::decide::said_by;
+use crate::agent::rooms::RoomHandle;
 use crate::blank::is_blank;
 use crate::error::Result;
 use crate::model::{Message, TranscriptStep};
+use serde::Serialize;
 use serde_json::Value;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// The role of a speaker, in the terms of language models.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The role of a speaker, in the terms of language models. In JSON it is `"user"` or `"assistant"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum Role {
+pub enum TurnRole {
     /// Somebody else.
     User,
     /// The agent itself.
     Assistant,
 }
 
-impl Role {
+impl TurnRole {
     /// The role's name in the usual APIs: `user` or `assistant`.
     pub fn as_str(self) -> &'static str {
         match self {
-            Role::User => "user",
-            Role::Assistant => "assistant",
+            TurnRole::User => "user",
+            TurnRole::Assistant => "assistant",
         }
     }
 }
 
-/// Consecutive messages of one role.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Consecutive messages of one role. In JSON it is an object with the fields `role`, `name` and `text`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Turn {
     /// The role of the speaker: the agent or somebody else.
-    pub role: Role,
+    pub role: TurnRole,
     /// The username of the speaker. If several people spoke, all usernames: `alice, bob`.
     pub name: String,
     /// The texts of the messages, joined by line breaks. If several people spoke, each text begins with `name: `.
     pub text: String,
 }
 
-/// Reads the conversation up to a message. Returned by [`Room::conversation`].
+/// Reads the conversation up to a message. Returned by [`Room::conversation`](crate::Room::conversation).
+///
+/// ```no_run
+/// # fn ask_a_model(input: String) -> std::io::Result<String> { Ok(input) }
+/// # fn demo(mention: crustocean::Mention) -> Result<(), Box<dyn std::error::Error>> {
+/// let room = mention.room();
+/// let turns = room.conversation(&mention).characters(20_000).messages(50).tools(true).turns()?;
+/// mention.reply(ask_a_model(serde_json::to_string(&turns)?)?)?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "call turns() to read the conversation"]
 pub struct ConversationReader<'a> {
-    room: &'a Room,
+    room: &'a RoomHandle,
     to: &'a Message,
     characters: usize,
     messages: usize,
@@ -54,7 +66,7 @@ pub struct ConversationReader<'a> {
 const MOST_OF_A_TOOL: usize = 500;
 
 impl<'a> ConversationReader<'a> {
-    pub(crate) fn new(room: &'a Room, to: &'a Message) -> Self {
+    pub(crate) fn new(room: &'a RoomHandle, to: &'a Message) -> Self {
         ConversationReader { room, to, characters: 8_000, messages: 100, tools: false }
     }
 
@@ -80,7 +92,7 @@ impl<'a> ConversationReader<'a> {
     }
 
     /// Reads the room's history as far back as needed. Returns the turns up to and including the message, oldest first.
-    /// The agent's own messages have the role [`Assistant`](Role::Assistant). The turns leave out logs and the
+    /// The agent's own messages have the role [`Assistant`](TurnRole::Assistant). The turns leave out logs and the
     /// platform's own messages. Consecutive messages of one role form one turn.
     ///
     /// ```no_run
@@ -127,9 +139,9 @@ impl<'a> ConversationReader<'a> {
     }
 
     fn turn(&self, message: &Message) -> Turn {
-        let role = if message.is_own(self.room.agent()) { Role::Assistant } else { Role::User };
+        let role = if said_by(message, &self.room.agent.me) { TurnRole::Assistant } else { TurnRole::User };
         let mut text = message.content.trim().to_owned();
-        if self.tools && role == Role::Assistant {
+        if self.tools && role == TurnRole::Assistant {
             text.insert_str(0, &self.tools_of(message));
         }
         Turn { role, name: message.sender_username.clone(), text }
@@ -139,7 +151,7 @@ impl<'a> ConversationReader<'a> {
     /// be read.
     fn tools_of(&self, message: &Message) -> String {
         let Some(id) = message.metadata.run_id() else { return String::new() };
-        let Ok(record) = self.room.agent().client().runs().get(&id) else { return String::new() };
+        let Ok(record) = self.room.agent.client.runs().get(&id) else { return String::new() };
         let mut text = String::new();
         for entry in &record.transcript {
             match entry.step() {
@@ -153,21 +165,6 @@ impl<'a> ConversationReader<'a> {
             }
         }
         text
-    }
-}
-
-impl Room {
-    /// The conversation in this room up to a message, in the form that a language model takes: role, name and text.
-    /// Contains the last 8,000 characters unless [`characters`](ConversationReader::characters) says otherwise.
-    ///
-    /// ```no_run
-    /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {
-    /// let turns = mention.room().conversation(&mention).characters(8_000).turns()?;
-    /// # let _ = turns;
-    /// # Ok(()) }
-    /// ```
-    pub fn conversation<'a>(&'a self, to: &'a Message) -> ConversationReader<'a> {
-        ConversationReader::new(self, to)
     }
 }
 
@@ -197,4 +194,18 @@ fn merged(turns: &[Turn]) -> Option<Turn> {
     };
     let text = turns.iter().map(line).collect::<Vec<_>>().join("\n");
     Some(Turn { role: turns.first()?.role, name: names.join(", "), text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_is_written_as_json() {
+        for role in [TurnRole::User, TurnRole::Assistant] {
+            let turn = Turn { role, name: "alice".to_owned(), text: "hello".to_owned() };
+            let expected = format!(r#"{{"role":"{}","name":"alice","text":"hello"}}"#, role.as_str());
+            assert_eq!(serde_json::to_string(&turn).unwrap(), expected);
+        }
+    }
 }

@@ -3,15 +3,19 @@
 use std::time::{Duration, Instant};
 
 use crate::agent::event::Event;
+use crate::agent::handle::AgentHandle;
+use crate::agent::inner::AgentInner;
 #[cfg(feature = "agents")]
 use crate::agent::listeners::WaitingGuard;
 use crate::agent::listeners::{Listener, ListenerKind};
-use crate::agent::{Agent, Decision, RecvError};
+use crate::agent::respond::{Decision, answerable};
+use crate::agent::rooms::auto_join;
+use crate::agent::{RecvError, questions};
 use crate::deadline;
 use crate::error::Result;
 use crate::socket::{Waited, note};
 
-/// The events of an [`Agent`], in order. Returned by [`Agent::events`].
+/// The events of an [`Agent`](crate::Agent), in order. Returned by [`Agent::events`](crate::Agent::events).
 ///
 /// The iterator blocks until the next event. `None` means that the agent was closed. An `Err` comes at most once, as
 /// the last item, if the agent ended for another reason (for example, its token was revoked). If the agent has several
@@ -24,8 +28,8 @@ use crate::socket::{Waited, note};
 /// The body of the loop may take any time. Meanwhile the crate answers heartbeats, and events wait in a queue (4,096
 /// events or 32 MiB by default). When the queue is full, the crate drops the oldest events, and [`Event::Lagged`] takes
 /// their place. The crate reads the dropped messages from the rooms' histories and yields them next. Other dropped
-/// events do not come again. Several threads may each call [`Agent::events`] and iterate: each event goes to exactly
-/// one thread.
+/// events do not come again. Several threads may each call [`Agent::events`](crate::Agent::events) and iterate: each
+/// event goes to exactly one thread.
 ///
 /// ```no_run
 /// # fn main() -> crustocean::Result<()> {
@@ -45,20 +49,34 @@ use crate::socket::{Waited, note};
 #[derive(Debug, Clone)]
 #[must_use = "it does nothing unless you take events from it"]
 pub struct Events {
-    agent: Agent,
-    listener: Listener<Agent>,
+    agent: AgentHandle,
+    listener: Listener,
 }
 
 impl Events {
-    pub(crate) fn new(agent: Agent, listener: Listener<Agent>) -> Self {
-        Events { agent, listener }
+    pub(super) fn new(agent: &AgentHandle, listener: Listener) -> Self {
+        Events { agent: agent.clone(), listener }
+    }
+
+    /// All events that no loop has taken yet, in the queue that all loops over `events()` share.
+    pub(super) fn of(agent: &AgentHandle) -> Self {
+        Events::new(agent, agent.listeners.listen_to_events())
+    }
+
+    /// The events from now on, in a queue of their own.
+    pub(super) fn subscribe(agent: &AgentHandle) -> Self {
+        let listener = agent.listeners.subscribe();
+        if listener.begin_now(&**agent) {
+            agent.session.nudge_all();
+        }
+        Events::new(agent, listener)
     }
 
     /// Marks the questions that this thread has taken as done. Only a loop over `events()` does so here: a subscription
     /// hands out no questions.
     fn acknowledge_questions(&self) {
         if self.listener.kind == ListenerKind::Events {
-            self.agent.acknowledge_questions();
+            questions::acknowledge_questions(&self.agent);
         }
     }
 
@@ -111,9 +129,9 @@ impl Events {
 
     /// If the event is a question and the agent has a memory, records that this thread has taken the question.
     fn hand_out(&self, got: Result<Event, RecvError>) -> Result<Event, RecvError> {
-        if let (Ok(Event::Message(message)), Some(memory)) = (&got, &self.agent.inner.memory)
+        if let (Ok(Event::Message(message)), Some(memory)) = (&got, &self.agent.memory)
             && self.listener.kind == ListenerKind::Events
-            && self.agent.decide(message) == Decision::Respond
+            && answerable::decide(&self.agent, message) == Decision::Respond
             && !self.listener.has_mentions()
         {
             memory.hand_out(&message.id, false);
@@ -124,26 +142,26 @@ impl Events {
     pub(crate) fn recv(&self, until: Option<Instant>) -> Result<Event, RecvError> {
         let agent = &self.agent;
         loop {
-            if agent.inner.closing.is_stopped() {
+            if agent.closing.is_stopped() {
                 return Err(RecvError::Closed);
             }
-            agent.start_room_tasks();
-            agent.save_if_due();
+            auto_join::start_room_tasks(agent);
+            questions::save_if_due(agent);
             if let Some(event) = self.next_event(false) {
                 return Ok(event);
             }
             // A thread that reads the socket does not notice that another loop has queued an event for this loop.
             let recheck = self.listener.is_shared().then(|| deadline::after(RECHECK_INTERVAL));
-            let wake = deadline::earliest([until, agent.next_due(), recheck]);
+            let wake = deadline::earliest([until, next_due(agent), recheck]);
             let waiting = self.listener.signal.wait();
-            let waited = agent.session().wait_for_items(wake, &|| self.listener.signal.has_some());
+            let waited = agent.session.wait_for_items(wake, &|| self.listener.signal.has_some());
             drop(waiting);
             match waited {
                 Waited::Items => {}
                 Waited::Ended => {
-                    agent.stop_following();
-                    agent.inner.delivery.end();
-                    agent.inner.save_memory();
+                    auto_join::stop_following(agent);
+                    agent.delivery.end();
+                    questions::save_memory(agent);
                     return match self.next_event(true) {
                         Some(event) => Ok(event),
                         None if matches!(
@@ -154,7 +172,7 @@ impl Events {
                             Err(RecvError::Closed)
                         }
                         None => {
-                            Err(agent.session().take_failure().map_or(RecvError::Closed, RecvError::Failed))
+                            Err(agent.session.take_failure().map_or(RecvError::Closed, RecvError::Failed))
                         }
                     };
                 }
@@ -167,23 +185,23 @@ impl Events {
         }
     }
 
-    /// The agent that these events belong to. `Agents` calls this.
+    /// The agent that these events belong to. `AgentSet` calls this.
     #[cfg(feature = "agents")]
-    pub(crate) fn agent(&self) -> &Agent {
+    pub(crate) fn agent(&self) -> &AgentHandle {
         &self.agent
     }
 
-    /// Whether more events wait, and when the set must check the agent again at the latest. `Agents` calls this after
+    /// Whether more events wait, and when the set must check the agent again at the latest. `AgentSet` calls this after
     /// it has tried to take an event.
     #[cfg(feature = "agents")]
     pub(crate) fn look_ahead(&self) -> (bool, Option<Instant>) {
         let agent = &self.agent;
-        let has_more = self.listener.signal.has_some() || agent.session().has_more();
-        (has_more, agent.next_due())
+        let has_more = self.listener.signal.has_some() || agent.session.has_more();
+        (has_more, next_due(agent))
     }
 
     /// Registers a permanent waiter until the returned guard is dropped, so that other loops wake the set when they
-    /// queue events for it. `Agents` calls this.
+    /// queue events for it. `AgentSet` calls this.
     #[cfg(feature = "agents")]
     pub(crate) fn count_as_waiting(&self) -> WaitingGuard {
         self.listener.signal.wait()
@@ -192,14 +210,14 @@ impl Events {
     /// Takes the next event. `ended`: whether the agent has ended.
     fn next_event(&self, ended: bool) -> Option<Event> {
         loop {
-            let (event, others) = self.listener.take(&self.agent, ended);
+            let (event, others) = self.listener.take(&*self.agent, ended);
             if others {
-                self.agent.session().nudge_all();
+                self.agent.session.nudge_all();
             }
             let event = event?;
             if let Event::Lagged { missed } = event {
                 note!(
-                    self.agent.session().log(),
+                    self.agent.session.log(),
                     Warn,
                     "{missed} events were dropped: the loop that takes them is too slow"
                 );
@@ -211,11 +229,10 @@ impl Events {
     }
 }
 
-impl Agent {
-    /// The time at which a thread that waits for events must check again.
-    fn next_due(&self) -> Option<Instant> {
-        deadline::earliest([self.inner.delivery.deadline(), self.next_save(), self.next_room_check()])
-    }
+/// The time at which a thread that waits for events must check again.
+fn next_due(agent: &AgentInner) -> Option<Instant> {
+    let (delivery, save) = (agent.delivery.deadline(), questions::next_save(agent));
+    deadline::earliest([delivery, save, auto_join::next_room_check(agent)])
 }
 
 /// How often a waiting loop checks whether another loop has queued an event for it.

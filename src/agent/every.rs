@@ -1,11 +1,12 @@
 //! Work at intervals, as long as the agent lives.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::agent::Agent;
+use crate::agent::inner::AgentInner;
 use crate::deadline;
 
-/// Ticks at a steady interval until the agent ends. Returned by [`Agent::every`].
+/// Ticks at a steady interval until the agent ends. Returned by [`Agent::every`](crate::Agent::every).
 ///
 /// An `Every` does not keep the agent alive.
 ///
@@ -23,7 +24,7 @@ use crate::deadline;
 #[derive(Debug)]
 #[must_use = "it does nothing unless you iterate over it"]
 pub struct Every {
-    agent: Agent,
+    agent: Arc<AgentInner>,
     interval: Duration,
     next: Instant,
 }
@@ -32,9 +33,9 @@ pub struct Every {
 const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Every {
-    pub(crate) fn new(agent: &Agent, interval: Duration) -> Every {
+    pub(crate) fn new(agent: &Arc<AgentInner>, interval: Duration) -> Every {
         let interval = interval.max(SHORTEST);
-        Every { agent: agent.without_handle(), interval, next: deadline::after(interval) }
+        Every { agent: Arc::clone(agent), interval, next: deadline::after(interval) }
     }
 }
 
@@ -43,7 +44,7 @@ impl Iterator for Every {
     type Item = Instant;
 
     fn next(&mut self) -> Option<Instant> {
-        if self.agent.session().wait_end(self.next) || self.agent.is_closed() {
+        if self.agent.session.wait_end(self.next) || self.agent.is_closed() {
             return None;
         }
         let due = self.next;
@@ -55,22 +56,5 @@ impl Iterator for Every {
             self.next = deadline::later(self.next, self.interval.saturating_mul(missed.saturating_add(1)));
         }
         Some(due)
-    }
-}
-
-impl Agent {
-    /// Returns an iterator that ticks at this interval until the agent ends. The first tick comes after one interval.
-    /// If a handler takes longer than the interval, the iterator skips the missed ticks. The shortest interval is 1 ms.
-    ///
-    /// ```no_run
-    /// # use std::time::Duration;
-    /// # fn demo(agent: &crustocean::Agent) {
-    /// for tick in agent.every(Duration::from_secs(60)) {
-    ///     println!("a minute has passed");
-    /// }
-    /// # }
-    /// ```
-    pub fn every(&self, interval: Duration) -> Every {
-        Every::new(self, interval)
     }
 }

@@ -2,8 +2,9 @@
 #![doc = include_str!("from_javascript.md")]
 
 #[cfg(feature = "agents")]
-mod agents;
+mod agent_set;
 mod builder;
+mod close;
 mod closing;
 mod command;
 mod connecting;
@@ -12,10 +13,13 @@ mod event;
 mod event_log;
 mod events;
 mod every;
+mod handle;
 mod history;
+mod inner;
 mod listeners;
 mod memory;
 mod notes;
+mod options;
 mod presence;
 mod questions;
 mod random;
@@ -35,15 +39,13 @@ mod trace;
 mod wait_for;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 #[cfg(feature = "agents")]
-pub use agents::{Agents, AgentsEvents};
-pub(crate) use builder::AgentOptions;
+pub use agent_set::{AgentSet, AgentSetEvents};
 pub use builder::{AgentBuilder, DisconnectPolicy, Reconnect, Transport};
 pub use command::Command;
-pub use conversation::{ConversationReader, Role, Turn};
+pub use conversation::{ConversationReader, Turn, TurnRole};
 pub use event::{DisconnectReason, Event};
 pub use events::Events;
 pub use every::Every;
@@ -52,33 +54,25 @@ pub use presence::Presence;
 pub use raw::Raw;
 pub use recv_error::RecvError;
 pub use refs::{MessageRef, RoomRef};
-pub use respond::{Commands, Decision, ExchangeLimit, Mention, Mentions, decide, is_mentioned};
+pub use respond::{CommandMentions, Decision, ExchangeLimit, Mention, Mentions, decide, is_mentioned};
 pub use room::Room;
 pub use send::{Editor, LongMessages, Outgoing, Posted, Unsent};
 pub use stats::Stats;
 pub use thinking::Thinking;
 pub use trace::Trace;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{AgencyId, Conversation, List, Message, MessageEdited, User};
 use crate::rest::Client;
 pub use crate::socket::RawEvent;
-use crate::socket::Session;
-use crate::sync::lock::Mutex;
 use crate::token::AgentToken;
-use closing::Closing;
-pub(crate) use history::fetch;
-use history::{Delivery, HistoryPosition};
-use listeners::Listeners;
-use memory::Memory;
-use recent_ids::RecentIds;
-use respond::asks::Asks;
-use rooms::{Following, Rooms};
-use run::OpenRuns;
-use send::confirm::MetadataSupport;
+use handle::AgentHandle;
+use respond::answerable;
+use respond::decide::said_by;
+use rooms::join::JoinedRoom;
+use rooms::{RoomHandle, auto_join, home, join};
 pub(crate) use send::metadata::JsonObject;
-use send::parts::LongSendLock;
-use thinking::ThinkingIndicators;
+use send::{edit, parts, unsent};
 
 /// An agent's connection to its rooms. The agent answers heartbeats, reconnects after a lost connection and joins its
 /// rooms again.
@@ -110,55 +104,12 @@ use thinking::ThinkingIndicators;
 #[derive(Clone)]
 #[doc(alias = "CrustoceanAgent")]
 pub struct Agent {
-    inner: Arc<AgentInner>,
-    /// `None` on the agent's own threads, which must not keep the agent alive.
-    _handle: Option<Arc<Handle>>,
-}
-
-/// All handles that the program holds share this. The drop of the last handle ends the agent, even if the agent's own
-/// threads still run.
-struct Handle(Arc<AgentInner>);
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.0.release();
-    }
-}
-
-struct AgentInner {
-    session: Session,
-    client: Client,
-    me: Arc<User>,
-    rooms: Arc<Rooms>,
-    following: Following,
-    delivery: Delivery,
-    listeners: Arc<Listeners<Agent>>,
-    /// Allows the program one `join` call at a time, because an `error` event of the server does not say which call
-    /// failed.
-    joining: Mutex<()>,
-    metadata_support: MetadataSupport,
-    /// Allows only one long message (of several parts) at a time.
-    long_send_lock: LongSendLock,
-    runs: OpenRuns,
-    thinking_indicators: Arc<ThinkingIndicators>,
-    own_results: Mutex<RecentIds<64>>,
-    asks: Asks,
-    /// Answers that `ask` returns.
-    taken: Mutex<RecentIds<1024>>,
-    closing: Closing,
-    home: OnceLock<AgencyId>,
-    /// The memory that survives a restart. `None` if the agent remembers nothing.
-    memory: Option<Arc<dyn Memory>>,
-    options: AgentOptions,
+    handle: AgentHandle,
 }
 
 impl fmt::Debug for Agent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Agent")
-            .field("username", &self.inner.me.username)
-            .field("connected", &self.is_connected())
-            .field("rooms", &self.inner.rooms.all())
-            .finish()
+        self.handle.fmt(f)
     }
 }
 
@@ -252,7 +203,7 @@ impl Agent {
     /// - [`Timeout`](crate::ErrorKind::Timeout): the server did not confirm the join within the
     ///   [`join_timeout`](crate::agent::AgentBuilder::join_timeout).
     pub fn join(&self, room: impl Into<RoomRef>) -> Result<Room> {
-        self.join_room(room.into())
+        join::join_room(&self.handle, room.into()).map(|room| self.room(room))
     }
 
     /// Joins the rooms of all agencies that the agent is a member of, all at once. Rooms that are already joined stay
@@ -276,7 +227,7 @@ impl Agent {
     /// [`join_timeout`](crate::agent::AgentBuilder::join_timeout).
     #[doc(alias = "joinAllMemberAgencies")]
     pub fn join_all(&self) -> Result<Vec<Room>> {
-        self.join_memberships()
+        Ok(self.rooms_of(join::join_memberships(&self.handle)?))
     }
 
     /// Joins the room of each agency that the agent is added to from now on. The agent yields [`Event::AgencyInvited`]
@@ -298,7 +249,7 @@ impl Agent {
     /// # Errors
     /// The kinds of [every REST call](crate::rest#errors), because this method reads the list of the agent's agencies.
     pub fn follow_invites(&self) -> Result<()> {
-        self.begin_to_follow_invites()
+        auto_join::begin_to_follow_invites(&self.handle)
     }
 
     /// The rooms that the agent is in, including direct messages, in the order they were joined.
@@ -311,8 +262,7 @@ impl Agent {
     /// # Ok(()) }
     /// ```
     pub fn rooms(&self) -> Vec<Room> {
-        let rooms = self.inner.rooms.all_with_about().into_iter();
-        rooms.map(|(id, about)| Room::new(self.clone(), id, about)).collect()
+        self.rooms_of(self.handle.rooms.all_with_about())
     }
 
     /// The room of a message. Use it to read earlier messages, to run commands, or to send several messages.
@@ -324,9 +274,7 @@ impl Agent {
     /// # Ok(()) }
     /// ```
     pub fn room_of(&self, message: &Message) -> Room {
-        let mut about = self.inner.rooms.about(&message.agency_id).unwrap_or_default();
-        about.dm |= message.dm;
-        Room::new(self.clone(), message.agency_id.clone(), about)
+        Room::new(RoomHandle::of(&self.handle, message))
     }
 
     /// The room that [`send`](Agent::send) sends to: the room of [`connect_and_join`](Agent::connect_and_join), or of
@@ -341,9 +289,7 @@ impl Agent {
     /// # Ok(()) }
     /// ```
     pub fn home(&self) -> Option<Room> {
-        let id = self.inner.home.get()?;
-        let about = self.inner.rooms.about(id).unwrap_or_default();
-        Some(Room::new(self.clone(), id.clone(), about))
+        RoomHandle::home(&self.handle).map(Room::new)
     }
 
     /// Makes a room the agent's [home](Agent::home). The home cannot be changed later.
@@ -359,10 +305,7 @@ impl Agent {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if another room is already the home.
     pub fn set_home(&self, room: &Room) -> Result<()> {
-        if self.inner.home.get_or_init(|| room.id().clone()) == room.id() {
-            return Ok(());
-        }
-        Err(Error::invalid("another room is this agent's home: send to this room with room.send(..)"))
+        home::set_home(&self.handle, room.id())
     }
 }
 
@@ -382,7 +325,7 @@ impl Agent {
     /// The kinds of [every REST call](crate::rest#errors).
     #[doc(alias = "getDMs")]
     pub fn dms(&self) -> Result<List<Conversation>> {
-        self.inner.client.dms().list()
+        self.handle.client.dms().list()
     }
 
     /// Joins all direct-message conversations that exist now, all at once. Their messages then arrive as events.
@@ -400,7 +343,7 @@ impl Agent {
     /// [`Event::JoinFailed`].
     #[doc(alias = "joinDMs")]
     pub fn join_dms(&self) -> Result<Vec<Room>> {
-        self.join_conversations()
+        Ok(self.rooms_of(join::join_conversations(&self.handle)?))
     }
 
     /// Joins the direct-message conversations that exist now, like [`join_dms`](Agent::join_dms), and from now on looks
@@ -420,7 +363,7 @@ impl Agent {
     /// # Errors
     /// The kinds of [`join_dms`](Agent::join_dms). Later failures are logged and retried.
     pub fn follow_dms(&self, every: Duration) -> Result<()> {
-        self.begin_to_follow_dms(every)
+        auto_join::begin_to_follow_dms(&self.handle, every)
     }
 
     /// Joins the conversation with a user (`alice` or `@alice`); starts a conversation if none exists.
@@ -434,7 +377,7 @@ impl Agent {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if no user has this name; otherwise the kinds of [`join`](Agent::join).
     pub fn open_dm(&self, username: &str) -> Result<Room> {
-        self.open_conversation(username)
+        join::open_conversation(&self.handle, username).map(|room| self.room(room))
     }
 
     /// Sends a direct message to a conversation's room
@@ -451,7 +394,7 @@ impl Agent {
     /// The kinds of [`send`](Agent::send) and [`join`](Agent::join).
     #[doc(alias = "sendDM")]
     pub fn send_dm(&self, room: &AgencyId, message: impl Into<Outgoing>) -> Result<()> {
-        self.send_to_conversation(room, message.into())
+        parts::send_to_conversation(&self.handle, room, message.into())
     }
 }
 
@@ -473,7 +416,7 @@ impl Agent {
     #[doc(alias = "on")]
     #[doc(alias = "onDirectMessage")]
     pub fn events(&self) -> Events {
-        Events::new(self.clone(), self.inner.listeners.listen_to_events())
+        Events::of(&self.handle)
     }
 
     /// The messages that this agent should answer, in order: all since it connected that no loop has taken yet.
@@ -494,7 +437,37 @@ impl Agent {
     /// # Ok(()) }
     /// ```
     pub fn mentions(&self) -> Mentions {
-        Mentions::new(self.clone())
+        Mentions::new(&self.handle)
+    }
+
+    /// Returns an iterator over the messages from now on that begin with `prefix`, such as `!conch`. Case does not
+    /// matter. The iterator leaves out the agent's own messages and the platform's messages. [`Mention::request`]
+    /// parses the text after the prefix. [`mentions`](Agent::mentions) can run at the same time, and still yields the
+    /// messages that mention the agent. Only the loop over commands yields a command in a direct message that does not
+    /// mention the agent.
+    ///
+    /// With the prefix `!`, each word is a command: for `!deploy web`, the [command](crate::model::Request::command) is
+    /// `deploy`. With the prefix `!conch`, as below, it is the word after the prefix. Do not use the prefix `/`: the
+    /// platform runs such a text and does not show it to agents.
+    ///
+    /// White space around the prefix does not count. No message matches an empty prefix: the loop yields an
+    /// [`Invalid`](crate::ErrorKind::Invalid) error and ends.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// for command in agent.commands("!conch") {
+    ///     let command = command?;
+    ///     let request = command.request(); // !conch deploy web --to staging
+    ///     let answer = match request.command() {
+    ///         "deploy" => format!("Deploying {:?} to {}.", request.positional(), request.option("to").unwrap_or("live")),
+    ///         other => format!("I do not know {other:?}."),
+    ///     };
+    ///     command.reply(answer).unwrap_or_else(|error| eprintln!("not answered: {error}"));
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn commands(&self, prefix: &str) -> CommandMentions {
+        CommandMentions::new(&self.handle, prefix)
     }
 
     /// Returns a separate iterator over all events from now on. The iterator takes no events away from other loops. Use
@@ -516,11 +489,22 @@ impl Agent {
     /// # }
     /// ```
     pub fn subscribe(&self) -> Events {
-        let listener = self.inner.listeners.subscribe();
-        if listener.begin_now(self) {
-            self.session().nudge_all();
-        }
-        Events::new(self.clone(), listener)
+        Events::subscribe(&self.handle)
+    }
+
+    /// Returns an iterator that ticks at this interval until the agent ends. The first tick comes after one interval.
+    /// If a handler takes longer than the interval, the iterator skips the missed ticks. The shortest interval is 1 ms.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn demo(agent: &crustocean::Agent) {
+    /// for tick in agent.every(Duration::from_secs(60)) {
+    ///     println!("a minute has passed");
+    /// }
+    /// # }
+    /// ```
+    pub fn every(&self, interval: Duration) -> Every {
+        Every::new(&self.handle, interval)
     }
 
     /// Whether this agent should answer a message. Three conditions must hold: the message mentions the agent's exact
@@ -553,7 +537,7 @@ impl Agent {
     /// ```
     #[doc(alias = "shouldRespondWithGuard")]
     pub fn decide(&self, message: &Message) -> Decision {
-        self.unless_handled(message, decide(&self.inner.me, message))
+        answerable::decide(&self.handle, message)
     }
 }
 
@@ -581,7 +565,7 @@ impl Agent {
     ///   no home room.
     /// - [`Closed`](crate::ErrorKind::Closed): the agent was closed.
     pub fn send(&self, message: impl Into<Outgoing>) -> Result<()> {
-        self.send_to(self.home_room()?, &message.into())
+        parts::send_to(&self.handle, home::home_room(&self.handle)?, &message.into())
     }
 
     /// Like [`send`](Agent::send), but waits neither for a lost connection nor for a server that does not read. Over
@@ -597,7 +581,7 @@ impl Agent {
     /// The kinds of [`send`](Agent::send); [`NotSent`](crate::ErrorKind::NotSent) at once if the connection is down or
     /// busy, or, for a long message, while another thread sends a long message of the agent.
     pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<()> {
-        self.try_send_to(self.home_room()?, &message.into())
+        parts::try_send_to(&self.handle, home::home_room(&self.handle)?, &message.into())
     }
 
     /// Sends a message to the agent's [home room](Agent::home) and waits until the room shows it: the confirmed form of
@@ -632,7 +616,7 @@ impl Agent {
     ///   platform would run it as a command of the agent: use [`Room::command`](crate::Room::command)), or the agent has
     ///   no home room.
     pub fn post(&self, message: impl Into<Outgoing>) -> Result<Posted> {
-        self.post_to(self.home_room()?, message.into())
+        unsent::post_to(&self.handle, home::home_room(&self.handle)?, message.into())
     }
 
     /// Posts the rest of a message that [`post`](Agent::post) could not confirm, without sending anything twice. The
@@ -664,7 +648,7 @@ impl Agent {
     /// The kinds of [`Room::post`](crate::Room::post); [`Error::unsent`](crate::Error::unsent) has the parts that are
     /// left now.
     pub fn repost(&self, unsent: &Unsent) -> Result<Posted> {
-        self.post_parts(unsent.clone())
+        unsent::post_parts(&self.handle, unsent.clone())
     }
 
     /// Answers a message in its room. The answer carries the message's loop guard, one hop further.
@@ -681,7 +665,7 @@ impl Agent {
     /// # Errors
     /// The kinds of [`send`](Agent::send), except for a missing home room.
     pub fn reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<()> {
-        self.send_to(&to.agency_id, &message.into().in_reply_to(to))
+        parts::reply(&self.handle, to, message.into())
     }
 
     /// Answers a message in its room and waits until the room shows the answer: the confirmed form of
@@ -697,7 +681,7 @@ impl Agent {
     /// # Errors
     /// The kinds of [`post`](Agent::post), except for a missing home room.
     pub fn post_reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<Posted> {
-        self.post_to(&to.agency_id, message.into().in_reply_to(to))
+        unsent::post_to(&self.handle, &to.agency_id, message.into().in_reply_to(to))
     }
 
     /// Changes the text of one of the agent's own messages; its other fields stay. Returns when the operating system
@@ -714,7 +698,7 @@ impl Agent {
     /// The kinds of [`send`](Agent::send). If the message is not the agent's own, the server reports it as
     /// [`Event::ServerError`].
     pub fn edit(&self, message: &Message, text: impl AsRef<str>) -> Result<()> {
-        self.edit_in(&message.agency_id, &message.id, text.as_ref())
+        edit::edit_in(&self.handle, &message.agency_id, &message.id, text.as_ref())
     }
 
     /// Changes the text of one of the agent's own messages and waits until the room shows it: the confirmed form of
@@ -742,7 +726,7 @@ impl Agent {
     ///   [`post_timeout`](crate::agent::AgentBuilder::post_timeout).
     /// - [`Closed`](crate::ErrorKind::Closed): the agent was closed.
     pub fn post_edit(&self, message: &Message, text: impl AsRef<str>) -> Result<MessageEdited> {
-        self.post_edit_in(&message.agency_id, &message.id, text.as_ref())
+        edit::post_edit_in(&self.handle, &message.agency_id, &message.id, text.as_ref())
     }
 }
 
@@ -758,7 +742,7 @@ impl Agent {
     /// # Ok(()) }
     /// ```
     pub fn client(&self) -> &Client {
-        &self.inner.client
+        &self.handle.client
     }
 
     /// Sends and answers events of any name, for features that this crate has no method for yet.
@@ -769,7 +753,7 @@ impl Agent {
     /// # Ok(()) }
     /// ```
     pub fn raw(&self) -> Raw<'_> {
-        Raw(self)
+        Raw(&self.handle)
     }
 }
 
@@ -783,7 +767,7 @@ impl Agent {
     /// # Ok(()) }
     /// ```
     pub fn user(&self) -> &User {
-        &self.inner.me
+        &self.handle.me
     }
 
     /// Whether the agent is connected and has joined its rooms again, at this moment.
@@ -796,7 +780,19 @@ impl Agent {
     /// # Ok(()) }
     /// ```
     pub fn is_connected(&self) -> bool {
-        self.inner.session.is_up()
+        self.handle.session.is_up()
+    }
+
+    /// Returns the agent's statistics at this moment, for a log, a health check or Prometheus.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) {
+    /// let healthy = agent.stats().connected_for.is_some();
+    /// # let _ = healthy;
+    /// # }
+    /// ```
+    pub fn stats(&self) -> Stats {
+        Stats::of(&self.handle)
     }
 
     /// If the connection is down, reconnects now instead of waiting for the next scheduled attempt.
@@ -807,7 +803,7 @@ impl Agent {
     /// # Ok(()) }
     /// ```
     pub fn reconnect_now(&self) {
-        self.inner.session.reconnect_now();
+        self.handle.session.reconnect_now();
     }
 
     /// Whether the agent has ended: it was closed, its [`Stop`](crate::Stop) was stopped, or it ended with an error. No
@@ -822,7 +818,7 @@ impl Agent {
     /// # }
     /// ```
     pub fn is_closed(&self) -> bool {
-        self.inner.closing.is_about_to_stop() || self.inner.session.is_over()
+        self.handle.is_closed()
     }
 
     /// Waits at most `limit` until the agent has ended and everything is sent. [`Duration::MAX`] means no limit. Returns
@@ -834,7 +830,7 @@ impl Agent {
     /// # }
     /// ```
     pub fn wait_closed(&self, limit: Duration) -> bool {
-        self.inner.session.wait_over(crate::deadline::after(limit))
+        self.handle.session.wait_over(crate::deadline::after(limit))
     }
 
     /// Ends the agent for all its handles. Messages that wait to be sent fail with
@@ -864,27 +860,36 @@ impl Agent {
     /// - If the agent ended with an error and no loop has returned that error, `close` returns it.
     #[doc(alias = "disconnect")]
     pub fn close(self) -> Result<()> {
-        self.close_now()
+        close::close(&self.handle)
     }
 }
 
-/// Used by the other modules of the agent.
+/// Used by the agent's other files.
 impl Agent {
-    /// Returns a handle for the agent's own threads. The handle does not keep the agent alive.
-    pub(crate) fn without_handle(&self) -> Agent {
-        Agent { inner: Arc::clone(&self.inner), _handle: None }
+    pub(crate) fn new(handle: AgentHandle) -> Self {
+        Agent { handle }
     }
 
-    pub(crate) fn session(&self) -> &Session {
-        &self.inner.session
+    fn room(&self, room: JoinedRoom) -> Room {
+        Room::new(RoomHandle::new(&self.handle, room))
     }
 
-    pub(crate) fn options(&self) -> &AgentOptions {
-        &self.inner.options
+    fn rooms_of(&self, rooms: Vec<JoinedRoom>) -> Vec<Room> {
+        rooms.into_iter().map(|room| self.room(room)).collect()
     }
+}
 
-    /// The position after which a room's messages are new, and whether the room is a direct conversation.
-    pub(crate) fn position(&self, room: &AgencyId) -> (HistoryPosition, bool) {
-        self.inner.delivery.position(room)
+impl Message {
+    /// Whether the agent itself sent the message.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent, message: &crustocean::Message) {
+    /// if !message.is_own(agent) {
+    ///     println!("{}", message.content);
+    /// }
+    /// # }
+    /// ```
+    pub fn is_own(&self, agent: &Agent) -> bool {
+        said_by(self, &agent.handle.me)
     }
 }

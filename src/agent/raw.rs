@@ -5,13 +5,14 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::agent::Agent;
+use crate::agent::inner::AgentInner;
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::socket::RawEvent;
 
 /// Sends and answers events of any name, for features that this crate has no method for yet. Returned by
-/// [`Agent::raw`]. Events that the crate does not know arrive as [`Event::Other`](crate::Event::Other).
+/// [`Agent::raw`](crate::Agent::raw). Events that the crate does not know arrive as
+/// [`Event::Other`](crate::Event::Other).
 ///
 /// ```no_run
 /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -24,7 +25,7 @@ use crate::socket::RawEvent;
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, Copy)]
-pub struct Raw<'a>(pub(crate) &'a Agent);
+pub struct Raw<'a>(pub(super) &'a AgentInner);
 
 impl Raw<'_> {
     /// Sends an event.
@@ -39,8 +40,8 @@ impl Raw<'_> {
     /// The kinds of [`Room::send`](crate::Room::send); [`Invalid`](crate::ErrorKind::Invalid) if the payload cannot
     /// be written as JSON, or if the protocol reserves the name.
     pub fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
-        let until = deadline::after(self.0.options().send_timeout);
-        self.0.session().emit(name, payload, until)
+        let until = deadline::after(self.0.options.send_timeout);
+        self.0.session.emit(name, payload, until)
     }
 
     /// Sends an event and waits at most `timeout` for the server's ack. An event handler may call this method. An ack
@@ -53,8 +54,8 @@ impl Raw<'_> {
     /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke before the ack.
     /// - [`Protocol`](crate::ErrorKind::Protocol): the ack cannot be decoded.
     pub fn call(&self, name: &str, payload: &impl Serialize, timeout: Duration) -> Result<Value> {
-        let until = deadline::after(self.0.options().send_timeout);
-        let args = self.0.session().emit_with_ack(name, payload, until, timeout)?;
+        let until = deadline::after(self.0.options.send_timeout);
+        let args = self.0.session.emit_with_ack(name, payload, until, timeout)?;
         args.first().map_err(|error| {
             Error::protocol(format!("the ack of {name} cannot be decoded")).with_source(error)
         })
@@ -66,6 +67,6 @@ impl Raw<'_> {
     /// - [`Invalid`](crate::ErrorKind::Invalid): the event wants no answer, or the agent has answered it already.
     /// - [`NotSent`](crate::ErrorKind::NotSent): the connection that the event came over is gone.
     pub fn answer(&self, event: &RawEvent, payload: &impl Serialize) -> Result<()> {
-        self.0.session().answer(event, payload)
+        self.0.session.answer(event, payload)
     }
 }

@@ -1,6 +1,5 @@
 //! Types that identify a room or a message.
 
-use crate::agent::Room;
 use crate::model::{Agency, AgencyId, Invitation, Message, MessageId};
 
 /// Identifies a room: by slug, by id, or by something that has the room's id. [`Agent::join`](crate::Agent::join)
@@ -68,12 +67,6 @@ impl From<&Agency> for RoomRef {
 impl From<&Invitation> for RoomRef {
     fn from(invitation: &Invitation) -> Self {
         RoomRef::Id(invitation.agency_id.clone())
-    }
-}
-
-impl From<&Room> for RoomRef {
-    fn from(room: &Room) -> Self {
-        RoomRef::Id(room.id().clone())
     }
 }
 

@@ -1,15 +1,19 @@
 //! A room that the agent has joined.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::fmt;
+use std::time::Duration;
 
-use crate::agent::rooms::RoomInfo;
+use crate::agent::rooms::{RoomHandle, join, recent};
 use crate::agent::run::{Run, Trigger};
 use crate::agent::send::outgoing::Answering;
-use crate::agent::{Agent, Command, Editor, MessageRef, Outgoing, Posted, Thinking, Trace};
-use crate::deadline;
+use crate::agent::send::{edit, parts, unsent};
+use crate::agent::{
+    Command, ConversationReader, Editor, Event, MessageRef, Outgoing, Posted, RoomRef, Thinking, Trace,
+    notes, wait_for,
+};
 use crate::error::Result;
-use crate::model::{AgencyId, List, LoopGuard, Member, Message, MessageEdited};
+use crate::model::{AgencyId, List, Member, Message, MessageEdited};
 use crate::rest::Messages;
 
 /// A handle to a joined room (an agency or a direct-message conversation). Cheap to clone.
@@ -26,13 +30,13 @@ use crate::rest::Messages;
 /// room.leave()?;
 /// # Ok(()) }
 /// ```
-#[derive(Debug, Clone)]
-pub struct Room {
-    agent: Agent,
-    id: AgencyId,
-    about: RoomInfo,
-    /// Set if messages sent through this handle are answers.
-    answering: Option<Arc<Answering>>,
+#[derive(Clone)]
+pub struct Room(RoomHandle);
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 /// # Sending
@@ -47,9 +51,9 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`Agent::send`].
+    /// The kinds of [`Agent::send`](crate::Agent::send).
     pub fn send(&self, message: impl Into<Outgoing>) -> Result<()> {
-        self.agent.send_to(&self.id, &self.outgoing(message))
+        parts::send_to(&self.0.agent, &self.0.id, &self.0.outgoing(message.into()))
     }
 
     /// Like [`send`](Room::send), but never waits for a lost connection.
@@ -61,9 +65,9 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`Agent::try_send`].
+    /// The kinds of [`Agent::try_send`](crate::Agent::try_send).
     pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<()> {
-        self.agent.try_send_to(&self.id, &self.outgoing(message))
+        parts::try_send_to(&self.0.agent, &self.0.id, &self.0.outgoing(message.into()))
     }
 
     /// Sends a message and waits until the room shows it. Returns the message as the room shows it. If the text is too
@@ -77,16 +81,16 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`Agent::post`].
+    /// The kinds of [`Agent::post`](crate::Agent::post).
     pub fn post(&self, message: impl Into<Outgoing>) -> Result<Posted> {
-        self.agent.post_to(&self.id, self.outgoing(message))
+        unsent::post_to(&self.0.agent, &self.0.id, self.0.outgoing(message.into()))
     }
 
     /// Answers a message in this room. The answer carries the message's loop guard, one hop further. The message may
     /// be from another room.
     ///
-    /// An answer that begins with a slash starts with `… ` in the room, because the platform would run it as a command of
-    /// the agent.
+    /// An answer that begins with a slash starts with `… ` in the room, because the platform would run it as a command
+    /// of the agent.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
@@ -95,7 +99,7 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`Agent::send`].
+    /// The kinds of [`Agent::send`](crate::Agent::send).
     pub fn reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<()> {
         self.in_reply_to(to).send(message)
     }
@@ -111,7 +115,7 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`Agent::post`].
+    /// The kinds of [`Agent::post`](crate::Agent::post).
     pub fn post_reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<Posted> {
         self.in_reply_to(to).post(message)
     }
@@ -128,7 +132,7 @@ impl Room {
     /// # Ok(()) }
     /// ```
     pub fn in_reply_to(&self, message: &Message) -> Room {
-        self.answering(Some(Answering::of(message)))
+        Room(self.0.answering(Some(Answering::of(message))))
     }
 
     /// Changes the text of one of the agent's own messages; its other fields stay.
@@ -141,9 +145,9 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`Agent::edit`].
+    /// The kinds of [`Agent::edit`](crate::Agent::edit).
     pub fn edit<'m>(&self, message: impl Into<MessageRef<'m>>, text: impl AsRef<str>) -> Result<()> {
-        self.agent.edit_in(&self.id, message.into().0, text.as_ref())
+        edit::edit_in(&self.0.agent, &self.0.id, message.into().0, text.as_ref())
     }
 
     /// Changes the text of one of the agent's own messages and waits until the room shows it.
@@ -156,13 +160,13 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`Agent::post_edit`].
+    /// The kinds of [`Agent::post_edit`](crate::Agent::post_edit).
     pub fn post_edit<'m>(
         &self,
         message: impl Into<MessageRef<'m>>,
         text: impl AsRef<str>,
     ) -> Result<MessageEdited> {
-        self.agent().post_edit_in(self.id(), message.into().0, text.as_ref())
+        edit::post_edit_in(&self.0.agent, &self.0.id, message.into().0, text.as_ref())
     }
 
     /// Posts a message whose text will change many times, such as a progress line.
@@ -179,7 +183,7 @@ impl Room {
     /// The kinds of [`post`](Room::post). A text that is too long for one message is
     /// [`Invalid`](crate::ErrorKind::Invalid).
     pub fn editor(&self, message: impl Into<Outgoing>) -> Result<Editor> {
-        Editor::open(self, message.into())
+        Editor::open(&self.0, message.into())
     }
 }
 
@@ -211,8 +215,7 @@ impl Room {
     /// [`Closed`](crate::ErrorKind::Closed) if the agent ends meanwhile; otherwise the kinds of [`Room::send`].
     #[doc(alias = "startRun")]
     pub fn start_run(&self, trigger: impl Into<Trigger>) -> Result<Run> {
-        let until = deadline::after(self.agent.options().run_wait);
-        Run::start(self, trigger.into(), Some(until))
+        Run::start(&self.0, trigger.into(), self.0.agent.options.run_wait)
     }
 
     /// Like [`start_run`](Room::start_run), but fails at once if a run is open in this room.
@@ -232,7 +235,7 @@ impl Room {
     /// # Errors
     /// [`Conflict`](crate::ErrorKind::Conflict) if this room has an open run; otherwise the kinds of [`Room::send`].
     pub fn try_start_run(&self, trigger: impl Into<Trigger>) -> Result<Run> {
-        Run::start(self, trigger.into(), None)
+        Run::try_start(&self.0, trigger.into())
     }
 
     /// Shows in this room that the agent is thinking, with a status text, until the returned guard is dropped. The
@@ -249,7 +252,7 @@ impl Room {
     /// # }
     /// ```
     pub fn thinking(&self, status: impl Into<String>) -> Thinking {
-        Thinking::show(self, status.into())
+        Thinking::show(&self.0, status.into())
     }
 }
 
@@ -267,7 +270,7 @@ impl Room {
     /// ```
     #[doc(alias = "executeCommand")]
     pub fn command<'a>(&'a self, text: impl Into<Cow<'a, str>>) -> Command<'a> {
-        Command::new(self, text.into())
+        Command::new(&self.0, text.into())
     }
 
     /// Starts a record of steps. Attach the record to the answer with [`Outgoing::trace`].
@@ -281,7 +284,7 @@ impl Room {
     /// ```
     #[doc(alias = "startTrace")]
     pub fn trace(&self) -> Trace {
-        Trace::new(self.clone())
+        Trace::new(self.0.clone())
     }
 }
 
@@ -302,13 +305,7 @@ impl Room {
     /// not read the room.
     #[doc(alias = "getRecentMessages")]
     pub fn recent(&self, count: usize) -> Result<Vec<Message>> {
-        let page = u32::try_from(count).unwrap_or(u32::MAX);
-        let history = self.history().limit(page).iter().without_reading_ahead();
-        let mut messages = history.take(count).collect::<Result<Vec<_>>>()?;
-        // The sort is stable: messages with the same time keep the server's order.
-        messages.reverse();
-        messages.sort_by(|one, other| one.created_at.cmp(&other.created_at));
-        Ok(messages)
+        recent::recent(&self.0, count)
     }
 
     /// The room's messages, newest first: one page, or all of them.
@@ -321,8 +318,20 @@ impl Room {
     /// # Ok(()) }
     /// ```
     pub fn history(&self) -> Messages<'_> {
-        let client = self.agent.client();
-        if self.about.dm { client.dms().messages(&self.id) } else { client.agencies().messages(&self.id) }
+        self.0.history()
+    }
+
+    /// The conversation in this room up to a message, in the form that a language model takes: role, name and text.
+    /// Contains the last 8,000 characters unless [`characters`](ConversationReader::characters) says otherwise.
+    ///
+    /// ```no_run
+    /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {
+    /// let turns = mention.room().conversation(&mention).characters(8_000).turns()?;
+    /// # let _ = turns;
+    /// # Ok(()) }
+    /// ```
+    pub fn conversation<'a>(&'a self, to: &'a Message) -> ConversationReader<'a> {
+        ConversationReader::new(&self.0, to)
     }
 
     /// The members at the agent's last join, including joins after a reconnect. Empty if the agent has not joined the
@@ -334,7 +343,7 @@ impl Room {
     /// # Ok(()) }
     /// ```
     pub fn members(&self) -> &[Member] {
-        &self.about.members
+        &self.0.about.members
     }
 
     /// Asks the server who is in the room now.
@@ -349,7 +358,85 @@ impl Room {
     /// The kinds of [every REST call](crate::rest#errors); [`Forbidden`](crate::ErrorKind::Forbidden) if the agent may
     /// not read the room.
     pub fn fetch_members(&self) -> Result<List<Member>> {
-        self.agent.client().agencies().members(&self.id)
+        self.0.agent.client.agencies().members(&self.0.id)
+    }
+}
+
+/// # Events
+impl Room {
+    /// Waits at most `limit` for a new event of this room for which `wanted` returns `true`. The call takes no event
+    /// away from other loops. To wait for the result of an action, [subscribe](crate::Agent::subscribe) before the
+    /// action.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use crustocean::Event;
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// let minute = Duration::from_secs(60);
+    /// let event = room.wait_for(minute, |event| matches!(event, Event::Message(msg) if msg.content == "go"))?;
+    /// # let _ = event;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Timeout`](crate::ErrorKind::Timeout) if no such event comes in time; [`Closed`](crate::ErrorKind::Closed) if
+    /// the agent ends.
+    pub fn wait_for(&self, limit: Duration, wanted: impl FnMut(&Event) -> bool) -> Result<Event> {
+        wait_for::wait_for(&self.0, limit, wanted)
+    }
+}
+
+/// # Notes
+impl Room {
+    /// Stores a text as a note of the room, under a name of one word (the command `/save`). Everybody in the room can
+    /// read the note.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// room.save_note("repo", "https://example.com/larry.git")?;
+    /// assert!(room.note("repo")?.is_some());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a name that is not one word, or an empty text;
+    /// [`Rejected`](crate::ErrorKind::Rejected) with the server's message; otherwise the kinds of
+    /// [`Command::send`](crate::agent::Command::send).
+    pub fn save_note(&self, name: &str, text: &str) -> Result<()> {
+        notes::save(&self.0, name, text)
+    }
+
+    /// Returns the text of a note (the command `/get`). Returns `None` if the server rejects the command, most likely
+    /// because the room has no such note.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// match room.note("repo")? {
+    ///     Some(text) => println!("the repository is at {text}"),
+    ///     None => println!("no such note"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a name that is not one word; otherwise the kinds of
+    /// [`Command::send`](crate::agent::Command::send).
+    pub fn note(&self, name: &str) -> Result<Option<String>> {
+        notes::get(&self.0, name)
+    }
+
+    /// Removes a note (the command `/clearnote`).
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// room.clear_note("repo")?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The kinds of [`save_note`](Room::save_note).
+    pub fn clear_note(&self, name: &str) -> Result<()> {
+        notes::clear(&self.0, name)
     }
 }
 
@@ -363,7 +450,7 @@ impl Room {
     /// # Ok(()) }
     /// ```
     pub fn id(&self) -> &AgencyId {
-        &self.id
+        &self.0.id
     }
 
     /// The agency's slug, if it is known from the join or from a list.
@@ -374,7 +461,7 @@ impl Room {
     /// # Ok(()) }
     /// ```
     pub fn slug(&self) -> Option<&str> {
-        self.about.slug.as_deref()
+        self.0.about.slug.as_deref()
     }
 
     /// The agency's name or the name of the other user, if it is known.
@@ -385,7 +472,7 @@ impl Room {
     /// # Ok(()) }
     /// ```
     pub fn name(&self) -> Option<&str> {
-        self.about.name.as_deref()
+        self.0.about.name.as_deref()
     }
 
     /// Whether this is a direct-message conversation.
@@ -396,15 +483,15 @@ impl Room {
     /// # Ok(()) }
     /// ```
     pub fn is_dm(&self) -> bool {
-        self.about.dm
+        self.0.about.dm
     }
 
     /// Leaves the room. The agent gets no more events of the room and does not join the room again after a reconnect.
     /// In an agency, this also ends the membership. A direct-message conversation has no membership to end;
     /// [`hide`](crate::rest::Dms::hide) hides the conversation.
     ///
-    /// [`Agent::join`] enters the room again. A new invitation also enters the room again if the agent
-    /// [follows](Agent::follow_invites) invitations.
+    /// [`Agent::join`](crate::Agent::join) enters the room again. A new invitation also enters the room again if the
+    /// agent [follows](crate::Agent::follow_invites) invitations.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -417,34 +504,19 @@ impl Room {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) in the Lobby, or in a room that only people may leave. The agent gets
     /// no more events of the room in any case.
     pub fn leave(&self) -> Result<()> {
-        self.agent.leave(&self.id, self.about.dm)
+        join::leave(&self.0.agent, &self.0.id, self.0.about.dm)
     }
 }
 
-/// Used by the other modules of the agent.
+/// Used by the agent's other files.
 impl Room {
-    pub(crate) fn new(agent: Agent, id: AgencyId, about: RoomInfo) -> Self {
-        Room { agent, id, about, answering: None }
+    pub(crate) fn new(room: RoomHandle) -> Self {
+        Room(room)
     }
+}
 
-    pub(crate) fn answering(&self, answering: Option<Answering>) -> Room {
-        Room { answering: answering.map(Arc::new), ..self.clone() }
-    }
-
-    /// The answer that messages sent through this handle belong to, if any.
-    pub(crate) fn answered(&self) -> Option<&Answering> {
-        self.answering.as_deref()
-    }
-
-    pub(crate) fn guard(&self) -> Option<&LoopGuard> {
-        self.answered().map(|answering| &answering.guard)
-    }
-
-    fn outgoing(&self, message: impl Into<Outgoing>) -> Outgoing {
-        message.into().answering(self.answered())
-    }
-
-    pub(crate) fn agent(&self) -> &Agent {
-        &self.agent
+impl From<&Room> for RoomRef {
+    fn from(room: &Room) -> Self {
+        RoomRef::Id(room.id().clone())
     }
 }

@@ -5,18 +5,20 @@ use std::sync::Arc;
 
 use crate::agent::event::Event;
 use crate::agent::history::{self, size_of_message};
+use crate::agent::inner::AgentInner;
 use crate::agent::listeners::{DroppedMessageReader, ListenerSource, Lost};
-use crate::agent::{Agent, AgentInner, Decision};
+use crate::agent::respond::{Decision, answerable};
+use crate::agent::rooms::auto_join;
 use crate::model::AgencyId;
 
-impl ListenerSource for Agent {
+impl ListenerSource for Arc<AgentInner> {
     fn pull(&self) -> Option<Event> {
-        let AgentInner { session, client, delivery, memory, asks, taken, me, .. } = &*self.inner;
+        let AgentInner { session, client, delivery, memory, asks, taken, me, .. } = &**self;
         let source = history::DeliverySource { session, client };
         loop {
             let event = delivery.take(&source);
             if delivery.take_missed() {
-                self.check_rooms_now();
+                auto_join::check_rooms_now(self);
             }
             let event = event?;
             if event.room().is_some_and(|room| self.has_left(room)) {
@@ -28,27 +30,27 @@ impl ListenerSource for Agent {
                 }
                 if let Some(memory) = memory {
                     memory.note_answer(message);
-                    if self.is_question(message) && delivery.has_room(&message.agency_id) {
+                    if answerable::is_question(self, message) && delivery.has_room(&message.agency_id) {
                         memory.hear(message, true);
                     }
                 }
             }
-            if !self.holds_invitation(&event) {
+            if !auto_join::holds_invitation(self, &event) {
                 return Some(event);
             }
-            self.start_room_tasks();
+            auto_join::start_room_tasks(self);
         }
     }
 
     fn has_items(&self) -> bool {
-        self.session().has_items()
+        self.session.has_items()
     }
 
     fn acknowledge(&self, event: &Event) {
-        if let (Event::Message(message), Some(memory)) = (event, &self.inner.memory)
-            && !self.is_question(message)
+        if let (Event::Message(message), Some(memory)) = (event, &self.memory)
+            && !answerable::is_question(self, message)
             // The memory has no entry for any other room, because a server could invent any number of rooms.
-            && self.inner.delivery.has_room(&message.agency_id)
+            && self.delivery.has_room(&message.agency_id)
         {
             memory.hear(message, false);
         }
@@ -58,29 +60,34 @@ impl ListenerSource for Agent {
         match event {
             // Every direct message is addressed to the agent. A command goes only to the loop over commands, so that it
             // gets one answer.
-            Event::Message(message) if is_command && message.dm && !self.is_named(message) => false,
+            Event::Message(message) if is_command && message.dm && !answerable::is_named(self, message) => {
+                false
+            }
             Event::Message(message) => {
-                matches!(self.decide(message), Decision::Respond | Decision::FromSystem)
+                matches!(answerable::decide(self, message), Decision::Respond | Decision::FromSystem)
             }
             _ => false,
         }
     }
 
     fn is_command(&self, event: &Event, prefix: &str) -> bool {
-        matches!(event, Event::Message(message) if self.decide_command(message, prefix) == Decision::Respond)
+        match event {
+            Event::Message(message) => answerable::decide_command(self, message, prefix) == Decision::Respond,
+            _ => false,
+        }
     }
 
     fn read_again(&self, number: u64, lost: HashMap<AgencyId, Lost>) {
         let missing = lost.into_iter().map(|(room, lost)| {
-            let (_, dm) = self.inner.delivery.position(&room);
+            let (_, dm) = self.delivery.position(&room);
             (room, dm, lost)
         });
         let reader = DroppedMessageReader {
             number,
-            client: self.client().clone(),
-            waker: self.session().waker(),
-            log: self.session().log().clone(),
-            listeners: Arc::clone(&self.inner.listeners),
+            client: self.client.clone(),
+            waker: self.session.waker(),
+            log: self.session.log().clone(),
+            listeners: Arc::clone(&self.listeners),
         };
         reader.start(missing.collect());
     }

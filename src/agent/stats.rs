@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::agent::Agent;
+use crate::agent::inner::AgentInner;
 
-/// The statistics of an agent at one moment. Returned by [`Agent::stats`].
+/// The statistics of an agent at one moment. Returned by [`Agent::stats`](crate::Agent::stats).
 ///
 /// ```no_run
 /// # fn demo(agent: &crustocean::Agent) {
@@ -45,6 +45,25 @@ pub struct Stats {
 }
 
 impl Stats {
+    pub(super) fn of(agent: &AgentInner) -> Stats {
+        let session = agent.session.stats();
+        let (open_gaps, gaps_not_filled) = agent.delivery.gaps();
+        let (dropped_events, not_read_again) = agent.listeners.losses();
+        let (waiting_events, waiting_bytes) = agent.listeners.waiting();
+        Stats {
+            agent: agent.me.username.clone(),
+            connected_for: session.connected_for,
+            last_heard: session.last_heard,
+            reconnects: session.reconnects,
+            queued_events: session.queued_events + waiting_events,
+            queued_bytes: session.queued_bytes + waiting_bytes,
+            open_gaps,
+            gaps_not_filled: gaps_not_filled + not_read_again,
+            dropped_events,
+            rooms: agent.rooms.all().len(),
+        }
+    }
+
     /// Writes the numbers in Prometheus' text format. The names begin with `crustocean_`, and the label `agent` has the
     /// agent's username.
     pub fn to_prometheus(&self) -> String {
@@ -79,35 +98,6 @@ impl Stats {
             );
         }
         text
-    }
-}
-
-impl Agent {
-    /// Returns the agent's statistics at this moment, for a log, a health check or Prometheus.
-    ///
-    /// ```no_run
-    /// # fn demo(agent: &crustocean::Agent) {
-    /// let healthy = agent.stats().connected_for.is_some();
-    /// # let _ = healthy;
-    /// # }
-    /// ```
-    pub fn stats(&self) -> Stats {
-        let session = self.session().stats();
-        let (open_gaps, gaps_not_filled) = self.inner.delivery.gaps();
-        let (dropped_events, not_read_again) = self.inner.listeners.losses();
-        let (waiting_events, waiting_bytes) = self.inner.listeners.waiting();
-        Stats {
-            agent: self.user().username.clone(),
-            connected_for: session.connected_for,
-            last_heard: session.last_heard,
-            reconnects: session.reconnects,
-            queued_events: session.queued_events + waiting_events,
-            queued_bytes: session.queued_bytes + waiting_bytes,
-            open_gaps,
-            gaps_not_filled: gaps_not_filled + not_read_again,
-            dropped_events,
-            rooms: self.inner.rooms.all().len(),
-        }
     }
 }
 

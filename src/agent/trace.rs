@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::convert::Infallible;
 use std::time::Instant;
 
-use crate::agent::{Command, Room};
+use crate::agent::Command;
+use crate::agent::rooms::RoomHandle;
 use crate::error::Result;
 use crate::model::{CommandReply, TraceReport, TraceStatus, TraceStep};
 use crate::sync::lock::Mutex;
@@ -29,17 +30,18 @@ use crate::sync::lock::Mutex;
 /// ```
 #[derive(Debug)]
 pub struct Trace {
-    room: Room,
+    room: RoomHandle,
     began: Instant,
     steps: Mutex<Vec<TraceStep>>,
 }
 
 impl Trace {
-    pub(crate) fn new(room: Room) -> Self {
+    pub(crate) fn new(room: RoomHandle) -> Self {
         Trace { room, began: Instant::now(), steps: Mutex::default() }
     }
 
-    /// Runs a slash command with the default settings of [`Room::command`] and records it under its text.
+    /// Runs a slash command with the default settings of [`Room::command`](crate::Room::command) and records it under
+    /// its text.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -53,8 +55,7 @@ impl Trace {
     /// The kinds of [`Command::send`]. In that case the step has the status `error`. The step has the same status if
     /// the command itself fails.
     pub fn command<'a>(&self, text: impl Into<Cow<'a, str>>) -> Result<CommandReply> {
-        let text = text.into();
-        self.run(&self.room.command(&*text))
+        self.run(&Command::new(&self.room, text.into()))
     }
 
     /// Runs a slash command with its own settings and records it under its text.

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::{SOON, TestSandbox, asked, eventually, watchdog};
-use crustocean::{Outgoing, agent::Role};
+use crustocean::{Outgoing, agent::TurnRole};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(180);
@@ -63,9 +63,9 @@ fn the_conversation_has_the_form_for_a_language_model() {
     let turns = home.conversation(&mention).turns().unwrap();
     let seen: Vec<_> = turns.iter().map(|turn| (turn.role, turn.name.as_str(), turn.text.as_str())).collect();
     let expected = [
-        (Role::User, "alice, bob", "alice: hello\nbob: hi"),
-        (Role::Assistant, "larry", "I am here\nand listening"),
-        (Role::User, "alice", "@larry what now?"),
+        (TurnRole::User, "alice, bob", "alice: hello\nbob: hi"),
+        (TurnRole::Assistant, "larry", "I am here\nand listening"),
+        (TurnRole::User, "alice", "@larry what now?"),
     ];
     assert_eq!(seen, expected);
     // The question is always included, even if nothing else fits.
@@ -93,7 +93,7 @@ fn the_conversation_can_include_tools_of_past_runs() {
     let second = mentions.recv_timeout(SOON).unwrap();
     let text = |tools: bool| {
         let turns = home.conversation(&second).tools(tools).turns().unwrap();
-        turns.into_iter().find(|turn| turn.role == Role::Assistant).unwrap().text
+        turns.into_iter().find(|turn| turn.role == TurnRole::Assistant).unwrap().text
     };
     assert_eq!(text(false), "It is 3000");
     eventually("the transcript is there", || text(true).contains("search"));

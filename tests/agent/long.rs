@@ -30,7 +30,7 @@ fn in_lobby(sandbox: &TestSandbox, name: &str, policy: LongMessages) -> Agent {
 
 /// Splits at 300 characters without a pause.
 fn split_at_300() -> LongMessages {
-    LongMessages::Split { limit: 300, pause: Duration::ZERO }
+    LongMessages::split(300).pause(Duration::ZERO)
 }
 
 fn words(letter: char, count: usize) -> String {
@@ -134,7 +134,7 @@ fn posting_confirms_every_part() {
 fn long_messages_of_several_threads_do_not_get_mixed_up() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
-    let policy = LongMessages::Split { limit: 300, pause: Duration::from_millis(30) };
+    let policy = LongMessages::split(300).pause(Duration::from_millis(30));
     let larry = in_lobby(&sandbox, "larry", policy);
     std::thread::scope(|scope| {
         for letter in ['a', 'b', 'c', 'd'] {
@@ -153,7 +153,7 @@ fn long_messages_of_several_threads_do_not_get_mixed_up() {
 fn a_long_try_send_does_not_get_into_another_long_message() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
-    let policy = LongMessages::Split { limit: 300, pause: LIMIT };
+    let policy = LongMessages::split(300).pause(LIMIT);
     let larry = in_lobby(&sandbox, "larry", policy);
     let events = larry.events();
     std::thread::scope(|scope| {
@@ -174,7 +174,7 @@ fn a_long_try_send_does_not_get_into_another_long_message() {
 fn the_policy_can_refuse_long_texts_or_send_them_whole() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
-    let strict = in_lobby(&sandbox, "strict", LongMessages::Refuse { limit: 10 });
+    let strict = in_lobby(&sandbox, "strict", LongMessages::refuse(10));
     strict.send("ten chars.").unwrap();
     for outcome in
         [strict.send("eleven char"), strict.try_send("eleven char"), strict.post("eleven char").map(drop)]

@@ -92,7 +92,7 @@ fn a_call_without_a_limit_gets_its_ack() {
 fn a_long_message_without_a_limit_is_sent_in_parts() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
-    let long = LongMessages::Split { limit: 200, pause: Duration::ZERO };
+    let long = LongMessages::split(200).pause(Duration::ZERO);
     let agent = without_limits().long_messages(long).api_url(sandbox.url());
     let agent = agent.connect(sandbox.agent_token("larry")).unwrap();
     let events = agent.events();

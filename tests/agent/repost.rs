@@ -30,7 +30,7 @@ fn setup(post_timeout: Duration) -> Setup {
     let agent = Agent::builder()
         .api_url(path.url())
         .post_timeout(post_timeout)
-        .long_messages(LongMessages::Split { limit: 300, pause: Duration::from_secs(1) })
+        .long_messages(LongMessages::split(300).pause(Duration::from_secs(1)))
         .connect(token.clone())
         .unwrap();
     agent.set_home(&agent.join("lobby").unwrap()).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::common::{ScriptedServer, TestSandbox, eventually, scripted, watchdog};
 use crate::events::next_message;
 use crustocean::agent::{Reconnect, RecvError};
-use crustocean::{Agent, Agents, ErrorKind, Event, Stop};
+use crustocean::{Agent, AgentSet, ErrorKind, Event, Stop};
 
 const LIMIT: Duration = Duration::from_secs(180);
 
@@ -16,7 +16,7 @@ fn an_agent_that_ends_with_an_error_says_so_once() {
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
     });
-    let agents = Agents::new().unwrap();
+    let agents = AgentSet::new().unwrap();
     agents.add(sandbox.in_lobby("larry")).unwrap();
     let brief = Agent::builder()
         .api_url(server.url())
@@ -46,7 +46,7 @@ fn an_agent_that_ends_with_an_error_says_so_once() {
 fn close_ends_the_loops_and_all_agents() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
-    let agents = Agents::new().unwrap();
+    let agents = AgentSet::new().unwrap();
     for n in 0..10 {
         agents.add(sandbox.in_lobby(&format!("larry{n}"))).unwrap();
     }
@@ -70,7 +70,7 @@ fn a_stop_ends_the_loops_and_all_agents() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
     let stop = Stop::new();
-    let agents = Agents::with_stop(&stop).unwrap();
+    let agents = AgentSet::with_stop(&stop).unwrap();
     for n in 0..5 {
         let token = sandbox.agent_token(&format!("larry{n}"));
         agents.add(sandbox.builder().stop(&stop).connect_and_join(token, "lobby").unwrap()).unwrap();
@@ -83,7 +83,7 @@ fn a_stop_ends_the_loops_and_all_agents() {
     eventually("all have said goodbye", || sandbox.connections() == 0);
     agents.close().unwrap();
     // Also tests a set whose `Stop` is already stopped.
-    let stopped = Agents::with_stop(&stop).unwrap();
+    let stopped = AgentSet::with_stop(&stop).unwrap();
     assert!(matches!(stopped.events().try_recv(), Err(RecvError::Closed)));
 }
 
@@ -93,7 +93,7 @@ fn a_set_that_has_ended_takes_no_agent() {
     let sandbox = TestSandbox::new();
     let larry = sandbox.in_lobby("larry");
     let stop = Stop::new();
-    let (closed, stopped) = (Agents::new().unwrap(), Agents::with_stop(&stop).unwrap());
+    let (closed, stopped) = (AgentSet::new().unwrap(), AgentSet::with_stop(&stop).unwrap());
     closed.clone().close().unwrap();
     stop.stop();
     for agents in [closed, stopped] {
@@ -101,7 +101,7 @@ fn a_set_that_has_ended_takes_no_agent() {
         assert!(agents.is_empty());
     }
     // The agent works on, and another set can take it.
-    let agents = Agents::new().unwrap();
+    let agents = AgentSet::new().unwrap();
     agents.add(larry).unwrap();
     sandbox.alice_says("hello");
     assert_eq!(next_message(&agents.events()).1.content, "hello");
@@ -115,7 +115,7 @@ fn an_empty_set_waits_for_its_first_agent() {
         conn.handshake();
         conn.recv(Duration::from_secs(30));
     });
-    let agents = Agents::new().unwrap();
+    let agents = AgentSet::new().unwrap();
     let events = agents.events();
     assert!(agents.is_empty() && matches!(events.try_recv(), Err(RecvError::Empty)));
     assert!(matches!(events.recv_timeout(Duration::from_millis(20)), Err(RecvError::Timeout)));

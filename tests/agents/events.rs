@@ -5,13 +5,13 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::common::{Authority, ScriptedServer, TestSandbox, TlsRelay, eventually, scripted, watchdog};
-use crustocean::{Agent, Agents, AgentsEvents, Event};
+use crustocean::{Agent, AgentSet, AgentSetEvents, Event};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// The next message of any agent, with the agent's name.
-pub(crate) fn next_message(events: &AgentsEvents) -> (Agent, crustocean::Message) {
+pub(crate) fn next_message(events: &AgentSetEvents) -> (Agent, crustocean::Message) {
     loop {
         let (agent, event) = events.recv_timeout(Duration::from_secs(10)).expect("an event");
         if let Event::Message(message) = event.expect("no agent ends") {
@@ -29,7 +29,7 @@ fn number(text: &str) -> usize {
 fn fifty_agents_each_get_their_messages_in_order() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
-    let agents = Agents::new().unwrap();
+    let agents = AgentSet::new().unwrap();
     for n in 0..50 {
         agents.add(sandbox.in_lobby(&format!("larry{n}"))).unwrap();
     }
@@ -52,7 +52,7 @@ fn fifty_agents_each_get_their_messages_in_order() {
 fn several_loops_share_the_events_and_may_post_in_them() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
-    let agents = Agents::new().unwrap();
+    let agents = AgentSet::new().unwrap();
     for n in 0..8 {
         agents.add(sandbox.in_lobby(&format!("larry{n}"))).unwrap();
     }
@@ -100,7 +100,7 @@ fn a_loud_agent_does_not_starve_the_others() {
         conn.send_event("quiet", json!(1));
         conn.recv(Duration::from_secs(30));
     });
-    let agents = Agents::new().unwrap();
+    let agents = AgentSet::new().unwrap();
     let events = agents.events();
     let (noisy, shy) = (scripted(&loud), scripted(&quiet));
     agents.add(noisy.clone()).unwrap();
@@ -131,7 +131,7 @@ fn over_tls() {
     let sandbox = TestSandbox::new();
     let authority = Authority::new();
     let relay = TlsRelay::start(&authority.identity("localhost"), sandbox.port());
-    let agents = Agents::new().unwrap();
+    let agents = AgentSet::new().unwrap();
     for n in 0..5 {
         let token = sandbox.agent_token(&format!("larry{n}"));
         let builder = Agent::builder().api_url(relay.url()).add_root_certificate(authority.pem());
@@ -153,7 +153,7 @@ fn over_tls() {
     agents.close().unwrap();
 }
 
-fn next_of(sandbox: &TestSandbox, events: &AgentsEvents) -> crustocean::Message {
+fn next_of(sandbox: &TestSandbox, events: &AgentSetEvents) -> crustocean::Message {
     sandbox.alice_says("one more 1");
     next_message(events).1
 }
@@ -171,7 +171,7 @@ fn heartbeats_are_answered_while_nobody_takes_events() {
         }
         conn.recv(Duration::from_secs(30));
     });
-    let agents = Agents::new().unwrap();
+    let agents = AgentSet::new().unwrap();
     agents.add(scripted(&server)).unwrap();
     for _ in 0..3 {
         pongs.recv_timeout(Duration::from_secs(10)).expect("a pong");

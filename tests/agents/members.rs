@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::common::{TestSandbox, eventually, wait_for_message, watchdog};
 use crate::events::next_message;
-use crustocean::{Agents, ErrorKind};
+use crustocean::{AgentSet, ErrorKind};
 
 const LIMIT: Duration = Duration::from_secs(180);
 
@@ -12,7 +12,7 @@ const LIMIT: Duration = Duration::from_secs(180);
 fn an_agent_is_in_one_set_at_a_time() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
-    let (agents, others) = (Agents::new().unwrap(), Agents::new().unwrap());
+    let (agents, others) = (AgentSet::new().unwrap(), AgentSet::new().unwrap());
     let larry = sandbox.in_lobby("larry");
     agents.add(larry.clone()).unwrap();
     assert_eq!(agents.add(larry.clone()).unwrap_err().kind(), ErrorKind::Invalid);
@@ -32,7 +32,7 @@ fn an_agent_is_in_one_set_at_a_time() {
 fn a_removed_agent_goes_on_by_itself() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
-    let agents = Agents::new().unwrap();
+    let agents = AgentSet::new().unwrap();
     let (larry, mary) = (sandbox.in_lobby("larry"), sandbox.in_lobby("mary"));
     agents.add(larry.clone()).unwrap();
     agents.add(mary).unwrap();
@@ -57,7 +57,7 @@ fn a_removed_agent_goes_on_by_itself() {
 fn an_agent_that_is_closed_leaves_and_the_others_go_on() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
-    let agents = Agents::new().unwrap();
+    let agents = AgentSet::new().unwrap();
     let events = agents.events();
     for n in 0..10 {
         agents.add(sandbox.in_lobby(&format!("larry{n}"))).unwrap();
@@ -90,7 +90,7 @@ fn an_agent_that_is_closed_leaves_and_the_others_go_on() {
 fn a_dropped_set_lets_go_of_its_agents() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
-    let agents = Agents::new().unwrap();
+    let agents = AgentSet::new().unwrap();
     let kept = sandbox.in_lobby("kept");
     agents.add(kept.clone()).unwrap();
     for n in 0..5 {
@@ -107,7 +107,7 @@ fn a_dropped_set_lets_go_of_its_agents() {
 fn other_loops_of_an_agent_in_a_set_get_their_events() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
-    let agents = Agents::new().unwrap();
+    let agents = AgentSet::new().unwrap();
     let larry = sandbox.in_lobby("larry");
     agents.add(larry.clone()).unwrap();
     let log = larry.subscribe();

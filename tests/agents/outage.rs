@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::{HoldingProxy, ScriptedServer, TestSandbox, scripted, watchdog};
 use crate::events::next_message;
-use crustocean::{Agent, Agents, Event};
+use crustocean::{Agent, AgentSet, Event};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(180);
@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(180);
 fn all_come_back_after_an_outage_and_miss_nothing() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
-    let agents = Agents::new().unwrap();
+    let agents = AgentSet::new().unwrap();
     for n in 0..20 {
         agents.add(sandbox.in_lobby(&format!("larry{n}"))).unwrap();
     }
@@ -43,7 +43,7 @@ fn a_connection_that_is_held_up_holds_up_nobody_else() {
     let _watchdog = watchdog(LIMIT);
     let sandbox = TestSandbox::new();
     let path = HoldingProxy::start(sandbox.url().strip_prefix("http://").unwrap());
-    let agents = Agents::new().unwrap();
+    let agents = AgentSet::new().unwrap();
     let events = agents.events();
     let token = sandbox.agent_token("held");
     let held = Agent::builder().api_url(path.url()).connect_and_join(token, "lobby").unwrap();
@@ -83,7 +83,7 @@ fn a_server_that_does_not_read_holds_up_nobody_else() {
         }
     });
     let sandbox = TestSandbox::new();
-    let agents = Agents::new().unwrap();
+    let agents = AgentSet::new().unwrap();
     let clogged = scripted(&server);
     agents.add(clogged.clone()).unwrap();
     agents.add(sandbox.in_lobby("larry")).unwrap();

@@ -110,7 +110,7 @@ fn an_idle_agent_with_a_stop_does_not_wake_up() {
 fn an_idle_set_with_a_stop_does_not_wake_up() {
     let (_alone, _watchdog) = (crate::alone(), watchdog(Duration::from_secs(180)));
     let (sandbox, stop) = (TestSandbox::new(), Stop::new());
-    let agents = crustocean::Agents::with_stop(&stop).unwrap();
+    let agents = crustocean::AgentSet::with_stop(&stop).unwrap();
     let builder = sandbox.builder().stop(&stop);
     let agent = builder.connect(sandbox.agent_token("larry")).unwrap();
     agents.add(agent.clone()).unwrap();

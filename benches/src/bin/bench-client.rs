@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crustocean::config::Tls;
-use crustocean::{Agent, Agents, Event};
+use crustocean::{Agent, AgentSet, Event};
 use crustocean_bench::bare::{Bare, BareHttp};
 use crustocean_bench::{TOKEN, paging, process, stream};
 use serde_json::json;
@@ -216,7 +216,7 @@ fn many<T: Send + 'static>(count: usize, join: impl Fn() -> Option<T> + Sync, ru
 /// Each agent gets 100 messages per second, for `seconds`.
 fn set(url: &str, count: usize, seconds: usize, threads: usize) {
     const PACE: usize = 100;
-    let agents = Agents::new().expect("a set");
+    let agents = AgentSet::new().expect("a set");
     agents.add(join(url)).expect("is added");
     thread::sleep(Duration::from_millis(500));
     let (memory, before) = (process::own("VmRSS"), process::own("Threads"));

@@ -13,8 +13,8 @@ mod read_again;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use crate::agent::event::Event;
 use crate::error::Error;
@@ -49,17 +49,10 @@ impl ListenerKind {
     }
 }
 
-/// The type of [`Listener::take_shared`].
-type TakeShared<S> = fn(&Listener<S>, &S, bool) -> (Option<Event>, bool);
-
-/// All listeners of one agent, which take events from `S`.
-pub(crate) struct Listeners<S> {
+/// All listeners of one agent.
+pub(crate) struct Listeners {
     /// Whether there is more than one queue to fill.
     shared: AtomicBool,
-    /// The function that takes an event if there is more than one queue. The first listener that is not a loop over
-    /// `events()` sets this function. So a program that has only loops over `events()` does not contain the code that
-    /// distributes events.
-    take_shared: OnceLock<TakeShared<S>>,
     state: Mutex<ListenersState>,
     /// The prefixes of the loops over commands.
     prefixes: Mutex<Vec<Arc<str>>>,
@@ -137,53 +130,29 @@ impl ListenersState {
 }
 
 /// A handle of a queue.
-pub(crate) struct Listener<S> {
-    listeners: Arc<Listeners<S>>,
+pub(crate) struct Listener {
+    listeners: Arc<Listeners>,
     pub(crate) kind: ListenerKind,
     pub(crate) signal: Arc<Signal>,
 }
 
-impl<S> fmt::Debug for Listeners<S> {
+impl fmt::Debug for Listeners {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Listeners").finish_non_exhaustive()
     }
 }
 
-impl<S> fmt::Debug for Listener<S> {
+impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Listener").field("kind", &self.kind).finish_non_exhaustive()
     }
 }
 
-impl<S: ListenerSource> Listeners<S> {
-    pub(crate) fn subscribe(self: &Arc<Self>) -> Listener<S> {
-        let id = self.next_id();
-        self.open_shared(ListenerKind::Subscription(id), None)
-    }
-
-    /// Listens to messages with this prefix.
-    pub(crate) fn listen_to_commands(self: &Arc<Self>, prefix: &Arc<str>) -> Listener<S> {
-        self.prefixes.lock().push(Arc::clone(prefix));
-        let id = self.next_id();
-        self.open_shared(ListenerKind::Commands(id), Some(Arc::clone(prefix)))
-    }
-
-    pub(crate) fn listen_to_mentions(self: &Arc<Self>) -> Listener<S> {
-        self.open_shared(ListenerKind::Mentions, None)
-    }
-
-    fn open_shared(self: &Arc<Self>, kind: ListenerKind, prefix: Option<Arc<str>>) -> Listener<S> {
-        self.take_shared.get_or_init(|| Listener::take_shared);
-        self.open(kind, prefix)
-    }
-}
-
-impl<S> Listeners<S> {
+impl Listeners {
     /// Each queue has these limits.
     pub(crate) fn new(max_events: usize, max_bytes: usize) -> Self {
         Listeners {
             shared: AtomicBool::new(false),
-            take_shared: OnceLock::new(),
             state: Mutex::default(),
             prefixes: Mutex::default(),
             bounds: Bounds { events: max_events, bytes: max_bytes },
@@ -225,11 +194,27 @@ impl<S> Listeners<S> {
         state.next_id
     }
 
-    pub(crate) fn listen_to_events(self: &Arc<Self>) -> Listener<S> {
+    pub(crate) fn listen_to_events(self: &Arc<Self>) -> Listener {
         self.open(ListenerKind::Events, None)
     }
 
-    fn open(self: &Arc<Self>, kind: ListenerKind, prefix: Option<Arc<str>>) -> Listener<S> {
+    pub(crate) fn subscribe(self: &Arc<Self>) -> Listener {
+        let id = self.next_id();
+        self.open(ListenerKind::Subscription(id), None)
+    }
+
+    /// Listens to messages with this prefix.
+    pub(crate) fn listen_to_commands(self: &Arc<Self>, prefix: &Arc<str>) -> Listener {
+        self.prefixes.lock().push(Arc::clone(prefix));
+        let id = self.next_id();
+        self.open(ListenerKind::Commands(id), Some(Arc::clone(prefix)))
+    }
+
+    pub(crate) fn listen_to_mentions(self: &Arc<Self>) -> Listener {
+        self.open(ListenerKind::Mentions, None)
+    }
+
+    fn open(self: &Arc<Self>, kind: ListenerKind, prefix: Option<Arc<str>>) -> Listener {
         let mut state = self.state.lock();
         if let Some(queue) = state.find(kind) {
             queue.handles += 1;
@@ -283,23 +268,21 @@ pub(crate) trait ListenerSource {
     fn read_again(&self, number: u64, lost: HashMap<AgencyId, Lost>);
 }
 
-impl<S: ListenerSource> Listener<S> {
+impl Listener {
     /// Takes the next event of this queue, if any. Also returns whether other waiting listeners have received an
     /// event meanwhile. `ended`: the agent has ended.
-    pub(crate) fn take(&self, source: &S, ended: bool) -> (Option<Event>, bool) {
+    pub(crate) fn take(&self, source: &impl ListenerSource, ended: bool) -> (Option<Event>, bool) {
         let is_alone =
             !self.is_shared() && !self.signal.has_some() && !self.signal.held.load(Ordering::SeqCst);
-        match self.listeners.take_shared.get() {
-            Some(take) if !is_alone => take(self, source, ended),
-            _ => {
-                let event = source.pull();
-                event.iter().for_each(|event| source.acknowledge(event));
-                (event, false)
-            }
+        if !is_alone {
+            return self.take_shared(source, ended);
         }
+        let event = source.pull();
+        event.iter().for_each(|event| source.acknowledge(event));
+        (event, false)
     }
 
-    fn take_shared(&self, source: &S, ended: bool) -> (Option<Event>, bool) {
+    fn take_shared(&self, source: &impl ListenerSource, ended: bool) -> (Option<Event>, bool) {
         let listeners = &self.listeners;
         let mut state = listeners.state.lock();
         if ended {
@@ -343,7 +326,7 @@ impl<S: ListenerSource> Listener<S> {
 
     /// Distributes the events that have already arrived to the other queues: this new queue starts with later events.
     /// Returns whether a waiting listener got an event.
-    pub(crate) fn begin_now(&self, source: &S) -> bool {
+    pub(crate) fn begin_now(&self, source: &impl ListenerSource) -> bool {
         let mut state = self.listeners.state.lock();
         let Some(at) = state.queues.iter().position(|queue| queue.kind == self.kind) else { return false };
         let own = state.queues.swap_remove(at);
@@ -361,7 +344,7 @@ impl<S: ListenerSource> Listener<S> {
     }
 
     /// Puts an event into all queues. Returns whether a waiting listener of another kind got the event.
-    fn distribute(&self, state: &mut ListenersState, event: Event, source: &S) -> bool {
+    fn distribute(&self, state: &mut ListenersState, event: Event, source: &impl ListenerSource) -> bool {
         let listeners = &self.listeners;
         let bounds = listeners.bounds;
         let (mut others, mut dropped) = (false, 0);
@@ -392,9 +375,7 @@ impl<S: ListenerSource> Listener<S> {
         }
         others
     }
-}
 
-impl<S> Listener<S> {
     /// Whether a loop over mentions also exists.
     pub(crate) fn has_mentions(&self) -> bool {
         self.listeners.state.lock().find(ListenerKind::Mentions).is_some()
@@ -406,14 +387,14 @@ impl<S> Listener<S> {
     }
 }
 
-impl<S> Clone for Listener<S> {
+impl Clone for Listener {
     fn clone(&self) -> Self {
         // This handle's queue exists, so `open` only counts the new handle.
         self.listeners.open(self.kind, None)
     }
 }
 
-impl<S> Drop for Listener<S> {
+impl Drop for Listener {
     fn drop(&mut self) {
         let mut state = self.listeners.state.lock();
         let Some(at) = state.queues.iter().position(|queue| queue.kind == self.kind) else { return };
@@ -467,7 +448,7 @@ mod tests {
         fn read_again(&self, _number: u64, _lost: HashMap<AgencyId, Lost>) {}
     }
 
-    fn all(listener: &Listener<Numbers>, source: &Numbers) -> Vec<u64> {
+    fn all(listener: &Listener, source: &Numbers) -> Vec<u64> {
         let next = || match listener.take(source, false).0 {
             Some(Event::Lagged { missed }) => Some(missed),
             _ => None,

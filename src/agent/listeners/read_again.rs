@@ -4,10 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::agent::event::Event;
-use crate::agent::history::size_of_message;
+use crate::agent::history::{fetch, size_of_message};
 use crate::agent::listeners::Listeners;
 use crate::agent::listeners::backlog::Lost;
-use crate::agent::{Agent, fetch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, List, Message, Timestamp};
 use crate::rest::{Client, Walk};
@@ -23,7 +22,7 @@ pub(crate) struct DroppedMessageReader {
     pub(crate) client: Client,
     pub(crate) waker: Waker,
     pub(crate) log: SessionLog,
-    pub(crate) listeners: Arc<Listeners<Agent>>,
+    pub(crate) listeners: Arc<Listeners>,
 }
 
 /// For each room: its id, whether it is a direct conversation, and its dropped messages.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use crate::agent::memory::interface::{IN_REPLY_TO, Memory, Resume};
 use crate::agent::memory::room_memory::RoomMemory;
 use crate::agent::memory::store::StateStore;
-use crate::agent::memory::{IN_REPLY_TO, Memory, Resume};
 use crate::agent::recent_ids::RecentIds;
 use crate::deadline;
 use crate::error::{Error, Result};

@@ -4,7 +4,7 @@
 //! the message. So no loop yields the answer, whichever thread runs the loop.
 
 use crate::agent::memory::IN_REPLY_TO;
-use crate::agent::send::confirm::is_same_text;
+use crate::agent::send::same_text::{SHORTEST_CUT, is_same_text};
 use crate::model::{AgencyId, Message, MessageId, Timestamp, User, UserId};
 use crate::sync::lock::Mutex;
 
@@ -137,6 +137,3 @@ impl Drop for WaitingAsk<'_> {
         let _ = self.end();
     }
 }
-
-/// The fewest bytes after which a server may cut the text of the question off.
-const SHORTEST_CUT: usize = 100;

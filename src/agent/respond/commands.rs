@@ -4,26 +4,42 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::agent::handle::AgentHandle;
 use crate::agent::recent_ids::RecentIds;
-use crate::agent::{Agent, Decision, Event, Events, Mention, RecvError};
+use crate::agent::respond::answerable;
+use crate::agent::{Decision, Event, Events, Mention, RecvError, questions};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::sync::lock::Mutex;
 
-/// The messages that begin with a prefix, each once. Returned by [`Agent::commands`].
+/// The messages that begin with a prefix, each once. Returned by [`Agent::commands`](crate::Agent::commands).
 ///
 /// The iterator leaves out the agent's own messages, the platform's messages, and messages whose loop guard allows no
-/// further answer. `Commands` has its own queue, which starts with the call of [`Agent::commands`]. `Commands` takes
-/// no events from other loops. The iterator ends when the agent ends, and does not yield the error that ended the
-/// agent: [`Agent::events`], [`Agent::mentions`] and [`Agent::close`] do.
+/// further answer. The iterator has its own queue, which starts with the call of
+/// [`Agent::commands`](crate::Agent::commands), and takes no events from other loops. It ends when the agent ends, and
+/// does not yield the error that ended the agent: [`Agent::events`](crate::Agent::events),
+/// [`Agent::mentions`](crate::Agent::mentions) and [`Agent::close`](crate::Agent::close) do.
 ///
 /// An agent that [remembers](crate::agent::AgentBuilder::remember) also yields the commands that came while the
 /// program was down, and the commands that were not done. [`Mention`] defines when a command is done. The agent must
 /// know the prefix before it takes the first message: call `commands` for each prefix before any loop begins.
+///
+/// ```no_run
+/// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+/// for command in agent.commands("!") {
+///     let command = command?;
+///     let answer = match command.request().command() {
+///         "ping" => "pong".to_owned(),
+///         other => format!("I do not know {other:?}."),
+///     };
+///     command.reply(answer).unwrap_or_else(|error| eprintln!("not answered: {error}"));
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "it does nothing unless you take messages from it"]
-pub struct Commands {
-    agent: Agent,
+pub struct CommandMentions {
+    agent: AgentHandle,
     events: Events,
     prefix: Arc<str>,
     /// Whether the iterator has returned the error about an empty prefix.
@@ -32,12 +48,18 @@ pub struct Commands {
     handed_out: Arc<Mutex<RecentIds<64>>>,
 }
 
-impl Commands {
-    pub(crate) fn new(agent: &Agent, prefix: &str) -> Commands {
+impl CommandMentions {
+    pub(crate) fn new(agent: &AgentHandle, prefix: &str) -> CommandMentions {
         let prefix: Arc<str> = prefix.trim().into();
-        let listener = agent.inner.listeners.listen_to_commands(&prefix);
-        let events = Events::new(agent.clone(), listener);
-        Commands { agent: agent.clone(), events, prefix, refused: Arc::default(), handed_out: Arc::default() }
+        let listener = agent.listeners.listen_to_commands(&prefix);
+        let events = Events::new(agent, listener);
+        CommandMentions {
+            agent: agent.clone(),
+            events,
+            prefix,
+            refused: Arc::default(),
+            handed_out: Arc::default(),
+        }
     }
 
     /// Waits at most `limit` for the next message.
@@ -62,11 +84,12 @@ impl Commands {
             return Err(self.refuse());
         }
         // The command that this thread took before is done.
-        self.agent.acknowledge_questions();
+        questions::acknowledge_questions(&self.agent);
         loop {
             let Event::Message(message) = self.events.recv(until)? else { continue };
             // The room may have shown an answer since the message was queued.
-            let is_wanted = self.agent.decide_command(&message, &self.prefix) == Decision::Respond;
+            let is_wanted =
+                answerable::decide_command(&self.agent, &message, &self.prefix) == Decision::Respond;
             if is_wanted && self.handed_out.lock().add(&message.id) {
                 return Ok(Mention::with_prefix(&self.agent, message, Arc::clone(&self.prefix)));
             }
@@ -84,7 +107,7 @@ impl Commands {
     }
 }
 
-impl Iterator for Commands {
+impl Iterator for CommandMentions {
     type Item = Result<Mention>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -93,36 +116,4 @@ impl Iterator for Commands {
 }
 
 /// After the end, `next` returns `None` forever.
-impl std::iter::FusedIterator for Commands {}
-
-impl Agent {
-    /// Returns an iterator over the messages from now on that begin with `prefix`, such as `!conch`. Case does not
-    /// matter. The iterator leaves out the agent's own messages and the platform's messages. [`Mention::request`]
-    /// parses the text after the prefix. [`mentions`](Agent::mentions) can run at the same time, and still yields the
-    /// messages that mention the agent. Only the loop over commands yields a command in a direct message that does not
-    /// mention the agent.
-    ///
-    /// With the prefix `!`, each word is a command: for `!deploy web`, the [command](crate::model::Request::command) is
-    /// `deploy`. With the prefix `!conch`, as below, it is the word after the prefix. Do not use the prefix `/`: the
-    /// platform runs such a text and does not show it to agents.
-    ///
-    /// White space around the prefix does not count. No message matches an empty prefix: the loop yields an
-    /// [`Invalid`](crate::ErrorKind::Invalid) error and ends.
-    ///
-    /// ```no_run
-    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
-    /// for command in agent.commands("!conch") {
-    ///     let command = command?;
-    ///     let request = command.request(); // !conch deploy web --to staging
-    ///     let answer = match request.command() {
-    ///         "deploy" => format!("Deploying {:?} to {}.", request.positional(), request.option("to").unwrap_or("live")),
-    ///         other => format!("I do not know {other:?}."),
-    ///     };
-    ///     command.reply(answer).unwrap_or_else(|error| eprintln!("not answered: {error}"));
-    /// }
-    /// # Ok(()) }
-    /// ```
-    pub fn commands(&self, prefix: &str) -> Commands {
-        Commands::new(self, prefix)
-    }
-}
+impl std::iter::FusedIterator for CommandMentions {}

@@ -1,8 +1,7 @@
 //! Decides whether the agent should answer a message.
 
-use crate::agent::Agent;
 use crate::agent::respond::handle::{behind_prefix, is_mentioned};
-use crate::model::{Message, MessageId, MessageType, User};
+use crate::model::{Message, MessageType, User};
 
 /// The result of [`Agent::decide`](crate::Agent::decide).
 ///
@@ -53,39 +52,8 @@ fn is_of_the_platform(message: &Message) -> bool {
     message.kind == MessageType::System && !message.metadata.is_heartbeat()
 }
 
-impl Agent {
-    fn is_answered(&self, id: &MessageId) -> bool {
-        self.inner.memory.as_ref().is_some_and(|memory| memory.is_answered(id))
-    }
-
-    /// Returns the decision for a loop over the commands with this prefix.
-    pub(crate) fn decide_command(&self, message: &Message, prefix: &str) -> Decision {
-        self.unless_handled(message, decide_for(message, &self.inner.me, Address::Prefix(prefix)))
-    }
-
-    /// Whether the message mentions the agent's handle.
-    pub(crate) fn is_named(&self, message: &Message) -> bool {
-        is_mentioned(&message.content, &self.inner.me.username)
-    }
-
-    /// Whether a loop over mentions or commands should hand out the message.
-    pub(crate) fn is_question(&self, message: &Message) -> bool {
-        let is_command = |prefix: &str| self.decide_command(message, prefix) == Decision::Respond;
-        self.decide(message) == Decision::Respond || self.inner.listeners.has_prefix(is_command)
-    }
-
-    pub(crate) fn unless_handled(&self, message: &Message, decision: Decision) -> Decision {
-        match decision {
-            Decision::Respond if self.inner.own_results.lock().contains(&message.id) => Decision::FromSystem,
-            Decision::Respond if self.is_answered(&message.id) => Decision::Answered,
-            Decision::Respond if self.inner.taken.lock().contains(&message.id) => Decision::Taken,
-            decision => decision,
-        }
-    }
-}
-
-/// Decides whether the user `me` should answer the message. This is the part of [`Agent::decide`] that needs no running
-/// agent. Use it in tests.
+/// Decides whether the user `me` should answer the message. This is the part of [`Agent::decide`](crate::Agent::decide)
+/// that needs no running agent. Use it in tests.
 ///
 /// ```
 /// use crustocean::{Message, agent::{Decision, decide}, model::User};
@@ -99,21 +67,6 @@ pub fn decide(me: &User, message: &Message) -> Decision {
     decide_for(message, me, Address::Handle)
 }
 
-impl Message {
-    /// Whether the agent itself sent the message.
-    ///
-    /// ```no_run
-    /// # fn demo(agent: &crustocean::Agent, message: &crustocean::Message) {
-    /// if !message.is_own(agent) {
-    ///     println!("{}", message.content);
-    /// }
-    /// # }
-    /// ```
-    pub fn is_own(&self, agent: &Agent) -> bool {
-        said_by(self, &agent.inner.me)
-    }
-}
-
 /// How a message addresses the agent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Address<'a> {
@@ -123,7 +76,7 @@ pub(crate) enum Address<'a> {
     Prefix(&'a str),
 }
 
-fn said_by(message: &Message, user: &User) -> bool {
+pub(crate) fn said_by(message: &Message, user: &User) -> bool {
     message.is_by(&user.id, &user.username)
 }
 

@@ -7,15 +7,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::agent::handle::AgentHandle;
+use crate::agent::inner::AgentInner;
 use crate::agent::respond::handle::{behind_prefix, without_mention};
+use crate::agent::rooms::RoomHandle;
 use crate::agent::run::Trigger;
-use crate::agent::{Agent, AgentInner, Event, Outgoing, RecvError, Room};
+use crate::agent::send::parts;
+use crate::agent::{Event, Events, Outgoing, RecvError, Room, questions};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{Message, MessageId, Request};
 
 /// A message that the agent should answer. Yielded by [`Mentions`](crate::Mentions) and
-/// [`Commands`](crate::agent::Commands).
+/// [`CommandMentions`](crate::agent::CommandMentions).
 ///
 /// A `Mention` dereferences to its [`Message`].
 ///
@@ -37,7 +41,7 @@ use crate::model::{Message, MessageId, Request};
 #[derive(Clone)]
 pub struct Mention {
     message: Message,
-    agent: Agent,
+    agent: AgentHandle,
     question: Option<Arc<OpenQuestion>>,
     /// The command prefix, if the message comes from a loop over commands.
     prefix: Option<Arc<str>>,
@@ -61,7 +65,7 @@ impl Drop for OpenQuestion {
         if let Some(memory) = &self.inner.memory
             && memory.drop_held(&self.id)
         {
-            self.inner.save_memory();
+            questions::save_memory(&self.inner);
         }
     }
 }
@@ -99,21 +103,21 @@ impl From<&Mention> for Trigger {
 }
 
 impl Mention {
-    pub(crate) fn new(agent: &Agent, message: Message) -> Mention {
-        let question = agent.inner.memory.as_ref().map(|memory| {
+    pub(crate) fn new(agent: &AgentHandle, message: Message) -> Mention {
+        let question = agent.memory.as_ref().map(|memory| {
             memory.hand_out(&message.id, true);
-            let (inner, id) = (Arc::clone(&agent.inner), message.id.clone());
+            let (inner, id) = (Arc::clone(agent), message.id.clone());
             Arc::new(OpenQuestion { inner, id, left_open: AtomicBool::new(false) })
         });
         Mention { message, agent: agent.clone(), question, prefix: None }
     }
 
-    pub(crate) fn with_prefix(agent: &Agent, message: Message, prefix: Arc<str>) -> Mention {
+    pub(crate) fn with_prefix(agent: &AgentHandle, message: Message, prefix: Arc<str>) -> Mention {
         Mention { prefix: Some(prefix), ..Mention::new(agent, message) }
     }
 
-    /// Returns the text without the mention of the agent, or without the prefix of [`commands`](Agent::commands). For
-    /// example, `@larry, what is ETH at?` becomes `what is ETH at?`.
+    /// Returns the text without the mention of the agent, or without the prefix of
+    /// [`commands`](crate::Agent::commands). For example, `@larry, what is ETH at?` becomes `what is ETH at?`.
     ///
     /// ```no_run
     /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {
@@ -123,7 +127,7 @@ impl Mention {
     pub fn text(&self) -> String {
         match &self.prefix {
             Some(prefix) => behind_prefix(&self.message.content, prefix).unwrap_or_default().to_owned(),
-            None => without_mention(&self.message.content, &self.agent.inner.me.username),
+            None => without_mention(&self.message.content, &self.agent.me.username),
         }
     }
 
@@ -183,10 +187,10 @@ impl Mention {
     /// # Ok(()) }
     /// ```
     pub fn room(&self) -> Room {
-        self.agent.room_of(&self.message)
+        Room::new(RoomHandle::of(&self.agent, &self.message))
     }
 
-    /// Answers the message in its room, like [`Agent::reply`].
+    /// Answers the message in its room, like [`Agent::reply`](crate::Agent::reply).
     ///
     /// ```no_run
     /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {
@@ -196,14 +200,15 @@ impl Mention {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid), [`NotSent`](crate::ErrorKind::NotSent),
-    /// [`MaybeSent`](crate::ErrorKind::MaybeSent) or [`Closed`](crate::ErrorKind::Closed), as for [`Agent::send`].
+    /// [`MaybeSent`](crate::ErrorKind::MaybeSent) or [`Closed`](crate::ErrorKind::Closed), as for
+    /// [`Agent::send`](crate::Agent::send).
     pub fn reply(&self, message: impl Into<Outgoing>) -> Result<()> {
-        self.agent.reply(&self.message, message)
+        parts::reply(&self.agent, &self.message, message.into())
     }
 
     /// Asks a question and returns the same sender's next message in this room. That message needs no mention of the
-    /// agent, and [`mentions`](Agent::mentions) does not yield that message. If several threads ask the same person in
-    /// the same room, the first question gets the first answer. Other events are not affected.
+    /// agent, and [`mentions`](crate::Agent::mentions) does not yield that message. If several threads ask the same
+    /// person in the same room, the first question gets the first answer. Other events are not affected.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -219,8 +224,8 @@ impl Mention {
     /// [`Timeout`](crate::ErrorKind::Timeout) if no message comes within `limit` after the question is in the room,
     /// [`Closed`](crate::ErrorKind::Closed) if the agent ends; otherwise the kinds of [`Room::post`].
     pub fn ask(&self, question: impl Into<Outgoing>, limit: Duration) -> Result<Mention> {
-        let AgentInner { asks, taken, .. } = &*self.agent.inner;
-        let events = self.agent.subscribe();
+        let AgentInner { asks, taken, .. } = &**self.agent;
+        let events = Events::subscribe(&self.agent);
         let question = question.into();
         let ask = asks.begin(&self.message, question.text());
         match self.room().in_reply_to(&self.message).post(question) {
@@ -267,9 +272,9 @@ impl Mention {
     /// # Ok(()) }
     /// ```
     pub fn done(&self) {
-        if let (Some(question), Some(memory)) = (&self.question, &self.agent.inner.memory) {
+        if let (Some(question), Some(memory)) = (&self.question, &self.agent.memory) {
             memory.done(&question.id);
-            self.agent.inner.save_memory();
+            questions::save_memory(&self.agent);
         }
     }
 }

@@ -3,22 +3,25 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::agent::handle::AgentHandle;
 use crate::agent::recent_ids::RecentIds;
+use crate::agent::respond::answerable;
 use crate::agent::respond::rate_limit::{Admitted, ExchangeLimit, Exchanges};
-use crate::agent::{Agent, Decision, Event, Events, Mention, RecvError};
+use crate::agent::{Decision, Event, Events, Mention, RecvError, questions};
 use crate::deadline;
 use crate::error::Result;
 use crate::model::Message;
 use crate::sync::lock::Mutex;
 
-/// The messages that an [`Agent`] should answer, each once. Returned by [`Agent::mentions`].
+/// The messages that an [`Agent`](crate::Agent) should answer, each once. Returned by
+/// [`Agent::mentions`](crate::Agent::mentions).
 ///
-/// These are the messages for which [`should_respond`](Agent::should_respond) is true. The iterator includes messages
-/// that the agent missed while the connection was down, and posts of hooks. It does not include a message if only an
-/// edit added the mention.
+/// These are the messages for which [`should_respond`](crate::Agent::should_respond) is true. The iterator includes
+/// messages that the agent missed while the connection was down, and posts of hooks. It does not include a message if
+/// only an edit added the mention.
 ///
-/// The iterator yields no other events. A loop over [`Agent::events`] may run at the same time. To join new rooms as
-/// well, call [`Agent::follow_invites`] first.
+/// The iterator yields no other events. A loop over [`Agent::events`](crate::Agent::events) may run at the same time.
+/// To join new rooms as well, call [`Agent::follow_invites`](crate::Agent::follow_invites) first.
 ///
 /// The iterator ends like [`Events`]. Several threads may share the iterator: all clones take from the same queue.
 ///
@@ -36,7 +39,7 @@ use crate::sync::lock::Mutex;
 #[derive(Debug, Clone)]
 #[must_use = "it does nothing unless you take messages from it"]
 pub struct Mentions {
-    agent: Agent,
+    agent: AgentHandle,
     events: Events,
     system: bool,
     shared: Arc<Mutex<MentionsShared>>,
@@ -57,9 +60,9 @@ const RECHECK_INTERVAL: Duration = Duration::from_millis(500);
 const MOST_AT_ONCE: usize = 4096;
 
 impl Mentions {
-    pub(crate) fn new(agent: Agent) -> Self {
-        let events = Events::new(agent.clone(), agent.inner.listeners.listen_to_mentions());
-        Mentions { agent, events, system: false, shared: Arc::default() }
+    pub(crate) fn new(agent: &AgentHandle) -> Self {
+        let events = Events::new(agent, agent.listeners.listen_to_mentions());
+        Mentions { agent: agent.clone(), events, system: false, shared: Arc::default() }
     }
 
     /// Limits how often and how fast the agent answers other agents. A message that must wait does not block other
@@ -158,7 +161,7 @@ impl Mentions {
 
     fn recv(&self, until: Option<Instant>) -> Result<Mention, RecvError> {
         // The question that this thread took before is done.
-        self.agent.acknowledge_questions();
+        questions::acknowledge_questions(&self.agent);
         Ok(Mention::new(&self.agent, self.next_message(until)?))
     }
 
@@ -166,7 +169,7 @@ impl Mentions {
         let mut checks_left = MOST_AT_ONCE;
         loop {
             let now = Instant::now();
-            if !self.agent.inner.closing.is_stopped()
+            if !self.agent.closing.is_stopped()
                 && let Some(message) = self.take_due(now)
             {
                 return Ok(message);
@@ -195,7 +198,7 @@ impl Mentions {
 
     /// Returns a message to answer now, if any: this message, or a delayed one.
     fn consider(&self, message: Message) -> Option<Message> {
-        match self.agent.decide(&message) {
+        match answerable::decide(&self.agent, &message) {
             Decision::Respond => {}
             Decision::FromSystem if self.system => {}
             _ => return None,
@@ -211,7 +214,7 @@ impl Mentions {
             Admitted::Later => None,
             Admitted::Never(message) => {
                 drop(shared);
-                self.agent.drop_question(&message.id);
+                questions::drop_question(&self.agent, &message.id);
                 None
             }
         }
@@ -242,7 +245,7 @@ impl Mentions {
         deadline::earliest([due, recheck])
     }
 
-    pub(super) fn agent(&self) -> &Agent {
+    pub(super) fn agent(&self) -> &AgentHandle {
         &self.agent
     }
 }

@@ -1,5 +1,6 @@
 //! Decides which messages the agent answers, and how often.
 
+pub(crate) mod answerable;
 pub(crate) mod asks;
 mod commands;
 pub(crate) mod decide;
@@ -9,7 +10,7 @@ mod mentions;
 mod parallel;
 mod rate_limit;
 
-pub use commands::Commands;
+pub use commands::CommandMentions;
 pub use decide::{Decision, decide};
 pub use handle::is_mentioned;
 pub use mention::Mention;

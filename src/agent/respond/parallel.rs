@@ -5,7 +5,8 @@ use std::fmt;
 use std::thread;
 use std::time::Duration;
 
-use crate::agent::{Agent, Mention, Mentions};
+use crate::agent::inner::AgentInner;
+use crate::agent::{Mention, Mentions};
 use crate::error::{Error, Result};
 use crate::model::AgencyId;
 use crate::sync::lock::{Condvar, Mutex};
@@ -125,7 +126,7 @@ impl Drop for EndWhenDropped<'_> {
 impl WorkQueue {
     /// Adds a question, and waits for space if necessary. Returns `false` if the agent ended before the queue had
     /// space.
-    fn put(&self, agent: &Agent, question: Mention) -> bool {
+    fn put(&self, agent: &AgentInner, question: Mention) -> bool {
         let mut state = self.state.lock();
         while state.waiting >= MOST_WAITING || state.bytes >= MOST_BYTES {
             if agent.is_closed() {
@@ -157,7 +158,7 @@ impl WorkQueue {
     }
 
     /// The loop of a worker thread.
-    fn work<E: fmt::Display>(&self, agent: &Agent, handler: &impl Fn(Mention) -> Result<(), E>) {
+    fn work<E: fmt::Display>(&self, agent: &AgentInner, handler: &impl Fn(Mention) -> Result<(), E>) {
         while let Some(question) = self.next(agent) {
             let (room, id) = (question.agency_id.clone(), question.id.clone());
             // The error's `Display` and `Drop` are the program's code, too.
@@ -178,7 +179,7 @@ impl WorkQueue {
     }
 
     /// Waits for the next question to handle. Returns `None` at the end.
-    fn next(&self, agent: &Agent) -> Option<Mention> {
+    fn next(&self, agent: &AgentInner) -> Option<Mention> {
         let mut state = self.state.lock();
         loop {
             if state.over {

@@ -7,6 +7,9 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::agent::Outgoing;
+use crate::agent::handle::AgentHandle;
+use crate::agent::rooms::RoomHandle;
 use crate::agent::run::open_runs::OpenRun;
 use crate::agent::run::part::{
     FAILED, OpenPart, OpenParts, PartNumber, STREAM, StreamUpdate, TOOL_RESULT, ToolResult,
@@ -15,7 +18,6 @@ use crate::agent::run::stopped::RunStop;
 use crate::agent::run::transcript::{RecordedStep, RunTranscript, clip, clip_value};
 use crate::agent::send::metadata::JsonObject;
 use crate::agent::send::outgoing::{ON_EVERY_PART, only_guard};
-use crate::agent::{Agent, Outgoing, Room};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, MessageId, RunId, UserId};
@@ -25,7 +27,7 @@ use crate::sync::lock::{Condvar, Mutex};
 /// handle.
 #[derive(Debug)]
 pub(crate) struct Core {
-    pub(super) room: Room,
+    pub(super) room: RoomHandle,
     pub(super) id: RunId,
     pub(super) transcript: Arc<RunTranscript>,
     pub(super) stopped: Arc<RunStop>,
@@ -129,14 +131,14 @@ impl OpenRun for Core {
 }
 
 impl Core {
-    pub(super) fn new(room: Room, id: RunId) -> Self {
+    pub(super) fn new(room: RoomHandle, id: RunId) -> Self {
         let transcript = Arc::new(RunTranscript::new());
         let life = Life { stage: Stage::Starting, parts: OpenParts::default(), end: None };
         Core { room, id, transcript, stopped: Arc::default(), life: Mutex::new(life), begun: Condvar::new() }
     }
 
-    pub(super) fn agent(&self) -> &Agent {
-        self.room.agent()
+    pub(super) fn agent(&self) -> &AgentHandle {
+        &self.room.agent
     }
 
     /// Records the result of the report of the run's start.
@@ -185,7 +187,7 @@ impl Core {
         };
         if let Some(end) = end {
             self.report_end(&end);
-            self.agent().inner.runs.remove(self);
+            self.agent().runs.remove(self);
         }
     }
 
@@ -193,11 +195,11 @@ impl Core {
     fn give_up_part(&self, part: OpenPart) {
         let ended = match part {
             OpenPart::Stream { id, text } => self.end_stream(&id, &text, Outgoing::new(""), |whole| {
-                self.agent().session().deliver(STREAM, &self.payload(whole)).map(drop)
+                self.agent().session.deliver(STREAM, &self.payload(whole)).map(drop)
             }),
             OpenPart::Tool { id, tool, started } => {
                 self.end_tool(&id, &tool, started, (CLOSED.into(), FAILED), |result| {
-                    self.agent().session().deliver(TOOL_RESULT, &self.payload(result)).map(drop)
+                    self.agent().session.deliver(TOOL_RESULT, &self.payload(result)).map(drop)
                 })
             }
         };
@@ -269,7 +271,7 @@ impl Core {
         let Some(end) = end else { return Ok(()) };
         let sent = self.send_end(&end, |name, ended| self.report_reliably(name, ended));
         // Remove the run only after the send, so that the next run in this room starts after the end of this run.
-        self.agent().inner.runs.remove(self);
+        self.agent().runs.remove(self);
         sent
     }
 
@@ -287,12 +289,12 @@ impl Core {
             self.stopped.end(false);
             self.report_end(&RunEnd::Error(why.to_owned()));
         }
-        self.agent().inner.runs.remove(self);
+        self.agent().runs.remove(self);
     }
 
     fn report_end(&self, end: &RunEnd) {
         let send = |name: &'static str, ended: &RunEndPayload<'_>| {
-            self.agent().session().deliver(name, &self.payload(ended)).map(drop)
+            self.agent().session.deliver(name, &self.payload(ended)).map(drop)
         };
         if let Err(error) = self.send_end(end, send) {
             crate::logging::info!("cannot send the end of run {}: {error}", self.id);
@@ -329,10 +331,10 @@ impl Core {
     }
 
     fn payload<T: Serialize>(&self, more: T) -> RunEventPayload<'_, T> {
-        let me = &self.agent().inner.me;
+        let me = &self.agent().me;
         RunEventPayload {
             run_id: &self.id,
-            agency_id: self.room.id(),
+            agency_id: &self.room.id,
             agent_id: &me.id,
             username: &me.username,
             display_name: &me.display_name,
@@ -341,7 +343,7 @@ impl Core {
     }
 
     pub(super) fn report(&self, name: &str, more: impl Serialize) -> Result<()> {
-        let until = deadline::after(self.agent().options().send_timeout);
+        let until = deadline::after(self.agent().options.send_timeout);
         self.emit(name, more, until).map(drop)
     }
 
@@ -350,7 +352,7 @@ impl Core {
     pub(super) fn report_reliably(&self, name: &str, more: &impl Serialize) -> Result<()> {
         match self.report(name, more) {
             Err(error) if is_connection_error(&error) => {
-                if self.agent().session().deliver(name, &self.payload(more))? {
+                if self.agent().session.deliver(name, &self.payload(more))? {
                     return Ok(());
                 }
                 let text = format!("the connection is down: the crate sends {name} after the reconnect");
@@ -368,7 +370,7 @@ impl Core {
         self.check_not_given_up()?;
         let payload = self.payload(more);
         loop {
-            match self.agent().session().emit_on_any(name, &payload, until) {
+            match self.agent().session.emit_on_any(name, &payload, until) {
                 Err(error) if error.kind() == ErrorKind::MaybeSent && Instant::now() < until => {}
                 other => return other,
             }
@@ -383,7 +385,7 @@ impl Core {
     /// Sends an event without waiting. Destructors call this.
     pub(super) fn try_deliver(&self, name: &str, more: impl Serialize) -> Result<()> {
         self.check_not_given_up()?;
-        self.agent().session().deliver(name, &self.payload(more)).map(drop)
+        self.agent().session.deliver(name, &self.payload(more)).map(drop)
     }
 }
 

@@ -12,7 +12,7 @@ mod transcript;
 
 use std::fmt;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -25,10 +25,13 @@ pub use tool::{ToolCall, ToolOutcome};
 
 use crate::agent::Room;
 use crate::agent::random::new_uuid;
+use crate::agent::rooms::RoomHandle;
 use crate::agent::send::outgoing::Answering;
-use crate::error::Result;
+use crate::deadline;
+use crate::error::{Error, Result};
 use crate::model::{Message, MessageId, RunId, TranscriptEntry};
 use crate::socket::SessionSubscription;
+use crate::stop::Stop;
 use inner::{Core, RunEnd, is_connection_error};
 use transcript::{RecordedStep, clip};
 
@@ -124,12 +127,13 @@ pub struct Run {
 /// All handles that the program holds share this. The drop of the last handle ends the run.
 struct RunHandle {
     core: Arc<Core>,
+    room: Room,
     interrupts: SessionSubscription,
 }
 
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Run").field("id", self.id()).field("room", self.room().id()).finish_non_exhaustive()
+        f.debug_struct("Run").field("id", self.id()).field("room", &self.core.room.id).finish_non_exhaustive()
     }
 }
 
@@ -145,18 +149,27 @@ struct Status<'a> {
 }
 
 impl Run {
-    /// Starts a run. `until`: how long to wait for another open run in this room; `None` means not at all.
-    pub(crate) fn start(room: &Room, trigger: Trigger, until: Option<Instant>) -> Result<Run> {
-        let agent = room.agent();
+    /// Starts a run. If another run is open in this room, waits at most `limit` for its end.
+    pub(super) fn start(room: &RoomHandle, trigger: Trigger, limit: Duration) -> Result<Run> {
+        Run::start_by(room, trigger, Some(deadline::after(limit)))
+    }
+
+    /// Starts a run, unless another run is open in this room.
+    pub(super) fn try_start(room: &RoomHandle, trigger: Trigger) -> Result<Run> {
+        Run::start_by(room, trigger, None)
+    }
+
+    fn start_by(room: &RoomHandle, trigger: Trigger, until: Option<Instant>) -> Result<Run> {
+        let agent = &room.agent;
         // If the trigger has no message, the run keeps the message that the room handle answers.
         let trigger_message_id = trigger.answering.as_ref().map(|answering| answering.to.clone());
         let room = room.answering(trigger.answering.or_else(|| room.answered().cloned()));
-        let core = Arc::new(Core::new(room, RunId::from(new_uuid())));
-        agent.session().check_open()?;
+        let core = Arc::new(Core::new(room.clone(), RunId::from(new_uuid())));
+        agent.session.check_open()?;
         let open: Weak<dyn OpenRun> = Arc::downgrade(&core) as _;
-        agent.inner.runs.add(core.room.id(), open, until)?;
+        agent.runs.add(&core.room.id, open, until)?;
         let interrupts = interrupt::watch(&core);
-        let handle = Arc::new(RunHandle { core: Arc::clone(&core), interrupts });
+        let handle = Arc::new(RunHandle { core: Arc::clone(&core), room: Room::new(room), interrupts });
         let run = Run { core, handle };
         let trigger_message_id = trigger_message_id.as_ref();
         run.note(&RecordedStep::Start { trigger_message_id });
@@ -190,7 +203,7 @@ impl Run {
     /// # Ok(()) }
     /// ```
     pub fn room(&self) -> &Room {
-        &self.core.room
+        &self.handle.room
     }
 
     /// Shows what the agent is doing now, in a few words.
@@ -276,9 +289,91 @@ impl Run {
     }
 }
 
+/// # Interrupts
+impl Run {
+    /// Takes the next interrupt if there is one, in the order of arrival. Call this method between two steps of the
+    /// work.
+    ///
+    /// ```no_run
+    /// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {
+    /// for page in 1..=10 {
+    ///     if run.interrupt().is_some() {
+    ///         break;
+    ///     }
+    ///     run.status(format!("reading page {page}"))?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[doc(alias = "onInterrupt")]
+    pub fn interrupt(&self) -> Option<Interrupt> {
+        self.wait_interrupt(Duration::ZERO).ok().flatten()
+    }
+
+    /// Waits at most `timeout` for an interrupt. Returns `None` if none came.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {
+    /// run.status("starting in 10 s")?;
+    /// if let Some(interrupt) = run.wait_interrupt(Duration::from_secs(10))? {
+    ///     println!("not started: {:?}", interrupt.message);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Closed`](crate::ErrorKind::Closed) if the agent was closed.
+    pub fn wait_interrupt(&self, timeout: Duration) -> Result<Option<Interrupt>> {
+        let until = deadline::after(timeout);
+        let event = self.handle.interrupts.next(until)?;
+        event
+            .map(|event| {
+                interrupt::read(&event, &self.core.id).ok_or_else(|| Error::protocol("not an interrupt"))
+            })
+            .transpose()
+    }
+
+    /// Whether the work should stop: a member of the room asked for a stop, or the agent was closed or stopped. The
+    /// result stays `true` after the interrupt was taken.
+    ///
+    /// ```no_run
+    /// # fn demo(run: &crustocean::run::Run, steps: &[&str]) -> crustocean::Result<()> {
+    /// for step in steps {
+    ///     if run.is_stopped() {
+    ///         break;
+    ///     }
+    ///     run.status(step)?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn is_stopped(&self) -> bool {
+        self.core.stopped.is_asked()
+    }
+
+    /// Returns a [`Stop`] that is stopped when a member of the room asks for a stop, when the agent is closed or
+    /// stopped, and when the run ends. The `Stop` ends a [`reader`](Stop::reader) for the response of a language model,
+    /// ends a [`wait`](Stop::wait), and calls the callbacks of [`on_stop`](Stop::on_stop). All calls return the same
+    /// `Stop`.
+    ///
+    /// ```no_run
+    /// use std::io::{BufRead, BufReader, Read};
+    ///
+    /// fn answer(run: &crustocean::run::Run, body: impl Read + Send + 'static) -> std::io::Result<()> {
+    ///     // Ends at once when somebody says stop, not with the next line.
+    ///     for line in BufReader::new(run.stopped().reader(body)?).lines() {
+    ///         println!("{}", line?);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn stopped(&self) -> Stop {
+        self.core.stopped.switch()
+    }
+}
+
 impl Drop for RunHandle {
     fn drop(&mut self) {
-        if self.core.agent().session().is_foreign() {
+        if self.core.agent().session.is_foreign() {
             return;
         }
         let why = if std::thread::panicking() {

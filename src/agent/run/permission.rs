@@ -199,7 +199,7 @@ impl Run {
     fn ask(&self, request: &PermissionRequest<'_>, until: Instant) -> Result<Permission> {
         let (run, permission) = (self.core.id.clone(), request.permission_id.to_owned());
         // Subscribe before sending, so that no answer is missed. An interrupt with `stop` ends the wait, too.
-        let watch = self.core.agent().session().subscribe(Box::new(move |event| {
+        let watch = self.core.agent().session.subscribe(Box::new(move |event| {
             PermissionResponse::read(event, &run, &permission).is_some() || is_stop(event, &run)
         }));
         if self.core.stopped.is_by_agent() {
@@ -230,7 +230,7 @@ impl Run {
                     });
                 }
                 Ok(NextEvent::NewConnection) => {}
-                Ok(NextEvent::Nothing) if self.core.agent().is_connected() => {
+                Ok(NextEvent::Nothing) if self.core.agent().session.is_up() => {
                     return Ok(Permission::TimedOut);
                 }
                 Ok(NextEvent::Nothing) | Err(_) => return Ok(Permission::Disconnected),

@@ -1,6 +1,5 @@
 //! Whether a run should stop.
 
-use crate::agent::run::Run;
 use crate::stop::Stop;
 use crate::sync::lock::Mutex;
 
@@ -16,7 +15,7 @@ struct RunStopState {
     by_agent: bool,
     /// The run has ended.
     over: bool,
-    /// Created on the first call of [`Run::stopped`].
+    /// Created on the first call of [`Run::stopped`](crate::run::Run::stopped).
     switch: Option<Stop>,
 }
 
@@ -58,7 +57,7 @@ impl RunStop {
         }
     }
 
-    fn switch(&self) -> Stop {
+    pub(super) fn switch(&self) -> Stop {
         let (switch, stopped) = {
             let mut state = self.0.lock();
             (state.switch.get_or_insert_default().clone(), state.asked || state.over)
@@ -74,44 +73,5 @@ fn stop_elsewhere(switch: Stop) {
     let stopping = move || switch.stop();
     if let Err(error) = std::thread::Builder::new().name("crustocean-stop".to_owned()).spawn(stopping) {
         crate::logging::warn!("a run cannot be stopped: {error}");
-    }
-}
-
-impl Run {
-    /// Whether the work should stop: a member of the room asked for a stop, or the agent was closed or stopped. The
-    /// result stays `true` after the interrupt was taken.
-    ///
-    /// ```no_run
-    /// # fn demo(run: &crustocean::run::Run, steps: &[&str]) -> crustocean::Result<()> {
-    /// for step in steps {
-    ///     if run.is_stopped() {
-    ///         break;
-    ///     }
-    ///     run.status(step)?;
-    /// }
-    /// # Ok(()) }
-    /// ```
-    pub fn is_stopped(&self) -> bool {
-        self.core.stopped.is_asked()
-    }
-
-    /// Returns a [`Stop`] that is stopped when a member of the room asks for a stop, when the agent is closed or
-    /// stopped, and when the run ends. The `Stop` ends a [`reader`](Stop::reader) for the response of a language model,
-    /// ends a [`wait`](Stop::wait), and calls the callbacks of [`on_stop`](Stop::on_stop). All calls return the same
-    /// `Stop`.
-    ///
-    /// ```no_run
-    /// use std::io::{BufRead, BufReader, Read};
-    ///
-    /// fn answer(run: &crustocean::run::Run, body: impl Read + Send + 'static) -> std::io::Result<()> {
-    ///     // Ends at once when somebody says stop, not with the next line.
-    ///     for line in BufReader::new(run.stopped().reader(body)?).lines() {
-    ///         println!("{}", line?);
-    ///     }
-    ///     Ok(())
-    /// }
-    /// ```
-    pub fn stopped(&self) -> Stop {
-        self.core.stopped.switch()
     }
 }

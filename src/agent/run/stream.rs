@@ -40,7 +40,7 @@ impl Run {
     /// was closed.
     #[doc(alias = "createStream")]
     pub fn stream(&self) -> Result<Stream> {
-        self.core.agent().session().check_open()?;
+        self.core.agent().session.check_open()?;
         let id = MessageId::from(new_uuid());
         let number = self.core.begin_part(OpenPart::Stream { id: id.clone(), text: String::new() })?;
         self.note(&RecordedStep::StreamStart { message_id: &id });

@@ -62,7 +62,7 @@ impl Run {
     /// [`Room::send`](crate::Room::send) if the reports cannot be sent.
     #[doc(alias = "toolCall")]
     pub fn command(&self, command: impl AsRef<str>) -> Result<ToolOutcome> {
-        self.execute(&self.room().command(command.as_ref()))
+        self.execute(&Command::new(&self.core.room, command.as_ref().into()))
     }
 
     /// Like [`command`](Run::command), with the settings of a [`Command`].
@@ -79,7 +79,7 @@ impl Run {
     /// The kinds of [`command`](Run::command).
     pub fn execute(&self, command: &Command<'_>) -> Result<ToolOutcome> {
         self.core.check_open()?;
-        let command = command.clone().guarded(self.room().guard());
+        let command = command.clone().guarded(self.core.room.guard());
         let text = command.checked_text()?;
         let (tool, input) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
         let call = self.tool(tool, input.trim_start())?;
@@ -293,6 +293,7 @@ impl ToolCall {
     ///
     /// # Errors
     /// The kinds of [`Room::send`](crate::Room::send). The transcript has the result in any case.
+    #[doc(alias = "toolResult")]
     pub fn done(mut self, output: impl Into<Value>) -> Result<()> {
         self.end(output.into(), DONE, |run, result| run.core.report_reliably(TOOL_RESULT, result))
     }

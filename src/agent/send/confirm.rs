@@ -1,14 +1,15 @@
 //! The confirmed send. This module sends a message and finds out whether the message is in the room.
 
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
 use crate::agent::event::error_event_text;
-use crate::agent::history::HistoryPosition;
+use crate::agent::history::{HistoryPosition, fetch};
+use crate::agent::inner::AgentInner;
+use crate::agent::send::metadata_support::MetadataSupport;
 use crate::agent::send::outgoing::{Outgoing, POST_ID};
-use crate::agent::{AgentInner, fetch};
+use crate::agent::send::same_text::{SHORTEST_CUT, is_same_text};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message};
@@ -335,23 +336,6 @@ fn unknown_outcome(why: Error) -> Error {
     Error::new(ErrorKind::MaybeSent, text).with_source(why)
 }
 
-/// Whether this server keeps unknown metadata, as far as the agent knows.
-#[derive(Debug, Default)]
-pub(crate) struct MetadataSupport(AtomicU8);
-
-impl MetadataSupport {
-    const KEPT: u8 = 1;
-    const DROPPED: u8 = 2;
-
-    fn is(&self, what: u8) -> bool {
-        self.0.load(Ordering::Relaxed) == what
-    }
-
-    fn learn(&self, what: u8) {
-        self.0.store(what, Ordering::Relaxed);
-    }
-}
-
 /// How a message matches the sent message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Match {
@@ -372,39 +356,6 @@ fn compare(message: &Message, me: &str, post_id: &str, text: &str) -> Option<Mat
     }
 }
 
-/// The fewest bytes after which a server cuts a text off.
-const SHORTEST_CUT: usize = 100;
-
-/// Whether a text is the sent text as a server may show it: with other white space, or cut off after at least
-/// `shortest` bytes.
-pub(crate) fn is_same_text(seen: &str, sent: &str, shortest: usize) -> bool {
-    if seen == sent || seen.split_whitespace().eq(sent.split_whitespace()) {
-        return true;
-    }
-    let stem = seen.trim_end();
-    let stem =
-        ["…(truncated)", "...", "…"].iter().find_map(|end| stem.strip_suffix(end)).unwrap_or(stem).trim_end();
-    !stem.is_empty() && stem.len() >= shortest && sent.starts_with(stem)
-}
-
 fn read<T: DeserializeOwned>(event: &RawEvent) -> Result<T> {
     event.first().map_err(|error| Error::protocol("cannot read the room's message").with_source(error))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_is_recognised_as_the_server_shows_it() {
-        let long = "word ".repeat(100);
-        let cut = |end: &str| format!("{}{end}", long.split_at(203).0);
-        assert!(is_same_text("a b", "a b", 100) && is_same_text("a\nb", "a  b", 100));
-        for end in ["", "…", "...", " …(truncated)"] {
-            assert!(is_same_text(&cut(end), &long, 100), "{end}");
-        }
-        assert!(!is_same_text("word", &long, 100) && is_same_text("word…", &long, 1));
-        assert!(!is_same_text("", "a", 1) && !is_same_text("…", "a", 0) && !is_same_text("b", "a", 0));
-        assert!(!is_same_text("word word", "word", 0), "longer is another");
-    }
 }

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::agent::Outgoing;
+use crate::agent::rooms::RoomHandle;
 use crate::agent::send::outgoing::EditMessage;
-use crate::agent::{Outgoing, Room};
+use crate::agent::send::{edit, parts, unsent};
 use crate::deadline;
 use crate::error::{ErrorKind, Result};
 use crate::model::{Message, MessageEdited};
@@ -13,7 +15,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// The time limit for dropping an editor.
 const DROP_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A message whose text changes many times. Returned by [`Room::editor`].
+/// A message whose text changes many times. Returned by [`Room::editor`](crate::Room::editor).
 ///
 /// Call [`set`](Editor::set) whenever there is a new text. The message changes at most once a second, and the editor
 /// sends only the newest text. [`finish`](Editor::finish) sets the last text and waits until the room shows it. An
@@ -34,7 +36,7 @@ const DROP_TIMEOUT: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 #[must_use = "if you drop the editor, it changes the message no more: keep it, and call finish()"]
 pub struct Editor {
-    room: Room,
+    room: RoomHandle,
     message: Message,
     every: Duration,
     /// The text that was sent last.
@@ -47,11 +49,11 @@ pub struct Editor {
 }
 
 impl Editor {
-    /// Implements [`Room::editor`].
-    pub(crate) fn open(room: &Room, message: Outgoing) -> Result<Self> {
-        let message = room.agent().as_text(room.id(), &message)?.into_owned();
-        let text = room.agent().checked_edit(message.text())?.to_owned();
-        let message = room.post(message)?.first;
+    /// Implements [`Room::editor`](crate::Room::editor).
+    pub(crate) fn open(room: &RoomHandle, message: Outgoing) -> Result<Self> {
+        let message = parts::as_text(&room.agent, &room.id, &message)?.into_owned();
+        let text = edit::checked_edit(&room.agent, message.text())?.to_owned();
+        let message = unsent::post_to(&room.agent, &room.id, room.outgoing(message))?.first;
         Ok(Editor {
             room: room.clone(),
             message,
@@ -103,7 +105,7 @@ impl Editor {
     /// [`Invalid`](crate::ErrorKind::Invalid) if the text is empty or too long for one message;
     /// [`Closed`](crate::ErrorKind::Closed) if the agent was closed.
     pub fn set(&mut self, text: impl AsRef<str>) -> Result<()> {
-        let text = self.room.agent().checked_edit(text.as_ref())?;
+        let text = edit::checked_edit(&self.room.agent, text.as_ref())?;
         self.pending = (text != self.shown).then(|| text.to_owned());
         if self.changed.elapsed() < self.every {
             return Ok(());
@@ -125,9 +127,9 @@ impl Editor {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`Room::edit`]. After an error the text still waits.
+    /// The kinds of [`Room::edit`](crate::Room::edit). After an error the text still waits.
     pub fn flush(&mut self) -> Result<()> {
-        self.send(deadline::after(self.room.agent().options().send_timeout))
+        self.send(deadline::after(self.room.agent.options.send_timeout))
     }
 
     /// Sets the last text and waits until the room shows it.
@@ -140,10 +142,10 @@ impl Editor {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`Room::post_edit`].
+    /// The kinds of [`Room::post_edit`](crate::Room::post_edit).
     pub fn finish(mut self, text: impl AsRef<str>) -> Result<MessageEdited> {
         (self.pending, self.sent_on) = (None, None);
-        self.room.post_edit(&self.message.id, text)
+        edit::post_edit_in(&self.room.agent, &self.room.id, &self.message.id, text.as_ref())
     }
 
     /// Sends the waiting text, or the last text again if its connection is gone.
@@ -151,12 +153,12 @@ impl Editor {
         if self.pending.is_none() && self.sent_on.is_none() {
             return Ok(());
         }
-        let connection = self.room.agent().session().connection(until)?;
+        let connection = self.room.agent.session.connection(until)?;
         if self.pending.is_none() && self.sent_on == Some(connection.generation) {
             return Ok(());
         }
         let content = self.pending.as_deref().unwrap_or(&self.shown);
-        let payload = EditMessage { agency_id: self.room.id(), message_id: &self.message.id, content };
+        let payload = EditMessage { agency_id: &self.room.id, message_id: &self.message.id, content };
         self.changed = Instant::now();
         self.sent_on = Some(connection.generation);
         connection.emit("edit-message", &payload)?;

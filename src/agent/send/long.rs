@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// ```no_run
 /// use crustocean::agent::LongMessages;
 ///
-/// let builder = crustocean::Agent::builder().long_messages(LongMessages::Refuse { limit: 2_000 });
+/// let builder = crustocean::Agent::builder().long_messages(LongMessages::refuse(2_000));
 /// # let _ = builder;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,7 @@ pub enum LongMessages {
     ///
     /// The parts of two long messages of one agent never mix, even if different threads send them. Short messages of
     /// other threads may appear between the parts.
+    #[non_exhaustive]
     Split {
         /// The most characters in one message. A value under 200 counts as 200.
         limit: usize,
@@ -41,6 +42,7 @@ pub enum LongMessages {
         pause: Duration,
     },
     /// Refuses the text with [`ErrorKind::Invalid`](crate::ErrorKind::Invalid).
+    #[non_exhaustive]
     Refuse {
         /// The most characters in one message.
         limit: usize,
@@ -51,10 +53,47 @@ pub enum LongMessages {
 
 /// The most messages for one text. The limit stops a bot that echoes a file by mistake from flooding the room.
 const MOST_PARTS: usize = 50;
+const DEFAULT_PAUSE: Duration = Duration::from_millis(350);
 
 impl LongMessages {
     /// The length at which the platform's own public bots split.
     pub const DEFAULT_LIMIT: usize = 8_000;
+
+    /// Splits a text over `limit` characters into several messages: [`LongMessages::Split`]. The pause between two
+    /// messages defaults to 350 ms; [`pause`](LongMessages::pause) changes it.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use crustocean::agent::LongMessages;
+    ///
+    /// let policy = LongMessages::split(2_000).pause(Duration::from_secs(1));
+    /// let builder = crustocean::Agent::builder().long_messages(policy);
+    /// # let _ = builder;
+    /// ```
+    pub fn split(limit: usize) -> Self {
+        LongMessages::Split { limit, pause: DEFAULT_PAUSE }
+    }
+
+    /// Refuses a text over `limit` characters: [`LongMessages::Refuse`].
+    ///
+    /// ```no_run
+    /// use crustocean::agent::LongMessages;
+    ///
+    /// let builder = crustocean::Agent::builder().long_messages(LongMessages::refuse(2_000));
+    /// # let _ = builder;
+    /// ```
+    pub fn refuse(limit: usize) -> Self {
+        LongMessages::Refuse { limit }
+    }
+
+    /// Sets the pause between two messages of a text. Has no effect unless the policy [splits](LongMessages::split).
+    /// Defaults to 350 ms.
+    pub fn pause(mut self, time: Duration) -> Self {
+        if let LongMessages::Split { pause, .. } = &mut self {
+            *pause = time;
+        }
+        self
+    }
 
     /// The most characters in one message, if there is a limit.
     pub fn limit(&self) -> Option<usize> {
@@ -65,7 +104,8 @@ impl LongMessages {
         }
     }
 
-    pub(crate) fn pause(&self) -> Duration {
+    /// The pause between two parts of a text.
+    pub(crate) fn pause_between(&self) -> Duration {
         match self {
             LongMessages::Split { pause, .. } => *pause,
             LongMessages::Refuse { .. } | LongMessages::Send => Duration::ZERO,
@@ -114,7 +154,7 @@ impl LongMessages {
 impl Default for LongMessages {
     /// Splits at 8,000 characters, with a pause of 350 ms.
     fn default() -> Self {
-        LongMessages::Split { limit: Self::DEFAULT_LIMIT, pause: Duration::from_millis(350) }
+        LongMessages::split(Self::DEFAULT_LIMIT)
     }
 }
 

@@ -4,11 +4,14 @@ pub(crate) mod confirm;
 pub(crate) mod edit;
 mod editor;
 pub(crate) mod long;
+pub(crate) mod long_send_lock;
 pub(crate) mod metadata;
+pub(crate) mod metadata_support;
 pub(crate) mod outgoing;
 pub(crate) mod parts;
+pub(crate) mod same_text;
 mod split;
-mod unsent;
+pub(crate) mod unsent;
 
 pub use editor::Editor;
 pub use long::LongMessages;

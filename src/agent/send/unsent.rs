@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::agent::Outgoing;
+use crate::agent::inner::AgentInner;
 use crate::agent::random::new_post_id;
 use crate::agent::send::confirm::{Failed, MaybeSent, Post};
 use crate::agent::send::outgoing::POST_ID;
-use crate::agent::{Agent, Outgoing};
+use crate::agent::send::parts;
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, Message};
 
@@ -54,8 +56,8 @@ impl IntoIterator for Posted {
     }
 }
 
-/// A posted message of which the room has not shown all parts. Returned by [`Error::unsent`]. [`Agent::repost`] finds
-/// out which parts are in the room and posts the rest.
+/// A posted message of which the room has not shown all parts. Returned by [`Error::unsent`].
+/// [`Agent::repost`](crate::Agent::repost) finds out which parts are in the room and posts the rest.
 ///
 /// ```no_run
 /// # fn demo(agent: &crustocean::Agent, room: &crustocean::Room) -> crustocean::Result<()> {
@@ -126,58 +128,56 @@ impl Unsent {
 }
 
 impl Error {
-    /// The rest of a message that [`post`](crate::Room::post) could not confirm, for [`Agent::repost`]. `None` for all
-    /// other errors.
+    /// The rest of a message that [`post`](crate::Room::post) could not confirm, for
+    /// [`Agent::repost`](crate::Agent::repost). `None` for all other errors.
     pub fn unsent(&self) -> Option<&Unsent> {
         self.detail()
     }
 }
 
-impl Agent {
-    pub(crate) fn post_to(&self, room: &AgencyId, message: Outgoing) -> Result<Posted> {
-        message.check()?;
-        let message = self.as_text(room, &message)?.into_owned();
-        let parts = self.options().long_messages.apply(&message)?.unwrap_or_else(|| vec![message]);
-        self.post_parts(Unsent::new(room, parts))
-    }
+pub(crate) fn post_to(agent: &AgentInner, room: &AgencyId, message: Outgoing) -> Result<Posted> {
+    message.check()?;
+    let message = parts::as_text(agent, room, &message)?.into_owned();
+    let parts = agent.options.long_messages.apply(&message)?.unwrap_or_else(|| vec![message]);
+    post_parts(agent, Unsent::new(room, parts))
+}
 
-    pub(crate) fn post_parts(&self, mut unsent: Unsent) -> Result<Posted> {
-        let mut pause = Duration::ZERO;
-        let _guard = match unsent.parts.len() {
-            0 | 1 => None,
-            _ => match self.lock_long_sends(self.options().send_timeout) {
-                Ok(guard) => Some(guard),
-                Err(error) => return Err(unsent.into_error(error)),
-            },
-        };
-        while let Some(part) = unsent.parts.front_mut() {
-            if !pause.is_zero() {
-                self.session().pause(pause);
+pub(crate) fn post_parts(agent: &AgentInner, mut unsent: Unsent) -> Result<Posted> {
+    let mut pause = Duration::ZERO;
+    let _guard = match unsent.parts.len() {
+        0 | 1 => None,
+        _ => match parts::lock_long_sends(agent, agent.options.send_timeout) {
+            Ok(guard) => Some(guard),
+            Err(error) => return Err(unsent.into_error(error)),
+        },
+    };
+    while let Some(part) = unsent.parts.front_mut() {
+        if !pause.is_zero() {
+            agent.session.pause(pause);
+        }
+        pause = agent.options.long_messages.pause_between();
+        match post_part(agent, &unsent.room, part) {
+            Ok(message) => {
+                unsent.posted.push(message);
+                unsent.parts.pop_front();
             }
-            pause = self.options().long_messages.pause();
-            match self.post_part(&unsent.room, part) {
-                Ok(message) => {
-                    unsent.posted.push(message);
-                    unsent.parts.pop_front();
-                }
-                Err(Failed { error, maybe_sent }) => {
-                    part.maybe_sent = maybe_sent;
-                    return Err(unsent.into_error(error));
-                }
+            Err(Failed { error, maybe_sent }) => {
+                part.maybe_sent = maybe_sent;
+                return Err(unsent.into_error(error));
             }
         }
-        let mut posted = unsent.posted.into_iter();
-        let first = posted.next().ok_or_else(|| Error::invalid("the message has no text"))?;
-        Ok(Posted { first, rest: posted.collect() })
     }
+    let mut posted = unsent.posted.into_iter();
+    let first = posted.next().ok_or_else(|| Error::invalid("the message has no text"))?;
+    Ok(Posted { first, rest: posted.collect() })
+}
 
-    fn post_part(&self, room: &AgencyId, part: &Part) -> Result<Message, Failed> {
-        let Part { message, post_id, .. } = part;
-        let (since, dm) = self.position(room);
-        let post = Post { agent: &self.inner, room, message, post_id, since, dm };
-        match &part.maybe_sent {
-            Some(maybe_sent) => post.resume(maybe_sent),
-            None => post.run(),
-        }
+fn post_part(agent: &AgentInner, room: &AgencyId, part: &Part) -> Result<Message, Failed> {
+    let Part { message, post_id, .. } = part;
+    let (since, dm) = agent.position(room);
+    let post = Post { agent, room, message, post_id, since, dm };
+    match &part.maybe_sent {
+        Some(maybe_sent) => post.resume(maybe_sent),
+        None => post.run(),
     }
 }

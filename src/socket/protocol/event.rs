@@ -17,6 +17,21 @@ use crate::socket::protocol::socket_io;
 
 /// An event from the server: a name and arguments in JSON. The event owns its frame, and copies no text until the
 /// program decodes an argument.
+///
+/// ```no_run
+/// use crustocean::{Event, Value};
+///
+/// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+/// for event in agent.events() {
+///     if let Event::Other(raw) = event? {
+///         match raw.first::<Value>() {
+///             Ok(payload) => println!("{}: {payload}", raw.name()),
+///             Err(_) => println!("{} has no argument", raw.name()),
+///         }
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct RawEvent {
     frame: Utf8Bytes,

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::{LIMIT, Larry, panic_with};
 use crate::common::{SOON, eventually, watchdog};
 use crustocean::Outgoing;
-use crustocean::agent::Commands;
+use crustocean::agent::CommandMentions;
 
-fn next(commands: &Commands) -> (String, bool) {
+fn next(commands: &CommandMentions) -> (String, bool) {
     let command = commands.recv_timeout(SOON).unwrap();
     (command.text(), command.replayed)
 }

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use crustocean::agent::{MemoryStore, Role};
+use crustocean::agent::{MemoryStore, TurnRole};
 use crustocean::{Agent, Error, Event};
 use crustocean_interop::{
     AGENT_TOKEN, ALICE_NAME, DEN, LOBBY, Server, Value, in_lobby, json, next_message, token, watchdog,
@@ -112,8 +112,11 @@ fn the_conversation_has_roles_and_the_request_has_options() {
         assert!(request.flag("quiet") && request.positional() == ["wrapped ETH"]);
         let turns = room.conversation(&mention).characters(8_000).turns().unwrap();
         let turns: Vec<_> = turns.iter().map(|turn| (turn.role, turn.text.as_str())).collect();
-        let expected =
-            [(Role::User, "hello"), (Role::Assistant, "I am here"), (Role::User, mention.content.as_str())];
+        let expected = [
+            (TurnRole::User, "hello"),
+            (TurnRole::Assistant, "I am here"),
+            (TurnRole::User, mention.content.as_str()),
+        ];
         assert_eq!(turns, expected, "{shape}");
     }
 }

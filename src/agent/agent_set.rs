@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::agent::handle::AgentHandle;
 use crate::agent::listeners::WaitingGuard;
-use crate::agent::{Agent, Event, Events, RecvError};
+use crate::agent::{Agent, Event, Events, RecvError, close, questions};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::socket::{NextReady, SessionId, SessionSet};
@@ -19,7 +20,7 @@ use crate::sync::lock::Mutex;
 /// agents.
 ///
 /// A single [`Agent`] has a background thread, and its loop needs another thread. In a set, one thread reads for all
-/// agents, and any number of threads may take the [`events`](Agents::events). While agents reconnect, up to 64 more
+/// agents, and any number of threads may take the [`events`](AgentSet::events). While agents reconnect, up to 64 more
 /// threads run.
 ///
 /// Each agent stays an ordinary agent: it can [post](Agent::post), [join](Agent::join) and [close](Agent::close) as
@@ -27,20 +28,21 @@ use crate::sync::lock::Mutex;
 /// reconnects, closes or falls behind does not delay the other agents. An agent that can only use
 /// [long-polling](crate::agent::Transport) keeps its own background thread.
 ///
-/// `Agents` is a cheap handle (`Clone + Send + Sync`) and holds a handle of each agent. [`close`](Agents::close) closes
-/// all agents. When the last handle of the set is dropped, the set drops its handles of the agents. An agent that has
-/// another handle continues, with its own background thread. A loop over the events is a handle of the set, too.
+/// `AgentSet` is a cheap handle (`Clone + Send + Sync`) and holds a handle of each agent. [`close`](AgentSet::close)
+/// closes all agents. When the last handle of the set is dropped, the set drops its handles of the agents. An agent
+/// that has another handle continues, with its own background thread. A loop over the events is a handle of the set,
+/// too.
 ///
 /// Needs the feature `agents`.
 ///
 /// # Examples
 ///
 /// ```no_run
-/// use crustocean::{Agent, AgentToken, Agents, Event};
+/// use crustocean::{Agent, AgentSet, AgentToken, Event};
 ///
 /// # fn main() -> crustocean::Result<()> {
 /// # let tokens: Vec<AgentToken> = Vec::new();
-/// let agents = Agents::new()?;
+/// let agents = AgentSet::new()?;
 /// for token in tokens {
 ///     agents.add(Agent::connect_and_join(token, "lobby")?)?;
 /// }
@@ -59,11 +61,11 @@ use crate::sync::lock::Mutex;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Agents {
-    inner: Arc<AgentsInner>,
+pub struct AgentSet {
+    inner: Arc<AgentSetInner>,
 }
 
-struct AgentsInner {
+struct AgentSetInner {
     members: Mutex<HashMap<SessionId, Arc<MemberAgent>>>,
     set: Arc<SessionSet>,
     /// Ends the loops when the `Stop` is stopped.
@@ -82,18 +84,18 @@ const SHORTEST: Duration = Duration::from_millis(10);
 /// The most agents that the set ends at the same time.
 const AT_ONCE: usize = 64;
 
-impl fmt::Debug for Agents {
+impl fmt::Debug for AgentSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Agents").field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("AgentSet").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 
-impl Agents {
+impl AgentSet {
     /// Creates an empty set and starts its thread.
     ///
     /// ```no_run
     /// # fn main() -> crustocean::Result<()> {
-    /// let agents = crustocean::Agents::new()?;
+    /// let agents = crustocean::AgentSet::new()?;
     /// agents.add(crustocean::Agent::from_env()?)?;
     /// # Ok(()) }
     /// ```
@@ -104,21 +106,21 @@ impl Agents {
         Self::start(None)
     }
 
-    /// Creates an empty set whose loops end when `stop` is stopped. From then on, [`add`](Agents::add) fails. Give the
-    /// same [`Stop`] to the agents' builders, so that the agents close, too.
+    /// Creates an empty set whose loops end when `stop` is stopped. From then on, [`add`](AgentSet::add) fails. Give
+    /// the same [`Stop`] to the agents' builders, so that the agents close, too.
     ///
     /// ```no_run
     /// # fn main() -> crustocean::Result<()> {
-    /// use crustocean::{Agent, AgentToken, Agents, Stop};
+    /// use crustocean::{Agent, AgentSet, AgentToken, Stop};
     ///
     /// let stop = Stop::new();
-    /// let agents = Agents::with_stop(&stop)?;
+    /// let agents = AgentSet::with_stop(&stop)?;
     /// agents.add(Agent::builder().stop(&stop).connect(AgentToken::from_env()?)?)?;
     /// # Ok(()) }
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`new`](Agents::new).
+    /// The kinds of [`new`](AgentSet::new).
     pub fn with_stop(stop: &Stop) -> Result<Self> {
         Self::start(Some(stop))
     }
@@ -129,7 +131,7 @@ impl Agents {
             let set = Arc::clone(&set);
             stop.on_stop(move || set.end_waits())
         });
-        Ok(Agents { inner: Arc::new(AgentsInner { members: Mutex::default(), set, _on_stop: on_stop }) })
+        Ok(AgentSet { inner: Arc::new(AgentSetInner { members: Mutex::default(), set, _on_stop: on_stop }) })
     }
 
     /// Adds a connected agent. From now on the set reads for the agent, and the set's loops yield the agent's events.
@@ -139,7 +141,7 @@ impl Agents {
     /// agent's [`subscribe`](Agent::subscribe) and [`mentions`](Agent::mentions) take no events away.
     ///
     /// ```no_run
-    /// # fn demo(agents: crustocean::Agents, token: crustocean::AgentToken) -> crustocean::Result<()> {
+    /// # fn demo(agents: crustocean::AgentSet, token: crustocean::AgentToken) -> crustocean::Result<()> {
     /// let agent = crustocean::Agent::connect_and_join(token, "lobby")?;
     /// agents.add(agent.clone())?;
     /// agent.send("hello")?;
@@ -150,7 +152,7 @@ impl Agents {
     /// - [`Invalid`](crate::ErrorKind::Invalid): the agent is in a set already.
     /// - [`Closed`](crate::ErrorKind::Closed): the agent has ended, or the set is closed or stopped.
     pub fn add(&self, agent: Agent) -> Result<()> {
-        let (id, events) = (agent.session().id(), agent.events());
+        let (id, events) = (agent.handle.session.id(), Events::of(&agent.handle));
         let member =
             Arc::new(MemberAgent { _waiting: events.count_as_waiting(), events, planned: Mutex::new(None) });
         // Insert the member first, because the set may report its events at once.
@@ -158,14 +160,14 @@ impl Agents {
             Entry::Occupied(_) => return Err(Error::invalid("the agent is in this set already")),
             Entry::Vacant(place) => drop(place.insert(member)),
         }
-        self.inner.set.add(agent.session()).inspect_err(|_| drop(self.inner.take(id)))
+        self.inner.set.add(&agent.handle.session).inspect_err(|_| drop(self.inner.take(id)))
     }
 
     /// Removes an agent from the set. The agent continues with its own background thread, as long as the program holds
     /// a handle of it. Returns `false` if the agent was not in the set; for example, because it has ended.
     ///
     /// ```no_run
-    /// # fn demo(agents: crustocean::Agents, agent: crustocean::Agent) -> crustocean::Result<()> {
+    /// # fn demo(agents: crustocean::AgentSet, agent: crustocean::Agent) -> crustocean::Result<()> {
     /// agents.remove(&agent)?;
     /// agent.close()?;
     /// # Ok(()) }
@@ -174,15 +176,15 @@ impl Agents {
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if no thread can be started. Then the agent has ended.
     pub fn remove(&self, agent: &Agent) -> Result<bool> {
-        if self.inner.take(agent.session().id()).is_none() {
+        if self.inner.take(agent.handle.session.id()).is_none() {
             return Ok(false);
         }
-        self.inner.set.remove(agent.session())?;
+        self.inner.set.remove(&agent.handle.session)?;
         Ok(true)
     }
 
     /// The number of agents in the set. An agent that has ended stays in the set until a loop over
-    /// [`events`](Agents::events) has seen its end.
+    /// [`events`](AgentSet::events) has seen its end.
     pub fn len(&self) -> usize {
         self.inner.members.lock().len()
     }
@@ -194,7 +196,7 @@ impl Agents {
 
     /// Handles of all agents in the set, in no particular order.
     pub fn all(&self) -> Vec<Agent> {
-        self.inner.members.lock().values().map(|member| member.events.agent().clone()).collect()
+        self.inner.members.lock().values().map(|member| Agent::new(member.events.agent().clone())).collect()
     }
 
     /// The events of all agents, each with its agent. The events of one agent come in order. The loop takes one event
@@ -203,7 +205,7 @@ impl Agents {
     /// Several threads may each run a loop: each event goes to exactly one of the loops.
     ///
     /// ```no_run
-    /// # fn demo(agents: crustocean::Agents) {
+    /// # fn demo(agents: crustocean::AgentSet) {
     /// std::thread::scope(|scope| {
     ///     for _ in 0..4 {
     ///         scope.spawn(|| {
@@ -215,12 +217,12 @@ impl Agents {
     /// });
     /// # }
     /// ```
-    pub fn events(&self) -> AgentsEvents {
-        AgentsEvents { agents: self.clone(), last: Mutex::new(None) }
+    pub fn events(&self) -> AgentSetEvents {
+        AgentSetEvents { agents: self.clone(), last: Mutex::new(None) }
     }
 
     /// Closes all agents, up to 64 at the same time, and ends all loops over the set's events. From then on,
-    /// [`add`](Agents::add) fails.
+    /// [`add`](AgentSet::add) fails.
     ///
     /// # Errors
     /// The kinds of [`Agent::close`]: the first error of an agent. All agents are closed in any case.
@@ -228,7 +230,7 @@ impl Agents {
         self.inner.set.end_waits();
         let outcome = Mutex::new(Ok(()));
         self.inner.end_all(&|member| {
-            if let Err(error) = member.events.agent().close_now() {
+            if let Err(error) = close::close(member.events.agent()) {
                 let mut outcome = outcome.lock();
                 if outcome.is_ok() {
                     *outcome = Err(error);
@@ -239,7 +241,7 @@ impl Agents {
     }
 }
 
-impl AgentsInner {
+impl AgentSetInner {
     /// Removes a member. The caller drops the member without the lock.
     fn take(&self, id: SessionId) -> Option<Arc<MemberAgent>> {
         self.members.lock().remove(&id)
@@ -270,7 +272,7 @@ impl AgentsInner {
     }
 }
 
-impl Drop for AgentsInner {
+impl Drop for AgentSetInner {
     fn drop(&mut self) {
         // A forked child, and a thread that panics, must not wait for the server.
         if !self.set.is_foreign() && !thread::panicking() {
@@ -279,17 +281,17 @@ impl Drop for AgentsInner {
     }
 }
 
-/// The events of all agents of a set, each with its agent. Returned by [`Agents::events`].
+/// The events of all agents of a set, each with its agent. Returned by [`AgentSet::events`].
 ///
 /// The iterator blocks until the next event. An `Err` reports that one agent has ended (for example, its token was
 /// revoked). The `Err` comes once, as the last item of that agent, and the agent is then no longer in the set. An agent
 /// that was closed leaves the set without an item.
 ///
-/// `None` means that the set was [closed](Agents::close) or that its [`Stop`] was stopped. A loop over an empty set
+/// `None` means that the set was [closed](AgentSet::close) or that its [`Stop`] was stopped. A loop over an empty set
 /// waits, because the program may add agents.
 ///
 /// ```no_run
-/// # fn demo(agents: crustocean::Agents) {
+/// # fn demo(agents: crustocean::AgentSet) {
 /// for (agent, event) in agents.events() {
 ///     println!("@{}: {event:?}", agent.user().username);
 /// }
@@ -297,26 +299,26 @@ impl Drop for AgentsInner {
 /// ```
 #[must_use = "it does nothing unless you take events from it"]
 #[derive(Debug)]
-pub struct AgentsEvents {
-    agents: Agents,
+pub struct AgentSetEvents {
+    agents: AgentSet,
     /// The agent of the last event, if that agent has a memory.
-    last: Mutex<Option<Agent>>,
+    last: Mutex<Option<AgentHandle>>,
 }
 
-impl Clone for AgentsEvents {
+impl Clone for AgentSetEvents {
     fn clone(&self) -> Self {
         self.agents.events()
     }
 }
 
-impl AgentsEvents {
+impl AgentSetEvents {
     /// Waits at most `limit` for the next event of any agent.
     ///
     /// ```no_run
     /// use std::time::Duration;
     /// use crustocean::agent::RecvError;
     ///
-    /// # fn demo(agents: crustocean::Agents) {
+    /// # fn demo(agents: crustocean::AgentSet) {
     /// let events = agents.events();
     /// loop {
     ///     match events.recv_timeout(Duration::from_secs(60)) {
@@ -338,7 +340,7 @@ impl AgentsEvents {
     ///
     /// # Errors
     /// [`RecvError::Empty`] if no event is waiting; otherwise the errors of
-    /// [`recv_timeout`](AgentsEvents::recv_timeout).
+    /// [`recv_timeout`](AgentSetEvents::recv_timeout).
     pub fn try_recv(&self) -> Result<(Agent, Result<Event>), RecvError> {
         self.recv(Some(Instant::now())).map_err(RecvError::at_once)
     }
@@ -346,7 +348,7 @@ impl AgentsEvents {
     fn recv(&self, until: Option<Instant>) -> Result<(Agent, Result<Event>), RecvError> {
         let inner = &self.agents.inner;
         if let Some(agent) = self.last.lock().take() {
-            agent.acknowledge_questions();
+            questions::acknowledge_questions(&agent);
         }
         loop {
             let id = match inner.set.next_ready(until) {
@@ -360,16 +362,16 @@ impl AgentsEvents {
             match taken {
                 Ok(event) => {
                     self.look_ahead(id, &member, true);
-                    if agent.inner.memory.is_some() {
+                    if agent.memory.is_some() {
                         *self.last.lock() = Some(agent.clone());
                     }
-                    return Ok((agent.clone(), Ok(event)));
+                    return Ok((Agent::new(agent.clone()), Ok(event)));
                 }
                 Err(RecvError::Empty | RecvError::Timeout) => self.look_ahead(id, &member, false),
                 Err(RecvError::Closed) => drop(inner.take(id)),
                 Err(RecvError::Failed(error)) => {
                     inner.take(id);
-                    return Ok((agent.clone(), Err(error)));
+                    return Ok((Agent::new(agent.clone()), Err(error)));
                 }
             }
         }
@@ -396,7 +398,7 @@ impl AgentsEvents {
     }
 }
 
-impl Iterator for AgentsEvents {
+impl Iterator for AgentSetEvents {
     type Item = (Agent, Result<Event>);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -405,4 +407,4 @@ impl Iterator for AgentsEvents {
 }
 
 /// After the end, `next` always returns `None`.
-impl std::iter::FusedIterator for AgentsEvents {}
+impl std::iter::FusedIterator for AgentSetEvents {}

@@ -1,15 +1,19 @@
-//! The indicator that an agent is thinking.
+//! The indicator that an agent is thinking. [`indicators`] is the state of all indicators.
 
-use std::collections::HashMap;
+mod indicators;
+
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::agent::{Agent, Room};
+use indicators::Shown;
+pub(crate) use indicators::ThinkingIndicators;
+
+use crate::agent::handle::AgentHandle;
+use crate::agent::inner::AgentInner;
+use crate::agent::rooms::RoomHandle;
 use crate::error::Error;
 use crate::model::{AgencyId, UserId};
-use crate::socket::Repeating;
-use crate::sync::lock::Mutex;
 
 const THINKING: &str = "agent-thinking";
 /// The interval that the platform's own bots use.
@@ -27,43 +31,7 @@ struct ThinkingPayload<'a> {
     display_name: &'a str,
 }
 
-/// The indicators that the rooms show, by room.
-#[derive(Debug, Default)]
-pub(crate) struct ThinkingIndicators(Mutex<ThinkingState>);
-
-#[derive(Debug, Default)]
-struct ThinkingState {
-    rooms: HashMap<AgencyId, Shown>,
-    next: u64,
-}
-
-#[derive(Debug)]
-struct Shown {
-    /// The room shows the status of the last guard.
-    guards: Vec<(u64, String)>,
-    repeating: Repeating,
-}
-
-impl ThinkingIndicators {
-    /// Ends all indicators of a room that the agent leaves.
-    pub(crate) fn end(&self, room: &AgencyId) {
-        drop(self.0.lock().rooms.remove(room));
-    }
-
-    pub(crate) fn end_all(&self) {
-        self.0.lock().rooms.clear();
-    }
-
-    /// Forgets a room that the server no longer lets the agent into. A send to that room would only cause an `error`
-    /// event.
-    pub(crate) fn lose(&self, room: &AgencyId) {
-        if let Some(shown) = self.0.lock().rooms.remove(room) {
-            shown.repeating.abandon();
-        }
-    }
-}
-
-/// Shows that the agent is thinking until this guard is dropped. Returned by [`Room::thinking`].
+/// Shows that the agent is thinking until this guard is dropped. Returned by [`Room::thinking`](crate::Room::thinking).
 ///
 /// ```no_run
 /// # fn demo(room: &crustocean::Room) {
@@ -75,37 +43,37 @@ impl ThinkingIndicators {
 #[derive(Debug)]
 #[must_use = "the indicator disappears when this is dropped"]
 pub struct Thinking {
-    agent: Agent,
+    agent: AgentHandle,
     room: AgencyId,
     id: u64,
 }
 
 impl Thinking {
-    /// Creates the guard for [`Room::thinking`].
-    pub(crate) fn show(room: &Room, status: String) -> Self {
-        let agent = room.agent().clone();
-        let mut state = agent.inner.thinking_indicators.0.lock();
+    /// Creates the guard for [`Room::thinking`](crate::Room::thinking).
+    pub(crate) fn show(room: &RoomHandle, status: String) -> Self {
+        let RoomHandle { agent, id: room, .. } = room;
+        let mut state = agent.thinking_indicators.0.lock();
         state.next += 1;
         let id = state.next;
-        match state.rooms.get_mut(room.id()) {
+        match state.rooms.get_mut(room) {
             Some(shown) => {
-                shown.send_status(&agent, room.id(), &status);
+                shown.send_status(agent, room, &status);
                 shown.guards.push((id, status));
             }
             None => {
-                let on = payload(&agent, room.id(), Some(&status));
-                let off = payload(&agent, room.id(), None);
-                match agent.session().repeat(THINKING, &on, &off, EVERY) {
+                let on = payload(agent, room, Some(&status));
+                let off = payload(agent, room, None);
+                match agent.session.repeat(THINKING, &on, &off, EVERY) {
                     Ok(repeating) => {
                         let guards = vec![(id, status)];
-                        state.rooms.insert(room.id().clone(), Shown { guards, repeating });
+                        state.rooms.insert(room.clone(), Shown { guards, repeating });
                     }
                     Err(error) => log_unseen(&error),
                 }
             }
         }
         drop(state);
-        Thinking { agent, room: room.id().clone(), id }
+        Thinking { agent: agent.clone(), room: room.clone(), id }
     }
 
     /// Replaces the status text.
@@ -118,7 +86,7 @@ impl Thinking {
     /// ```
     pub fn set(&self, status: impl Into<String>) {
         let status = status.into();
-        let mut state = self.agent.inner.thinking_indicators.0.lock();
+        let mut state = self.agent.thinking_indicators.0.lock();
         let Some(shown) = state.rooms.get_mut(&self.room) else { return };
         let on_top = shown.guards.last().is_some_and(|(id, _)| *id == self.id);
         if on_top {
@@ -131,7 +99,7 @@ impl Thinking {
 }
 
 impl Shown {
-    fn send_status(&self, agent: &Agent, room: &AgencyId, status: &str) {
+    fn send_status(&self, agent: &AgentInner, room: &AgencyId, status: &str) {
         if let Err(error) = self.repeating.set(THINKING, &payload(agent, room, Some(status))) {
             log_unseen(&error);
         }
@@ -144,10 +112,10 @@ fn log_unseen(error: &Error) {
 
 impl Drop for Thinking {
     fn drop(&mut self) {
-        if self.agent.session().is_foreign() {
+        if self.agent.session.is_foreign() {
             return;
         }
-        let mut state = self.agent.inner.thinking_indicators.0.lock();
+        let mut state = self.agent.thinking_indicators.0.lock();
         let Some(shown) = state.rooms.get_mut(&self.room) else { return };
         let on_top = shown.guards.last().is_some_and(|(id, _)| *id == self.id);
         shown.guards.retain(|(id, _)| *id != self.id);
@@ -160,8 +128,8 @@ impl Drop for Thinking {
     }
 }
 
-fn payload<'a>(agent: &'a Agent, room: &'a AgencyId, status: Option<&'a str>) -> ThinkingPayload<'a> {
-    let me = &agent.inner.me;
+fn payload<'a>(agent: &'a AgentInner, room: &'a AgencyId, status: Option<&'a str>) -> ThinkingPayload<'a> {
+    let me = &agent.me;
     ThinkingPayload {
         agency_id: room,
         thinking: status.is_some(),
