@@ -73,7 +73,7 @@ fn a_payment_that_would_fail_is_not_sent() {
     let anvil = Anvil::start(Chain::BaseSepolia);
     let wallet = anvil.wallet("1");
     let (kind, text) = not_sent(wallet.send(someone(7), usdc("1.000001")));
-    assert!(kind == ErrorKind::Funds && text.contains("has 1 and 1.000001"), "{text}");
+    assert!(kind == ErrorKind::Funds && text.contains("has 1, and the payment is 1.000001"), "{text}");
     for (to, amount, rule) in [
         (someone(0), usdc("1"), "lost"),
         (Chain::BaseSepolia.usdc(), usdc("1"), "lost"),

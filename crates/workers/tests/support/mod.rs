@@ -3,7 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,6 +21,7 @@ pub struct Redis {
     pub port: u16,
     directory: PathBuf,
     append_only: bool,
+    _reserved: UdpSocket,
 }
 
 impl Redis {
@@ -34,8 +35,8 @@ impl Redis {
             format!("crustocean-workers-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(&directory).unwrap();
-        let port = free_port(COUNT.load(Ordering::Relaxed));
-        let mut redis = Redis { server: None, port, directory, append_only };
+        let (port, reserved) = free_port();
+        let mut redis = Redis { server: None, port, directory, append_only, _reserved: reserved };
         redis.resume();
         redis
     }
@@ -96,13 +97,12 @@ impl Redis {
     }
 }
 
-/// A free port for a server that is stopped and started again. Systems give higher ports to outgoing connections, and
-/// sandboxes have lower ones, so nothing takes the port meanwhile.
-fn free_port(count: u32) -> u16 {
-    let start = std::process::id().wrapping_mul(31).wrapping_add(count);
-    let mut ports =
-        (0..5_000).map(|step| 27_000 + u16::try_from((start.wrapping_add(step)) % 5_000).unwrap());
-    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
+/// A free port for a server that is stopped and started again, and the sign that it is taken: the UDP port of the same
+/// number. Systems give higher ports to outgoing connections, and sandboxes have lower ones.
+fn free_port() -> (u16, UdpSocket) {
+    let is_free = |port| TcpStream::connect(("127.0.0.1", port)).is_err();
+    let take = |port| Some((port, UdpSocket::bind(("127.0.0.1", port)).ok().filter(|_| is_free(port))?));
+    (27_000..32_000).find_map(take).expect("a free port")
 }
 
 impl Drop for Redis {
