@@ -4,11 +4,12 @@
 //! A separate thread serves the control connections, so that a client can inspect and end a freeze.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, sleep};
@@ -59,9 +60,9 @@ pub(crate) fn open(
 impl Acceptor {
     /// Accepts connections until the task is dropped.
     pub(crate) async fn run(self) -> io::Result<()> {
-        let listener = TcpListener::from_std(self.listener)?;
+        let listener = Listening(TcpListener::from_std(self.listener)?);
         loop {
-            match listener.accept().await {
+            match listener.0.accept().await {
                 Ok((stream, peer)) => {
                     let (control, others) = (self.control.clone(), self.others.clone());
                     tokio::spawn(async move {
@@ -76,6 +77,17 @@ impl Acceptor {
                 Err(_) => sleep(Duration::from_millis(20)).await,
             }
         }
+    }
+}
+
+/// Frees its port when it is dropped, also if a copy of the listener exists. While another thread of the program starts a
+/// process, the new process has such a copy for some milliseconds.
+struct Listening(TcpListener);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        // Some systems refuse this. They free the port with the last copy.
+        let _ = SockRef::from(&self.0).shutdown(Shutdown::Both);
     }
 }
 
@@ -138,6 +150,21 @@ impl Connected<IncomingStream<'_, CutListener>> for LinkId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_of_the_listener_in_a_new_process_does_not_keep_the_port() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, copy) = (listener.local_addr().unwrap(), listener.try_clone().unwrap());
+        let (acceptor, ..) = open(listener, &Links::default()).unwrap();
+        runtime.block_on(async {
+            tokio::spawn(acceptor.run());
+            tokio::task::yield_now().await;
+        });
+        drop(runtime);
+        drop(std::net::TcpListener::bind(address).unwrap());
+        drop(copy);
+    }
 
     #[test]
     fn the_path_tells_who_controls_the_sandbox() {

@@ -1,7 +1,7 @@
 //! A running server: its threads, runtimes and routes.
 
 use std::io;
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -11,7 +11,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::middleware::from_fn_with_state;
-use socket2::SockRef;
 use socketioxide::SocketIo;
 use tokio::net::TcpListener;
 use tokio::runtime::{Handle, Runtime};
@@ -55,14 +54,7 @@ pub(crate) struct Server {
     pub(crate) runtime: Handle,
     /// Keeps the port from other sandboxes. `None` for a port that the program or the operating system has chosen.
     pub(crate) reserved: Option<ReservedPort>,
-    running: Mutex<Option<Running>>,
-}
-
-struct Running {
-    stop: oneshot::Sender<()>,
-    thread: JoinHandle<()>,
-    /// A copy, to end the listening with.
-    listener: std::net::TcpListener,
+    running: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
 impl Server {
@@ -83,12 +75,12 @@ impl Server {
         let inner = app.clone();
         let thread = thread::Builder::new().name("crustocean-sandbox".to_owned()).spawn(move || {
             match prepare(&config) {
-                Ok(Prepared { runtime, listener, copy, address, reserved }) => {
+                Ok(Prepared { runtime, listener, address, reserved }) => {
                     let handle = runtime.handle().clone();
                     inner.set_runtime(handle.clone());
                     // Dropping the runtime ends every connection.
                     let served = runtime.block_on(serve(&config, inner, listener, stopped, || {
-                        let _ = ready.send(Ok((handle, copy, address, reserved)));
+                        let _ = ready.send(Ok((handle, address, reserved)));
                     }));
                     if let Err(error) = served {
                         drop(ready.send(Err(error)));
@@ -99,9 +91,8 @@ impl Server {
         })?;
         let started =
             started.recv().unwrap_or_else(|_| Err(io::Error::other("the server's thread has ended")));
-        let (runtime, listener, address, reserved) = started?;
-        let running = Mutex::new(Some(Running { stop, thread, listener }));
-        Ok(Server { app, address, runtime, reserved, running })
+        let (runtime, address, reserved) = started?;
+        Ok(Server { app, address, runtime, reserved, running: Mutex::new(Some((stop, thread))) })
     }
 
     /// Blocks the server's only thread for this time. Returns when the freeze has begun.
@@ -118,12 +109,9 @@ impl Server {
     pub(crate) fn stop(&self) {
         self.thaw();
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Running { stop, thread, listener }) = running {
+        if let Some((stop, thread)) = running {
             let _ = stop.send(());
             let _ = thread.join();
-            // If another thread of the program is starting a process, the new process has a copy of the listener for
-            // some milliseconds. Without `shutdown`, the copy would keep the port. Some systems do not support it.
-            let _ = SockRef::from(&listener).shutdown(Shutdown::Both);
             self.app.close_journal();
         }
     }
@@ -131,7 +119,7 @@ impl Server {
     /// Blocks until the server ends.
     pub(crate) fn wait(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Running { stop: _stop, thread, .. }) = running {
+        if let Some((_stop, thread)) = running {
             let _ = thread.join();
         }
     }
@@ -177,7 +165,6 @@ async fn listen_somewhere(host: IpAddr) -> io::Result<(TcpListener, Option<Reser
 struct Prepared {
     runtime: Runtime,
     listener: std::net::TcpListener,
-    copy: std::net::TcpListener,
     address: SocketAddr,
     reserved: Option<ReservedPort>,
 }
@@ -194,8 +181,7 @@ fn prepare(config: &Config) -> io::Result<Prepared> {
     };
     let listener = listener.into_std()?;
     let address = listener.local_addr()?;
-    let copy = listener.try_clone()?;
-    Ok(Prepared { runtime, listener, copy, address, reserved })
+    Ok(Prepared { runtime, listener, address, reserved })
 }
 
 /// Accepts all connections and serves the control connections, until `stopped`.
@@ -261,18 +247,4 @@ async fn serve(
     // Gives the tasks of the connections time to end and clean up.
     tokio::time::sleep(CLEAN_UP).await;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::Sandbox;
-
-    #[test]
-    fn a_copy_of_the_listener_in_a_new_process_does_not_keep_the_port() {
-        let sandbox = Sandbox::start().unwrap();
-        let copy = sandbox.server.running.lock().unwrap().as_ref().unwrap().listener.try_clone().unwrap();
-        let (port, state) = (sandbox.port(), sandbox.suspend());
-        assert_eq!(Sandbox::builder().resume(state).start().unwrap().port(), port);
-        drop(copy);
-    }
 }
