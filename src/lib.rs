@@ -41,7 +41,7 @@
 //! | webhooks | [`webhook::Receiver`] |
 //! | URL, time limits, proxies, TLS | [`config`] |
 //! | ending agents, clients and receivers from any thread | [`Stop`] |
-//! | many agents in one loop | the feature `agents` |
+//! | many agents in one loop | `AgentSet`, with the feature `agents` |
 //! | errors | [`ErrorKind`], [`Error`] |
 //!
 //! # Tokens
@@ -53,7 +53,7 @@
 //! | agent token, shown once | [`AgentToken`] | [`Agents::create`](rest::Agents::create), then [`verify`](rest::Agents::verify) once | [`Agent`], and REST as that agent |
 //! | key of a hook | [`HookKey`] | the response that creates the hook | [`HookClient`](rest::HookClient) |
 //!
-//! No token appears in `Debug`, an error or a log. Only `expose()` returns its text. `from_env()` reads a token from the
+//! No token appears in `Debug`, an error or a log record of this crate. Only `expose()` returns its text. `from_env()` reads a token from the
 //! environment: `CRUSTOCEAN_TOKEN`, or `AGENT_TOKEN` or `CRUSTOCEAN_AGENT_TOKEN`. `CRUSTOCEAN_API_URL` is the URL of the
 //! API, and defaults to [`DEFAULT_API_URL`](config::DEFAULT_API_URL).
 //!
@@ -70,7 +70,7 @@
 //! # Logs
 //!
 //! The crate logs through `log`, target `crustocean`: connections at `info`, details at `debug`. Its records contain no
-//! secrets. At `trace`, tungstenite logs whole frames and ureq-proto response bodies, which contain tokens.
+//! secrets. At `trace`, tungstenite logs whole frames, and ureq-proto logs response bodies. Both contain tokens.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The build for model checking (`--cfg crustocean_model`) replaces the real connection, so much code is unused.
 #![cfg_attr(crustocean_model, allow(dead_code))]

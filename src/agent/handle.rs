@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::agent::close;
 use crate::agent::inner::AgentInner;
 
-/// Keeps the agent alive. Everything that the program holds has such a handle. The agent's own threads have only the
-/// state of the agent, because they must not keep the agent alive.
+/// Keeps the agent alive. Everything that the program holds has such a handle, except `Every`. The agent's own threads
+/// have only the state of the agent, because they must not keep the agent alive.
 #[derive(Clone)]
 pub(crate) struct AgentHandle {
     inner: Arc<AgentInner>,

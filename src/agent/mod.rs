@@ -197,8 +197,8 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// - [`NotFound`](crate::ErrorKind::NotFound): no agency has that slug or id.
-    /// - [`Rejected`](crate::ErrorKind::Rejected): the server does not let the agent in; the error has the server's
+    /// - [`NotFound`](crate::ErrorKind::NotFound): no agency that the agent can see has that slug.
+    /// - [`Rejected`](crate::ErrorKind::Rejected): the server does not let the agent in, or knows no such id; the error has the server's
     ///   message.
     /// - [`Timeout`](crate::ErrorKind::Timeout): the server did not confirm the join within the
     ///   [`join_timeout`](crate::agent::AgentBuilder::join_timeout).

@@ -1,6 +1,6 @@
 //! Types of the API's data, one file per resource.
 //!
-//! Every type implements `Serialize`, except the types that hold a credential. The crate only reads these, so that no
+//! Every type of the API's data implements `Serialize`, except the types that hold a credential. The crate only reads these, so that no
 //! program stores a credential by accident: [`Bootstrapped`], [`BootstrappedUser`], [`BootstrappedToken`],
 //! [`CreatedAgent`], [`CreatedCommand`], [`CreatedToken`], [`DeployedHook`], [`NewAgent`], [`RegisteredAgent`] and
 //! [`VerifiedAgent`]. A [`Subscription`] is serialised without its secret. To store a credential, serialise the text

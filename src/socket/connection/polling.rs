@@ -181,7 +181,7 @@ impl Polling {
         Ok(number)
     }
 
-    /// Posts the waiting frames and then the closing packets, and ends the core.
+    /// Posts the waiting frames and then the closing packets, and ends the connection.
     pub(super) fn post_closing_packets(&self, core: &ConnectionCore, deadline: Instant) {
         if let Some(mut state) = self.sender.lock_until(deadline)
             && self.post_waiting(core, &mut state, deadline).is_ok()

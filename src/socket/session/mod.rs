@@ -38,6 +38,7 @@
 //! | `ConnectionCore::link` | TLS, WebSocket, decoder; the write half | a write, which has a time limit |
 //! | `Outbox` | long-polling: the frames of `try_send` | short operations; taken alone, or after `PollSender` or the link |
 //! | `PollRequests::jar` | long-polling: the cookies | short operations; taken alone, or after `PollSender` or the link |
+//! | the locks of `net::lookup` and `net::dial` | a look-up, a connect | a wait; with long-polling, taken after `Connection::reader` or `PollSender` |
 //! | the read queue of `net::wire` | bytes that are read and not decoded | short operations; taken after `Connection::reader` or the link |
 //! | the state of a `CancelToken` | what a cancel ends | short operations; taken alone or after any lock above |
 //! | the secrets in `net::secrets` | the texts to remove | a search of a text; taken alone, or after `PollSender` or the link |
@@ -59,7 +60,7 @@
 //! | waits for events | `consumers` | a stored event; the release of the role; the end of a connection; `nudge`; a stop |
 //! | waits for something else | `others` | a stored answer or event; the release of the role; a new or ended connection; a stop |
 //! | the background thread | `background` | the release of the role if no thread waits, or if the background thread must read for them; an ended connection; a schedule |
-//! | a sender after the computer slept | `ConnectionCore::alive` | the reader, when a sign of life came or the connection has ended |
+//! | a sender after the computer slept | `ConnectionCore::alive` | the reader, when a sign of life came or the connection has ended; another sender that gave up |
 //! | a sender with long-polling | the lock of `PollSender` | the sender before it, when its response came |
 //! | `close` | `others` | a confirmed event, the end of the connection, the end of the background thread |
 
