@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -18,6 +19,8 @@ pub(crate) struct Browser {
     process: Child,
     folder: PathBuf,
     url: String,
+    /// Disconnected when all processes of the browser have ended.
+    ended: Receiver<()>,
 }
 
 fn program() -> Option<String> {
@@ -63,17 +66,25 @@ impl Browser {
             .unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let url = lines.find_map(|line| Some(line.ok()?.strip_prefix("DevTools listening on ")?.to_owned()));
-        // Reads on, so that a full pipe does not block the browser.
-        std::thread::spawn(move || lines.for_each(drop));
-        Some(Browser { process, folder, url: url.expect("Chromium says where it listens") })
+        // Reads on, so that a full pipe does not block the browser. All its processes share the pipe.
+        let (running, ended) = mpsc::channel();
+        std::thread::spawn(move || {
+            let _running: Sender<()> = running;
+            lines.for_each(drop);
+        });
+        Some(Browser { process, folder, url: url.expect("Chromium says where it listens"), ended })
+    }
+
+    fn connect(&self) -> Result<Page, Box<dyn std::error::Error>> {
+        let address = self.url.trim_start_matches("ws://").split('/').next().unwrap_or_default();
+        let tcp = TcpStream::connect(address)?;
+        tcp.set_read_timeout(Some(PATIENCE))?;
+        let (socket, _) = tungstenite::client(&self.url, tcp)?;
+        Ok(Page { socket, session: None, last: 0, errors: Vec::new() })
     }
 
     pub(crate) fn open(&mut self, url: &str) -> Page {
-        let address = self.url.strip_prefix("ws://").unwrap().split('/').next().unwrap();
-        let tcp = TcpStream::connect(address).unwrap();
-        tcp.set_read_timeout(Some(PATIENCE)).unwrap();
-        let (socket, _) = tungstenite::client(&self.url, tcp).unwrap();
-        let mut page = Page { socket, session: None, last: 0, errors: Vec::new() };
+        let mut page = self.connect().unwrap();
         let target = page.call("Target.createTarget", json!({ "url": "about:blank" }))["targetId"].clone();
         let attached = page.call("Target.attachToTarget", json!({ "targetId": target, "flatten": true }));
         page.session = Some(attached["sessionId"].clone());
@@ -87,7 +98,11 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let _ = self.process.kill();
+        // A browser that closes itself removes its temporary files.
+        let closing = self.connect().is_ok_and(|mut page| page.send("Browser.close", json!({})).is_ok());
+        if !closing || self.ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            let _ = self.process.kill();
+        }
         let _ = self.process.wait();
         let _ = fs::remove_dir_all(&self.folder);
     }
@@ -101,14 +116,18 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// Runs a command of the protocol and returns its result.
-    pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
+    fn send(&mut self, method: &str, params: Value) -> tungstenite::Result<()> {
         self.last += 1;
         let mut command = json!({ "id": self.last, "method": method, "params": params });
         if let Some(session) = &self.session {
             command["sessionId"] = session.clone();
         }
-        self.socket.send(Message::text(command.to_string())).unwrap();
+        self.socket.send(Message::text(command.to_string()))
+    }
+
+    /// Runs a command of the protocol and returns its result.
+    pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
+        self.send(method, params).unwrap();
         loop {
             let Message::Text(text) = self.socket.read().unwrap() else { continue };
             let mut message: Value = serde_json::from_str(&text).unwrap();
