@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 pub(crate) use crate::sync::now;
 
 /// 30 years: longer than any process runs, and within the range of every system's clock.
-const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+const MAX_LIMIT: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// The moment `limit` from now. A limit of more than 30 years counts as 30 years.
 pub(crate) fn after(limit: Duration) -> Instant {
@@ -23,7 +23,7 @@ pub(crate) fn since(start: Instant) -> Duration {
 
 /// The moment `limit` after `start`. A limit of more than 30 years counts as 30 years.
 pub(crate) fn later(start: Instant, limit: Duration) -> Instant {
-    start.checked_add(limit.min(LONGEST)).unwrap_or(start)
+    start.checked_add(limit.min(MAX_LIMIT)).unwrap_or(start)
 }
 
 /// The earliest of the times that are set.
@@ -53,9 +53,9 @@ mod tests {
     #[test]
     fn no_limit_is_too_long() {
         let now = Instant::now();
-        for limit in [Duration::MAX, Duration::from_secs(u64::MAX), LONGEST + Duration::from_secs(1)] {
-            assert_eq!(later(now, limit), now + LONGEST, "{limit:?}");
-            assert_eq!(later(later(now, limit), limit), now + LONGEST + LONGEST, "{limit:?}");
+        for limit in [Duration::MAX, Duration::from_secs(u64::MAX), MAX_LIMIT + Duration::from_secs(1)] {
+            assert_eq!(later(now, limit), now + MAX_LIMIT, "{limit:?}");
+            assert_eq!(later(later(now, limit), limit), now + MAX_LIMIT + MAX_LIMIT, "{limit:?}");
         }
         assert_eq!(later(now, Duration::ZERO), now);
         assert!(after(Duration::MAX) > now);

@@ -31,7 +31,7 @@ pub(crate) fn in_arguments(arguments: &str) -> Option<String> {
 
 /// Returns the error text in a value.
 pub(crate) fn in_value(value: &Value) -> Option<String> {
-    in_json(&value.to_string())
+    in_json(&serde_json::to_string(value).ok()?)
 }
 
 /// Whether the answer reports a failure (`"ok": false` or `"success": false`). The HTTP status does not matter.

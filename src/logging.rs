@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use log::Level;
 
+use crate::threads;
 use crate::user_code::caught;
 
 /// The most queued records, and the most bytes of their texts, because a record may quote a server. While the logger
 /// blocks, the queue drops further records.
-const MOST_RECORDS: usize = 4096;
-const MOST_BYTES: usize = 4 << 20;
+const MAX_RECORDS: usize = 4096;
+const MAX_BYTES: usize = 4 << 20;
 /// How long the end of a program waits for its last records.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -48,7 +49,7 @@ impl LogQueue {
 
     /// Adds a record. Returns whether a thread must be started to write it.
     fn add(&mut self, record: Record) -> bool {
-        if self.records.len() >= MOST_RECORDS || self.bytes.saturating_add(record.text.len()) > MOST_BYTES {
+        if self.records.len() >= MAX_RECORDS || self.bytes.saturating_add(record.text.len()) > MAX_BYTES {
             self.dropped += 1;
             // Even if the first record alone is too large, a thread must report the dropped record.
             return !std::mem::replace(&mut self.writing, true);
@@ -82,7 +83,7 @@ pub(crate) fn write(level: Level, target: &'static str, text: Arguments<'_>) {
     // Formatting may run code of the program: the `Display` of its error types.
     let Ok(text) = caught(|| text.to_string()) else { return };
     let needs_thread = queue().add(Record { level, target, text });
-    if needs_thread && thread::Builder::new().name("crustocean-log".to_owned()).spawn(write_all).is_err() {
+    if needs_thread && threads::start("crustocean-log", write_all).is_err() {
         // The next record tries to start a thread again.
         queue().writing = false;
     }
@@ -158,8 +159,8 @@ mod tests {
         let mut queue = LogQueue::new();
         let record = |number: usize| Record { level: Level::Info, target: "test", text: number.to_string() };
         assert!(queue.add(record(0)), "a thread is needed");
-        assert!((1..MOST_RECORDS + 7).all(|number| !queue.add(record(number))));
-        for number in 0..MOST_RECORDS {
+        assert!((1..MAX_RECORDS + 7).all(|number| !queue.add(record(number))));
+        for number in 0..MAX_RECORDS {
             assert_eq!(queue.next().unwrap().text, number.to_string());
         }
         let last = queue.next().unwrap();
@@ -172,7 +173,7 @@ mod tests {
     #[test]
     fn the_queue_is_bounded_in_bytes() {
         let mut queue = LogQueue::new();
-        let large = || Record { level: Level::Info, target: "test", text: "x".repeat(MOST_BYTES / 3) };
+        let large = || Record { level: Level::Info, target: "test", text: "x".repeat(MAX_BYTES / 3) };
         for _ in 0..9 {
             queue.add(large());
         }

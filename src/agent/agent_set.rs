@@ -80,7 +80,7 @@ struct MemberAgent {
 }
 
 /// The shortest time until the loop checks an agent again without a new event.
-const SHORTEST: Duration = Duration::from_millis(10);
+const MIN_PAUSE: Duration = Duration::from_millis(10);
 /// The most agents that the set ends at the same time.
 const AT_ONCE: usize = 64;
 
@@ -389,7 +389,7 @@ impl AgentSetEvents {
             let mut planned = member.planned.lock();
             let now = Instant::now();
             // Work that is overdue is already in progress, so the next check can wait.
-            let at = at.max(deadline::later(now, SHORTEST));
+            let at = at.max(deadline::later(now, MIN_PAUSE));
             if planned.is_none_or(|planned| planned <= now || at < planned) {
                 *planned = Some(at);
                 set.look_at(id, at);

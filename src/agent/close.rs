@@ -9,9 +9,10 @@ use crate::agent::questions;
 use crate::deadline;
 use crate::error::Result;
 use crate::stop::Stop;
+use crate::threads;
 
 /// The least time that the store gets for the last save, if the connection has used all the time.
-const LEAST_FOR_SAVE: Duration = Duration::from_millis(100);
+const MIN_SAVE_TIME: Duration = Duration::from_millis(100);
 
 /// Makes the `Stop` close the agent, at once if the `Stop` is already stopped.
 pub(super) fn close_on(stop: &Stop, agent: &Arc<AgentInner>) {
@@ -29,7 +30,7 @@ fn end_at_once(agent: Arc<AgentInner>) {
     agent.session.stop_waits();
     agent.runs.close();
     let closer = Arc::clone(&agent);
-    let closing: Box<dyn FnOnce() + Send> = Box::new(move || {
+    let closing = move || {
         let until = deadline::after(closer.options.close_timeout);
         closer.closing.by_this_thread(until, || {
             if let Err(error) = close_until(&closer, until) {
@@ -39,10 +40,10 @@ fn end_at_once(agent: Arc<AgentInner>) {
             }
             Ok(())
         });
-    });
+    };
     // Hold the lock during the spawn, because a thread that waits for the end must see that closing has begun.
     let begun = agent.closing.state.lock();
-    let spawned = thread::Builder::new().name("crustocean-close".to_owned()).spawn(closing);
+    let spawned = threads::start("crustocean-close", closing);
     drop(begun);
     if spawned.is_err() {
         agent.session.end();
@@ -77,7 +78,7 @@ fn close_until(agent: &AgentInner, until: Instant) -> Result<()> {
     agent.delivery.stop();
     let closed = agent.session.close(until.saturating_duration_since(Instant::now()));
     // Save only after the session is closed, because the store may block.
-    let left = until.saturating_duration_since(Instant::now()).max(LEAST_FOR_SAVE);
+    let left = until.saturating_duration_since(Instant::now()).max(MIN_SAVE_TIME);
     let saved = questions::save_memory_within(agent, left);
     drop(ended);
     closed.and(saved)

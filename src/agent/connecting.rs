@@ -24,8 +24,8 @@ use crate::error::{Error, Result};
 use crate::net::{CancelToken, Http};
 use crate::rest::{AgentSession, Client};
 use crate::socket::{Limits, Opened, Session, Target, TransportMemory};
-use crate::stack;
 use crate::sync::lock::Mutex;
+use crate::threads;
 use crate::token::AgentToken;
 
 /// Returns the agent's session, and the result of opening the connection meanwhile. The second value is `None` if the
@@ -48,7 +48,7 @@ fn exchange_and_open(
     let open: Box<dyn FnOnce() + Send + '_> =
         Box::new(|| opened = Some(Opened::open(target, &TransportMemory::default(), &cancel)));
     let account = thread::scope(|scope| {
-        let opening = stack::short_lived("crustocean-dial").spawn_scoped(scope, open);
+        let opening = threads::short_lived("crustocean-dial").spawn_scoped(scope, open);
         let account = AgentSession::exchange(http, token).inspect_err(|_| cancel.cancel());
         // If the thread has panicked (for example, in a logger), this thread opens the connection again later.
         let _ = opening.map(|thread| thread.join());

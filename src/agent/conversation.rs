@@ -63,7 +63,7 @@ pub struct ConversationReader<'a> {
 }
 
 /// The most characters of a tool's input or output that a turn contains.
-const MOST_OF_A_TOOL: usize = 500;
+const MAX_TOOL_TEXT: usize = 500;
 
 impl<'a> ConversationReader<'a> {
     pub(crate) fn new(room: &'a RoomHandle, to: &'a Message) -> Self {
@@ -173,7 +173,7 @@ fn short(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let Some((most, _)) = text.char_indices().nth(MOST_OF_A_TOOL) else { return text };
+    let Some((most, _)) = text.char_indices().nth(MAX_TOOL_TEXT) else { return text };
     // An emoji of several characters stays whole.
     let ends = text.grapheme_indices(true).map(|(at, _)| at);
     let end = ends.take_while(|at| *at <= most).last().filter(|end| *end > 0).unwrap_or(most);

@@ -67,7 +67,7 @@ impl Events {
     pub(super) fn subscribe(agent: &AgentHandle) -> Self {
         let listener = agent.listeners.subscribe();
         if listener.begin_now(&**agent) {
-            agent.session.nudge_all();
+            agent.session.wake_all();
         }
         Events::new(agent, listener)
     }
@@ -212,7 +212,7 @@ impl Events {
         loop {
             let (event, others) = self.listener.take(&*self.agent, ended);
             if others {
-                self.agent.session.nudge_all();
+                self.agent.session.wake_all();
             }
             let event = event?;
             if let Event::Lagged { missed } = event {

@@ -30,11 +30,11 @@ pub struct Every {
 }
 
 /// The shortest interval. Shorter intervals would make a busy loop.
-const SHORTEST: Duration = Duration::from_millis(1);
+const MIN_INTERVAL: Duration = Duration::from_millis(1);
 
 impl Every {
     pub(crate) fn new(agent: &Arc<AgentInner>, interval: Duration) -> Every {
-        let interval = interval.max(SHORTEST);
+        let interval = interval.max(MIN_INTERVAL);
         Every { agent: Arc::clone(agent), interval, next: deadline::after(interval) }
     }
 }

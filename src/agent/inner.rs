@@ -86,6 +86,6 @@ impl AgentInner {
     /// Queues an event that is not from the session.
     pub(super) fn queue_event(&self, event: Event) {
         self.delivery.push(event);
-        self.session.nudge_reader();
+        self.session.wake_reader();
     }
 }

@@ -1,8 +1,6 @@
 //! The questions of an agent that has a memory. This module marks questions as done and saves the memory.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::agent::event::Event;
@@ -10,6 +8,8 @@ use crate::agent::inner::AgentInner;
 use crate::agent::memory::Memory;
 use crate::error::{Error, Result};
 use crate::model::MessageId;
+use crate::sync::lock::{Condvar, Mutex};
+use crate::threads;
 
 /// Saves the agent's memory if it has changed.
 pub(crate) fn save_memory(agent: &AgentInner) {
@@ -48,31 +48,30 @@ fn use_store_within(
     let Some(memory) = agent.memory.as_ref().filter(|memory| !memory.is_saving_here()) else {
         return Ok(());
     };
-    let (sender, receiver) = mpsc::channel();
-    let also = Arc::clone(memory);
-    let using = move || sender.send(work(&*also)).unwrap_or_default();
-    match thread::Builder::new().name("crustocean-save".to_owned()).spawn(using) {
+    let outcome = Arc::new((Mutex::new(None), Condvar::new()));
+    let (shared_memory, shared_outcome) = (Arc::clone(memory), Arc::clone(&outcome));
+    let using = move || {
+        let (outcome, finished) = &*shared_outcome;
+        *outcome.lock() = Some(work(&*shared_memory));
+        finished.notify_all();
+    };
+    match threads::start("crustocean-save", using) {
         Ok(using) => agent.closing.hand_over(using.thread().id()),
         Err(_) => {
             work(&**memory).into_iter().for_each(|error| report_not_saved(agent, error));
             return Ok(());
         }
     }
-    match receiver.recv_timeout(limit) {
-        Ok(Some(error)) => report_not_saved(agent, error),
-        Ok(None) | Err(RecvTimeoutError::Disconnected) => {}
-        Err(RecvTimeoutError::Timeout) => {
-            return Err(Error::timeout(format!(
-                "the agent's memory is not saved: the store needs more than {limit:?}"
-            )));
-        }
-    }
+    let (outcome, finished) = &*outcome;
+    let error = finished.wait_timeout_while(outcome.lock(), limit, |outcome| outcome.is_none()).take();
+    let text = || format!("the agent's memory is not saved: the store needs more than {limit:?}");
+    error.ok_or_else(|| Error::timeout(text()))?.into_iter().for_each(|error| report_not_saved(agent, error));
     Ok(())
 }
 
 fn report_not_saved(agent: &AgentInner, error: Error) {
     agent.delivery.push(Event::StateNotSaved { error: Arc::new(error) });
-    agent.session.nudge();
+    agent.session.wake();
 }
 
 /// Called when this thread asks for its next event or question. Marks the thread's earlier questions as done, if

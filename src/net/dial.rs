@@ -4,7 +4,6 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::cancel::CancelToken;
@@ -17,6 +16,7 @@ use super::url::ApiUrl;
 use super::wire::Wire;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::lock::{Condvar, Mutex};
+use crate::threads;
 
 /// The time limit of each address in the first round, if a name has several addresses. Most servers answer within this
 /// time. An address that never answers (such as in a broken IPv6 network) must not use its whole share of the time
@@ -241,13 +241,13 @@ impl Dial<'_> {
     fn connect_one(self, address: SocketAddr, share: Duration) -> io::Result<TcpStream> {
         let connecting = Arc::new((Mutex::new(None), Condvar::new()));
         let its_own = Arc::clone(&connecting);
-        let work: Box<dyn FnOnce() + Send> = Box::new(move || {
+        let work = move || {
             let (result, there) = &*its_own;
             let connected = TcpStream::connect_timeout(&address, share);
             *result.lock() = Some(connected);
             there.notify_all();
-        });
-        if thread::Builder::new().name("crustocean-dial".to_owned()).stack_size(STACK).spawn(work).is_err() {
+        };
+        if threads::start_with_stack("crustocean-dial", STACK, work).is_err() {
             return TcpStream::connect_timeout(&address, share);
         }
         let (result, there) = &*connecting;
@@ -290,6 +290,7 @@ mod tests {
     use std::io::Read;
     use std::net::TcpListener;
     use std::sync::mpsc;
+    use std::thread;
 
     use super::*;
     use crate::net::testing::{ClosedPort, TIME_LIMIT, config};

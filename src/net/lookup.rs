@@ -4,13 +4,13 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::cancel::CancelToken;
 use super::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::lock::{Condvar, Mutex};
+use crate::threads;
 
 /// The most addresses of one name that the dialer tries.
 const MAX_ADDRESSES: usize = 16;
@@ -132,13 +132,12 @@ impl Resolver {
             answered: Condvar::new(),
         });
         let (resolver, its_own) = (self.clone(), Arc::clone(&look_up));
-        // Boxed, like the work of every thread, so that the code that starts a thread is compiled only once.
-        let work: Box<dyn FnOnce() + Send> = Box::new(move || {
+        let work = move || {
             let done = Done { resolver, look_up: its_own };
             let found = (done.resolver.resolve)(&done.look_up.host, done.look_up.port);
             done.look_up.store(found.map_err(Arc::new));
-        });
-        thread::Builder::new().name("crustocean-dns".to_owned()).spawn(work).map_err(|error| {
+        };
+        threads::start("crustocean-dns", work).map_err(|error| {
             Error::new(ErrorKind::Connect, format!("no thread for a name look-up: {error}"))
                 .with_source(error)
         })?;
@@ -172,6 +171,7 @@ impl Drop for Done {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc::{self, Sender};
+    use std::thread;
 
     use super::*;
 

@@ -13,7 +13,7 @@ use crate::sync::lock::Mutex;
 /// The character that replaces a secret.
 const GONE: char = '…';
 /// The most stored secrets. Session tokens change, so the list keeps only the first secret and the latest secrets.
-const MOST: usize = 32;
+const MAX_SECRETS: usize = 32;
 /// A shorter secret counts only as a separate word, because it may be a part of any word.
 const SHORT: usize = 4;
 /// The most layers of encoding that the search decodes: percent signs in a URL in JSON in JSON.
@@ -38,7 +38,7 @@ impl Secrets {
         if secret.is_empty() || known.iter().any(|other| other.as_str() == secret) {
             return;
         }
-        if known.len() == MOST {
+        if known.len() == MAX_SECRETS {
             // The first secret is the one that the client was created with.
             known.remove(1);
         }
@@ -348,7 +348,7 @@ mod tests {
             secrets.remember(&format!("session-{number:03}"));
         }
         secrets.remember("");
-        assert_eq!(secrets.0.lock().len(), MOST);
+        assert_eq!(secrets.0.lock().len(), MAX_SECRETS);
         assert_eq!(secrets.remove_from("the-agent-token session-099 session-000"), "… … session-000");
     }
 

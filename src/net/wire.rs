@@ -18,7 +18,7 @@ const MAX_QUEUED: usize = 1024 * 1024;
 /// If the socket timeout differs by less, the wire does not set it again. This saves a system call per read.
 const SLACK: Duration = Duration::from_millis(10);
 /// The shortest socket timeout: a timeout must be above zero, and some systems round to milliseconds.
-const SHORTEST: Duration = Duration::from_millis(1);
+const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 
 /// The lowest stream of a connection: a TCP socket, and bytes that were read from it and not used yet.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl Wire {
     /// Fed mode: how long a write may block. Only this limit ends a write to a peer that does not read. No thread can
     /// answer heartbeats during a blocked write, so keep the limit well below the peer's timeout.
     pub(crate) fn set_write_timeout(&mut self, limit: Duration) -> io::Result<()> {
-        let limit = limit.max(SHORTEST);
+        let limit = limit.max(MIN_TIMEOUT);
         self.limit_write(Some(limit))?;
         if let Mode::Fed { write_timeout, .. } = &mut self.mode {
             *write_timeout = limit;
@@ -143,7 +143,7 @@ impl Wire {
         }
         let mut rest = bytes;
         if self.overflow.is_empty() {
-            self.limit_write(Some(SHORTEST))?;
+            self.limit_write(Some(MIN_TIMEOUT))?;
             match (&*self.socket).write(bytes) {
                 Ok(count) => {
                     self.written += count as u64;
@@ -223,7 +223,7 @@ impl Wire {
     fn time_left(&self) -> io::Result<Option<Duration>> {
         let Some(deadline) = self.deadline else { return Ok(None) };
         match deadline.checked_duration_since(Instant::now()) {
-            Some(left) if !left.is_zero() => Ok(Some(left.max(SHORTEST))),
+            Some(left) if !left.is_zero() => Ok(Some(left.max(MIN_TIMEOUT))),
             _ => Err(ErrorKind::TimedOut.into()),
         }
     }

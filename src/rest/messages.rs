@@ -8,7 +8,7 @@ use super::{Client, Walk};
 use crate::error::{Error, Result};
 use crate::model::{List, Message, Timestamp};
 use crate::net::CancelToken;
-use crate::stack;
+use crate::threads;
 
 /// The platform does not document the maximum. The JavaScript SDK sends no higher limit.
 const MAX_LIMIT: u32 = 100;
@@ -152,7 +152,7 @@ impl PageAhead {
         let Messages { client, path, limit, before, mentions } = query.clone();
         let (client, cancel) = client.cancellable();
         let fetch = move || Messages { client: &client, path, limit, before, mentions }.fetch_timed();
-        let thread = stack::short_lived("crustocean-page").spawn(fetch).ok()?;
+        let thread = threads::short_lived("crustocean-page").spawn(fetch).ok()?;
         Some(PageAhead { thread: Some(thread), cancel })
     }
 

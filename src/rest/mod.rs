@@ -69,7 +69,7 @@ pub use runs::Runs;
 pub(crate) use session::AgentSession;
 pub use tokens::{CreateToken, Tokens};
 pub use users::Users;
-pub(crate) use walk::{SMALLEST_PAGE, Walk};
+pub(crate) use walk::{MIN_PAGE, Walk};
 pub use wallet::{ReportPayment, Wallet};
 pub use webhooks::{CreateSubscription, UpdateSubscription, Webhooks};
 

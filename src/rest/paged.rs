@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::List;
 
 /// The most pages in a row without a new item, while the list grows.
-const MOST_REPEATED: usize = 100;
+const MAX_REPEATED: usize = 100;
 
 /// Returns the text that identifies an item of a list: its key, such as an id. If the key is empty, the text is the
 /// item's content, so that only an exact repetition counts as the same item.
@@ -128,7 +128,7 @@ impl<T> Pages<'_, T> {
 impl<T: DeserializeOwned> Pages<'_, T> {
     /// Returns the next page with new items, or an empty page at the end of the list.
     fn next_page(&mut self) -> Result<Vec<T>> {
-        for _ in 0..MOST_REPEATED {
+        for _ in 0..MAX_REPEATED {
             let page = self.list.fetch_at(self.list.offset)?;
             let (count, skipped) = (page.len(), page.skipped());
             if count + skipped == 0 {

@@ -56,9 +56,9 @@ struct Current {
 /// How long the crate remembers that an endpoint refused a new session.
 const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
 /// The most endpoints in `refusing_endpoints`. A program meets few kinds of these endpoints, but their paths contain ids.
-const MOST_REFUSING: usize = 256;
+const MAX_REFUSING: usize = 256;
 /// The most exchanges in a minute. The platform allows 10, and the program may restart.
-const MOST_EXCHANGES: usize = 5;
+const MAX_EXCHANGES: usize = 5;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// No `Debug`, because it contains the token.
@@ -129,7 +129,7 @@ impl AgentSession {
         while times.front().is_some_and(|at| at.elapsed() >= MINUTE) {
             times.pop_front();
         }
-        if times.len() >= MOST_EXCHANGES {
+        if times.len() >= MAX_EXCHANGES {
             return Ok(None);
         }
         times.push_back(Instant::now());
@@ -177,7 +177,7 @@ impl AgentSession {
     pub(crate) fn remember_refusal(&self, endpoint: &str) {
         let mut refusing_endpoints = self.refusing_endpoints.lock();
         refusing_endpoints.retain(|(other, at)| other != endpoint && at.elapsed() < REMEMBERED_FOR);
-        if refusing_endpoints.len() == MOST_REFUSING {
+        if refusing_endpoints.len() == MAX_REFUSING {
             refusing_endpoints.remove(0);
         }
         refusing_endpoints.push((endpoint.to_owned(), Instant::now()));
@@ -357,7 +357,7 @@ mod tests {
             session.accept(&session.token());
             session.renew(&session.token()).unwrap();
         }
-        assert_eq!(owner.exchanges(), MOST_EXCHANGES);
+        assert_eq!(owner.exchanges(), MAX_EXCHANGES);
     }
 
     #[test]

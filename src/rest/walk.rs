@@ -9,7 +9,7 @@ use crate::model::{List, Message, MessageId, Timestamp};
 /// The page size without a limit (docs.crustocean.chat, page "Agency messages").
 const DEFAULT_LIMIT: usize = 50;
 /// The crate expects that no server limits pages to fewer messages. A shorter page is the last page.
-pub(crate) const SMALLEST_PAGE: usize = 10;
+pub(crate) const MIN_PAGE: usize = 10;
 
 /// Finds the next page of a history, backwards in time.
 ///
@@ -95,9 +95,9 @@ impl Walk {
 
     /// Notes that a page of at most `asked` messages had `count` messages. A short page is the last page, so no further
     /// request is necessary. A server may limit pages to fewer messages than asked, so a page counts as short only if
-    /// it is shorter than `SMALLEST_PAGE`, or shorter than both an earlier page and `DEFAULT_LIMIT`.
+    /// it is shorter than `MIN_PAGE`, or shorter than both an earlier page and `DEFAULT_LIMIT`.
     pub(crate) fn note_size(&mut self, count: usize, asked: u32) {
-        let full = self.longest.clamp(SMALLEST_PAGE, DEFAULT_LIMIT).min(asked as usize);
+        let full = self.longest.clamp(MIN_PAGE, DEFAULT_LIMIT).min(asked as usize);
         self.ended |= count < full;
     }
 
@@ -117,7 +117,7 @@ impl Walk {
     pub(crate) fn take(&mut self, page: List<Message>) -> Option<Vec<Message>> {
         let count = page.len() + page.skipped();
         self.skipped += page.skipped();
-        self.unreadable = page.is_empty() && count >= self.longest.max(SMALLEST_PAGE);
+        self.unreadable = page.is_empty() && count >= self.longest.max(MIN_PAGE);
         let again =
             self.first.as_ref().and_then(|first| page.iter().position(|message| message.id == *first));
         self.first = self.first.take().or_else(|| page.first().map(|message| message.id.clone()));

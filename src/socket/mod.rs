@@ -5,7 +5,7 @@
 //! | data | limit |
 //! |---|---|
 //! | one message of the server | 16 MiB (`MAX_MESSAGE`); the WebSocket frees its buffer after a large message |
-//! | the body of one response to a poll | 16 MiB; the decoder takes 1,024 packets at a time (`MOST_PACKETS`) |
+//! | the body of one response to a poll | 16 MiB; the decoder takes 1,024 packets at a time (`MAX_PACKETS`) |
 //! | one read | 64 KiB, or 1 KiB while little data comes; events that are a small part of a read are copied |
 //! | the attachments of one packet | 10 attachments, 16 MiB together, within one minute; each has its own memory |
 //! | events before the reply to CONNECT | 256 and 4 MiB; 4,096 and 32 MiB for a session to recover. Acks are dropped |

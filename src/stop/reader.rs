@@ -3,10 +3,10 @@
 use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::thread;
 
 use crate::stop::{OnStop, Stop};
 use crate::sync::lock::{Condvar, Mutex, MutexGuard};
+use crate::threads;
 use crate::user_code::caught;
 
 /// The size of the buffer for one read of the inner reader.
@@ -83,7 +83,7 @@ impl StopReader {
             move || shared.change(|state| state.stopped = true)
         });
         let reading = Arc::clone(&shared);
-        thread::Builder::new().name("crustocean-reader".to_owned()).spawn(move || {
+        threads::start("crustocean-reader", move || {
             let mut inner = inner;
             let panicked = caught(|| reading.read_all(&mut inner)).is_err();
             let _ = caught(|| drop(inner));
@@ -140,6 +140,7 @@ impl fmt::Debug for StopReader {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+    use std::thread;
     use std::time::{Duration, Instant};
 
     use super::*;

@@ -17,13 +17,14 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::stop::OnStop;
 use crate::sync::lock::{Condvar, Mutex};
+use crate::threads;
 
 /// The time that the platform itself waits for an answer.
 const GRACE: Duration = Duration::from_secs(15);
 /// How many bytes of a refused request the server reads and discards, so that the sender receives the answer.
 const LEFTOVER: u64 = 64 << 10;
 /// The most refused connections above the limit whose rest the server reads at the same time.
-const MOST_REFUSED: usize = 16;
+const MAX_REFUSED: usize = 16;
 
 impl Receiver {
     /// Serves the webhooks over HTTP on this address, in the background. [`Server::wait`] blocks until the server is
@@ -53,10 +54,8 @@ impl Receiver {
         let address = listener.local_addr().map_err(unusable)?;
         let shared =
             Arc::new(ServerShared { receiver: self, state: Mutex::default(), changed: Condvar::new() });
-        let accept = thread::Builder::new().name("crustocean-webhooks".to_owned()).spawn({
-            let shared = Arc::clone(&shared);
-            move || accept(&listener, &shared)
-        });
+        let its_own = Arc::clone(&shared);
+        let accept = threads::start("crustocean-webhooks", move || accept(&listener, &its_own));
         let accept = accept.map_err(|error| {
             let text =
                 format!("the thread that receives webhooks cannot be started: {error}; end other threads");
@@ -256,7 +255,7 @@ fn refuse(stream: TcpStream, shared: &Arc<ServerShared>) {
 
 /// Runs the work of one connection on its own thread.
 fn start(name: &str, work: impl FnOnce() -> io::Result<()> + Send + 'static) {
-    let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || {
+    let spawned = threads::start(name, move || {
         if let Err(error) = work() {
             crate::logging::debug!("a webhook's connection broke: {error}");
         }
@@ -273,7 +272,7 @@ impl RefusedGuard {
     /// `None` if threads read the rest of many refused connections already.
     fn new(shared: &Arc<ServerShared>) -> Option<Self> {
         let mut state = shared.state.lock();
-        if state.refused >= MOST_REFUSED {
+        if state.refused >= MAX_REFUSED {
             return None;
         }
         state.refused += 1;

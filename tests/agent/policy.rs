@@ -221,7 +221,7 @@ fn t59_after_a_refusal_it_retries_slowly() {
 }
 
 /// Refuses every CONNECT except the first with this text.
-fn in_trouble(words: &'static str, from: usize) -> ScriptedServer {
+fn with_server_problem(words: &'static str, from: usize) -> ScriptedServer {
     ScriptedServer::start(move |conn| {
         if conn.index < from {
             conn.handshake();
@@ -241,7 +241,7 @@ fn exchanges(server: &ScriptedServer) -> usize {
 #[test]
 fn a_server_error_does_not_renew_the_token() {
     let _watchdog = watchdog(LIMIT);
-    let server = in_trouble("Try later", 0);
+    let server = with_server_problem("Try later", 0);
     let error = builder(&server).connect("sk_x".parse().unwrap()).unwrap_err();
     assert_eq!((error.is_retryable(), error.is_auth()), (true, false), "{error}");
     assert_eq!(error.server_message(), Some("Try later"));
@@ -251,7 +251,7 @@ fn a_server_error_does_not_renew_the_token() {
 #[test]
 fn a_server_error_is_retried_soon() {
     let _watchdog = watchdog(LIMIT);
-    let server = in_trouble("Server is full", 1);
+    let server = with_server_problem("Server is full", 1);
     let (agent, events) = connect(builder(&server).when_refused(DisconnectPolicy::Stop));
     let mut waits = Vec::new();
     for _ in 0..7 {
@@ -269,7 +269,7 @@ fn a_server_error_is_retried_soon() {
 #[test]
 fn a_new_session_is_not_exchanged_after_every_refusal() {
     let _watchdog = watchdog(LIMIT);
-    let server = in_trouble("Invalid session", 1);
+    let server = with_server_problem("Invalid session", 1);
     let (agent, events) = connect(builder(&server));
     for _ in 0..5 {
         let (_, _, error) = next_failure(&events);

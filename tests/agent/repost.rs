@@ -55,7 +55,7 @@ impl Setup {
     }
 }
 
-fn in_doubt(outcome: crustocean::Result<String>) -> Error {
+fn maybe_sent(outcome: crustocean::Result<String>) -> Error {
     let error = outcome.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
     assert!(!error.is_retryable() && error.unsent().unwrap().may_have_been_sent(), "{error}");
@@ -77,7 +77,7 @@ fn a_message_that_arrives_late_is_not_sent_again() {
 fn a_message_that_may_still_arrive_is_neither_not_sent_nor_sent_twice() {
     let _watchdog = watchdog(LIMIT);
     let scene = setup(SHORT);
-    let error = in_doubt(scene.post_into_the_break("late").join().unwrap());
+    let error = maybe_sent(scene.post_into_the_break("late").join().unwrap());
     assert_eq!(scene.count("late"), 0, "not yet");
     let unsent = error.unsent().unwrap();
     let posted = thread::scope(|scope| {
@@ -96,7 +96,7 @@ fn a_message_that_may_still_arrive_is_neither_not_sent_nor_sent_twice() {
 fn a_message_that_cannot_arrive_any_more_is_sent_again() {
     let _watchdog = watchdog(LIMIT);
     let scene = setup(SHORT);
-    let error = in_doubt(scene.post_into_the_break("lost").join().unwrap());
+    let error = maybe_sent(scene.post_into_the_break("lost").join().unwrap());
     scene.agent.repost(error.unsent().unwrap()).unwrap();
     assert_eq!(scene.count("lost"), 1);
     // The server has already ended that session.

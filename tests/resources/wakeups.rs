@@ -15,7 +15,7 @@ const IDLE: Duration = Duration::from_secs(2);
 /// another thread.
 const SETTLE: Duration = Duration::from_millis(500);
 /// A thread that polls every 50 ms would wake up 40 times.
-const MOST: u64 = 4;
+const MAX_WAKE_UPS: u64 = 4;
 
 /// How often the threads that wait and the threads of this crate have slept.
 fn sleeps() -> u64 {
@@ -38,7 +38,7 @@ fn rests(what: &str) {
     let before = sleeps();
     thread::sleep(IDLE);
     let woken = sleeps().saturating_sub(before);
-    assert!(woken <= MOST, "{what}: {woken} wake-ups in {IDLE:?}");
+    assert!(woken <= MAX_WAKE_UPS, "{what}: {woken} wake-ups in {IDLE:?}");
 }
 
 fn waits<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> thread::JoinHandle<T> {

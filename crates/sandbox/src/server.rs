@@ -147,11 +147,11 @@ fn new_runtime() -> io::Result<Runtime> {
 const PORTS: Range<u16> = 20_000..27_000;
 
 /// How many ports of [`PORTS`] the sandbox tries.
-const MOST_TRIES: usize = 50;
+const MAX_TRIES: usize = 50;
 
 /// Listens on a free port, which no other sandbox gets before the reservation is dropped.
 async fn listen_somewhere(host: IpAddr) -> io::Result<(TcpListener, Option<ReservedPort>)> {
-    for _ in 0..MOST_TRIES {
+    for _ in 0..MAX_TRIES {
         let random = PORTS.start + u16::from_be_bytes(ids::random()) % (PORTS.end - PORTS.start);
         let Ok(reserved) = ReservedPort::new(random) else { continue };
         if let Ok(listener) = TcpListener::bind((host, random)).await {

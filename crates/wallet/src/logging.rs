@@ -11,12 +11,12 @@ use std::thread;
 use log::Level;
 
 /// How many records may wait for the logger. Further records get lost.
-const MOST_RECORDS: usize = 4096;
+const MAX_RECORDS: usize = 4096;
 
 type Record = (Level, &'static str, String);
 
 static QUEUE: LazyLock<SyncSender<Record>> = LazyLock::new(|| {
-    let (queue, records) = sync_channel(MOST_RECORDS);
+    let (queue, records) = sync_channel(MAX_RECORDS);
     // If the thread does not start, all records get lost.
     let _ = thread::Builder::new()
         .name(concat!(env!("CARGO_PKG_NAME"), "-log").to_owned())

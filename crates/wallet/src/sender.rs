@@ -76,8 +76,8 @@ impl Sender {
     /// Calls a contract and waits for the result.
     pub(crate) fn call(&self, to: Address, data: Vec<u8>) -> Result<(TxHash, Mined), PaymentError> {
         let quote = self.quote(to, data).map_err(PaymentError::NotSent)?;
-        let (hash, trouble) = self.broadcast(&quote).map_err(PaymentError::NotSent)?;
-        let (outcome, later_trouble) = self.wait(hash);
+        let (hash, error) = self.broadcast(&quote).map_err(PaymentError::NotSent)?;
+        let (outcome, later_error) = self.wait(hash);
         match outcome {
             // Another thread has cancelled it.
             Outcome::Mined { hash: mined, .. } if self.is_cancellation(mined) => {
@@ -87,7 +87,7 @@ impl Sender {
             Outcome::Mined { hash, mined } => Ok((hash, mined)),
             Outcome::Replaced => Err(PaymentError::Replaced { hash }),
             Outcome::Pending | Outcome::Unknown => {
-                let cause = later_trouble.or(trouble).unwrap_or_else(|| self.too_slow());
+                let cause = later_error.or(error).unwrap_or_else(|| self.too_slow());
                 Err(PaymentError::MaybeSent { hash, cause })
             }
         }
@@ -145,7 +145,7 @@ impl Sender {
             })?;
             let hash = version.hash;
             crate::logging::record!(Debug, "{hash} has nonce {nonce}");
-            let trouble = match self.node.send(&version.raw) {
+            let error = match self.node.send(&version.raw) {
                 Accepted::Yes => None,
                 Accepted::Unclear(error) => Some(error),
                 Accepted::NotDelivered(error) => return Err(error),
@@ -175,7 +175,7 @@ impl Sender {
                 },
             };
             self.outbox().note(version);
-            return Ok((hash, trouble));
+            return Ok((hash, error));
         }
     }
 
@@ -226,7 +226,7 @@ impl Sender {
     pub(crate) fn wait(&self, hash: TxHash) -> (Outcome, Option<Error>) {
         let until = Instant::now() + self.settings.confirm_timeout;
         let (mut pause, mut replaced) = (FIRST_POLL, 0);
-        let (mut outcome, mut trouble) = (Outcome::Unknown, None);
+        let (mut outcome, mut last_error) = (Outcome::Unknown, None);
         for checks in 0_u32.. {
             // Most checks request only the receipt, because public nodes limit the rate.
             let is_thorough = checks % THOROUGH_CHECK_EVERY == 0;
@@ -237,14 +237,14 @@ impl Sender {
                     if replaced == REPLACED_CHECKS {
                         return (Outcome::Replaced, None);
                     }
-                    (outcome, trouble) = (Outcome::Pending, None);
+                    (outcome, last_error) = (Outcome::Pending, None);
                 }
                 Ok(Some(seen)) => {
                     replaced = 0;
-                    (outcome, trouble) = (seen, None);
+                    (outcome, last_error) = (seen, None);
                 }
-                Ok(None) => trouble = None,
-                Err(error) => trouble = Some(error),
+                Ok(None) => last_error = None,
+                Err(error) => last_error = Some(error),
             }
             // Send it again even if this node has it, because another node behind the same URL may not have it.
             if is_thorough {
@@ -256,7 +256,7 @@ impl Sender {
             thread::sleep(pause);
             pause = (pause * 3 / 2).min(SLOWEST_POLL);
         }
-        (outcome, trouble)
+        (outcome, last_error)
     }
 
     /// Checks the transaction once. `None` if there is no receipt and the check is not thorough.
@@ -357,8 +357,8 @@ impl Sender {
                 Accepted::No(error) | Accepted::NotDelivered(error) => return Err(error),
             }
         }
-        let (outcome, trouble) = self.wait(hash);
-        match (outcome, trouble) {
+        let (outcome, error) = self.wait(hash);
+        match (outcome, error) {
             (Outcome::Unknown, Some(error)) => Err(error),
             (outcome, _) => Ok(outcome),
         }

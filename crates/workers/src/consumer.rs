@@ -1,7 +1,7 @@
 //! Reads one stream while a lease is held. Delivers the entries of a room in order, and each entry until it is done.
 
+mod delayed;
 mod entry;
-mod parked;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -14,9 +14,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lease::Term;
 use crate::moment::as_millis;
 use crate::store::Store;
+use delayed::Delayed;
 pub(crate) use entry::Entry;
 use entry::StreamId;
-use parked::Parked;
 
 /// The consumer group of every stream. All owners use the same consumer, so the next owner first reads what is pending.
 pub(crate) const GROUP: &str = "crustocean";
@@ -53,7 +53,7 @@ pub(crate) enum Outcome {
     /// The entry failed for this reason. The consumer delivers it again.
     Failed(String),
     /// The entry would always fail. It becomes a dead letter.
-    Hopeless(String),
+    Permanent(String),
     /// The term has ended: the next owner gets the entry.
     TermEnded,
 }
@@ -70,7 +70,7 @@ pub(crate) struct Consumer<'a> {
     redis: RedisConnection,
     source: Source,
     policy: RetryPolicy,
-    parked: Parked,
+    delayed: Delayed,
     /// An entry that is done but not acknowledged. The next script call acknowledges it and reads the next entry.
     done: Option<(Entry, Option<HandOver>)>,
     /// The position for the next read. `>` after all pending entries have been read.
@@ -94,7 +94,7 @@ impl<'a> Consumer<'a> {
             redis: store.connection(),
             source,
             policy,
-            parked: Parked::default(),
+            delayed: Delayed::default(),
             done: None,
             position: "0".to_owned(),
             restarted: StreamId::default(),
@@ -135,15 +135,15 @@ impl<'a> Consumer<'a> {
             self.acknowledge_and_read(false)?;
             return Ok(false);
         }
-        if let Some(entry) = self.parked.take_due(Instant::now()) {
+        if let Some(entry) = self.delayed.take_due(Instant::now()) {
             self.acknowledge_and_read(false)?;
             return self.retry(entry, work);
         }
-        let read_on = !self.parked.is_full();
+        let read_on = !self.delayed.is_full();
         match self.acknowledge_and_read(read_on)? {
             Next::Lost => return Err(Error::lease_lost()),
-            Next::Entry(entry) if self.parked.holds(&entry.id) => {}
-            Next::Entry(entry) if self.parked.blocks(&entry.room) => self.parked.append(entry),
+            Next::Entry(entry) if self.delayed.holds(&entry.id) => {}
+            Next::Entry(entry) if self.delayed.blocks(&entry.room) => self.delayed.append(entry),
             Next::Entry(entry) => self.process(entry, work)?,
             Next::Nothing if read_on && self.position != ">" => self.position = ">".to_owned(),
             Next::Nothing => self.wait(read_on)?,
@@ -155,11 +155,11 @@ impl<'a> Consumer<'a> {
         let counted = self.count_delivery(&entry.id);
         match counted {
             Err(error) => {
-                self.parked.put_back(entry, Instant::now());
+                self.delayed.put_back(entry, Instant::now());
                 return Err(error);
             }
             // The entry was deleted meanwhile.
-            Ok(0) => self.parked.release(&entry.room),
+            Ok(0) => self.delayed.release(&entry.room),
             Ok(delivery) => {
                 entry.delivery = delivery;
                 entry.maybe_answered = true;
@@ -172,19 +172,19 @@ impl<'a> Consumer<'a> {
     fn process(&mut self, entry: Entry, work: &mut impl FnMut(&Entry) -> Outcome) -> Result<()> {
         if entry.message.is_empty() {
             // The entry was deleted while it was pending.
-            self.parked.release(&entry.room);
+            self.delayed.release(&entry.room);
             self.done = Some((entry, None));
             return Ok(());
         }
         let outcome = if entry.delivery > self.policy.deliveries {
             let times = entry.delivery - 1;
-            Outcome::Hopeless(format!("its process ended during each of {times} deliveries"))
+            Outcome::Permanent(format!("its process ended during each of {times} deliveries"))
         } else {
             work(&entry)
         };
         match outcome {
             Outcome::Done(answer) => {
-                self.parked.release(&entry.room);
+                self.delayed.release(&entry.room);
                 self.done = Some((entry, answer));
             }
             Outcome::Failed(reason) if entry.delivery < self.policy.deliveries => {
@@ -195,17 +195,17 @@ impl<'a> Consumer<'a> {
                     entry.delivery,
                     entry.id
                 );
-                self.parked.put_back(entry, after(pause));
+                self.delayed.put_back(entry, after(pause));
             }
-            Outcome::Failed(reason) | Outcome::Hopeless(reason) => {
+            Outcome::Failed(reason) | Outcome::Permanent(reason) => {
                 crate::logging::record!(Error, "{} becomes a dead letter: {reason}", entry.id);
                 if let Err(error) = self.move_to_dead_letters(&entry, &reason) {
-                    self.parked.put_back(entry, after(self.policy.backoff.after(1)));
+                    self.delayed.put_back(entry, after(self.policy.backoff.after(1)));
                     return Err(error);
                 }
-                self.parked.release(&entry.room);
+                self.delayed.release(&entry.room);
             }
-            Outcome::TermEnded => self.parked.put_back(entry, Instant::now() + Duration::from_secs(60)),
+            Outcome::TermEnded => self.delayed.put_back(entry, Instant::now() + Duration::from_secs(60)),
         }
         Ok(())
     }
@@ -305,10 +305,10 @@ impl<'a> Consumer<'a> {
         if answer == "lost" { Err(Error::lease_lost()) } else { Ok(()) }
     }
 
-    /// Waits for a new entry, or until a parked entry is due. Reads without the group: otherwise Redis could deliver an
+    /// Waits for a new entry, or until a delayed entry is due. Reads without the group: otherwise Redis could deliver an
     /// entry to a process whose term has ended, and the next owner would miss it.
     fn wait(&mut self, read_on: bool) -> Result<()> {
-        let due = self.parked.next_due().map(|due| due.saturating_duration_since(Instant::now()));
+        let due = self.delayed.next_due().map(|due| due.saturating_duration_since(Instant::now()));
         let wait = due.map_or(WAIT, |due| due.min(WAIT)).max(Duration::from_millis(1));
         if !read_on {
             std::thread::sleep(wait);

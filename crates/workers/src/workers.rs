@@ -214,7 +214,7 @@ impl Workers {
         Consumer::new(&self.store, term, source, self.policy).run(|entry| {
             let question = match serde_json::from_str::<Message>(&entry.message) {
                 Ok(question) => question,
-                Err(error) => return Outcome::Hopeless(format!("the entry is not a message: {error}")),
+                Err(error) => return Outcome::Permanent(format!("the entry is not a message: {error}")),
             };
             match shared.answer(term, &mut redis, entry, question) {
                 Ok(answer) => Outcome::Done(answer),

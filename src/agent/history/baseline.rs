@@ -144,7 +144,7 @@ impl Drop for BaselineReader<'_> {
             state.ask_for_helper(self.room);
             drop(state);
             // Wake a thread that takes events, because only such a thread starts the helper.
-            self.session.nudge_reader();
+            self.session.wake_reader();
         }
     }
 }

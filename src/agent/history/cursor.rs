@@ -14,10 +14,10 @@ use crate::model::{List, Message, MessageEdited, MessageId, Timestamp};
 
 /// How many messages of a room the cursor remembers: those of the last 10 minutes, within these limits.
 const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
-const LEAST: usize = 256;
+const MIN_IDS: usize = 256;
 /// Less than half of the hash table's capacity (14,336). The table then cleans up after removals in place and does
 /// not grow.
-const MOST: usize = 7000;
+const MAX_IDS: usize = 7000;
 /// How much earlier the time of a new message may be than the times of the last known messages.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 /// The look-back starts from the earliest time among this number of last messages, so one fast clock does no harm.
@@ -296,8 +296,8 @@ impl HistoryCursor {
     fn remember(&mut self, hash: u64, message: &Message) {
         let arrived = self.age();
         while let Some(&(oldest, then)) = self.order.front()
-            && self.order.len() >= LEAST
-            && (self.order.len() >= MOST || u64::from(arrived - then) > REMEMBERED_FOR.as_secs())
+            && self.order.len() >= MIN_IDS
+            && (self.order.len() >= MAX_IDS || u64::from(arrived - then) > REMEMBERED_FOR.as_secs())
         {
             self.order.pop_front();
             self.forget(oldest);
@@ -558,12 +558,12 @@ mod tests {
         for n in 0..20_000 {
             assert!(cursor.hear(&at(&format!("m{n}"), n)));
         }
-        assert!(cursor.order.len() == MOST && cursor.known.len() == MOST);
+        assert!(cursor.order.len() == MAX_IDS && cursor.known.len() == MAX_IDS);
         // An hour later, the cursor remembers only the last messages.
         cursor.created -= Duration::from_secs(3600);
         assert!(cursor.hear(&at("later", 30_000)));
-        assert_eq!((cursor.order.len(), cursor.known.len()), (LEAST, LEAST));
-        assert!(cursor.known.capacity() < 4 * LEAST, "{}", cursor.known.capacity());
+        assert_eq!((cursor.order.len(), cursor.known.len()), (MIN_IDS, MIN_IDS));
+        assert!(cursor.known.capacity() < 4 * MIN_IDS, "{}", cursor.known.capacity());
     }
 
     #[test]

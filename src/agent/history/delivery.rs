@@ -127,7 +127,7 @@ impl Delivery {
         }
         if more {
             // Wakes another thread for the other events, because this thread may handle its event for minutes.
-            session.nudge();
+            session.wake();
         }
         event
     }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, List, Message, MessageId, Timestamp};
-use crate::rest::{Client, Messages, SMALLEST_PAGE, Walk};
+use crate::rest::{Client, MIN_PAGE, Messages, Walk};
 
 pub(crate) const PAGE: u32 = 100;
 /// The largest number of missed messages that the crate reads. A larger gap would take too much time and memory.
-pub(super) const MOST: usize = 10_000;
+pub(super) const MAX_MESSAGES: usize = 10_000;
 
 /// The last page of a room's history, newest first.
 pub(super) struct FirstPage {
@@ -26,8 +26,8 @@ pub(super) fn first_page(client: &Client, room: &AgencyId, dm: &mut bool) -> Res
     let mut limit = FIRST_PAGE;
     let messages = smaller_page(client, room, dm, None, &mut limit)?;
     let count = messages.len() + messages.skipped();
-    // A page of `SMALLEST_PAGE` messages or more may be cut at the server's own page limit.
-    Ok(FirstPage { is_whole: count < SMALLEST_PAGE.min(limit as usize), messages })
+    // A page of `MIN_PAGE` messages or more may be cut at the server's own page limit.
+    Ok(FirstPage { is_whole: count < MIN_PAGE.min(limit as usize), messages })
 }
 
 /// Reads a page of at most `limit` messages. If the response is too large or cannot be decoded, requests a smaller
@@ -66,7 +66,7 @@ pub(crate) fn recent(
 /// The number of attempts for a request, and the first pause between two attempts.
 const TRIES: u32 = 6;
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// Retries temporary failures, because a network that has just come back may still be unstable. `wait` waits for the next
 /// attempt, or ends the attempts with an error.
@@ -81,7 +81,7 @@ pub(crate) fn with_retries<T>(
     for _ in 1..TRIES {
         match fetch() {
             Err(error) if is_temporary(&error) => {
-                wait(error.retry_after().unwrap_or(pause).min(LONGEST_PAUSE), error)?;
+                wait(error.retry_after().unwrap_or(pause).min(MAX_PAUSE), error)?;
                 pause *= 2;
             }
             other => return other,
@@ -114,8 +114,11 @@ pub(crate) fn walk_back(
         };
         let reached = new.iter().any(&enough);
         found.extend(new);
-        if found.len() > MOST {
-            return Err(Error::new(ErrorKind::Server, format!("more than {MOST} messages were missed")));
+        if found.len() > MAX_MESSAGES {
+            return Err(Error::new(
+                ErrorKind::Server,
+                format!("more than {MAX_MESSAGES} messages were missed"),
+            ));
         }
         if reached {
             break;

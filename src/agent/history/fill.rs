@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::agent::history::cursor::Lookback;
-use crate::agent::history::fetch::{self, MOST, PAGE, is_temporary};
+use crate::agent::history::fetch::{self, MAX_MESSAGES, PAGE, is_temporary};
 use crate::agent::history::gap::size_of_message;
 use crate::agent::history::shared::DeliveryShared;
 use crate::agent::history::state::{BUDGET, FillJob, GapClosed, cannot_be_read};
@@ -16,15 +16,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{List, Message, MessageId, Timestamp};
 use crate::rest::{Client, Walk};
 use crate::socket::{Announced, Waker, note};
-use crate::stack;
+use crate::threads;
 
 /// The number of messages on the first page. Small, because the size of the room's messages is not known yet.
 const FIRST_PAGE: u32 = 25;
 /// The wanted size of a page, and the largest size of a gap's pages in memory.
 const PAGE_BYTES: usize = 1 << 20;
-const MOST_KEPT: usize = 2 << 20;
+const MAX_KEPT: usize = 2 << 20;
 /// The largest number of pages to read in order to find a dropped page again.
-const MOST_PAGES_TO_FIND: usize = 50;
+const MAX_PAGES_TO_FIND: usize = 50;
 
 /// Starts a helper. The helper ends when no gap is left to fill.
 ///
@@ -32,8 +32,8 @@ const MOST_PAGES_TO_FIND: usize = 50;
 /// The `io::Error` of the operating system if no thread can be started.
 pub(super) fn start(delivery: Arc<DeliveryShared>, client: Client, waker: Waker) -> io::Result<()> {
     let announced = waker.announce();
-    let work: Box<dyn FnOnce() + Send> = Box::new(move || work(&delivery, &client, &waker, announced));
-    stack::short_lived("crustocean-history").spawn(work).map(drop)
+    let work = move || work(&delivery, &client, &waker, announced);
+    threads::start_short_lived("crustocean-history", work).map(drop)
 }
 
 fn work(delivery: &DeliveryShared, client: &Client, waker: &Waker, announced: Announced) {
@@ -48,7 +48,7 @@ fn work(delivery: &DeliveryShared, client: &Client, waker: &Waker, announced: An
         };
         let missed = fill.missed;
         delivery.finish(job, error);
-        waker.nudge();
+        waker.wake();
         if let Some(job) = helper.job.take()
             && missed > 0
         {
@@ -63,7 +63,7 @@ fn work(delivery: &DeliveryShared, client: &Client, waker: &Waker, announced: An
     // `next_job` has already removed this helper from the count.
     helper.counted = false;
     drop(announced);
-    waker.nudge();
+    waker.wake();
 }
 
 /// Counts a running helper. After a panic (of this crate or of a logger), `Drop` closes the helper's gap.
@@ -136,7 +136,7 @@ impl Fill<'_> {
             self.delivery.report(self.job, error)?;
         }
         if is_partial {
-            self.waker.nudge();
+            self.waker.wake();
             self.delivery.wait_for_consumers(self.job)?;
         }
         // Hands out the oldest page first.
@@ -147,7 +147,7 @@ impl Fill<'_> {
             };
             self.missed += missed.len();
             self.delivery.merge(self.job, missed.into_iter().rev().collect())?;
-            self.waker.nudge();
+            self.waker.wake();
         }
         Ok(())
     }
@@ -200,15 +200,16 @@ impl Fill<'_> {
             // Drops the newest pages first, because they are needed last.
             let all_but_this = pages.len() - 1;
             for page in pages.iter_mut().take(all_but_this) {
-                if kept <= MOST_KEPT {
+                if kept <= MAX_KEPT {
                     break;
                 }
                 if page.missed.take().is_some() {
                     kept -= page.bytes;
                 }
             }
-            if count > MOST {
-                let text = format!("more than {MOST} messages were missed: only the newest of them follow");
+            if count > MAX_MESSAGES {
+                let text =
+                    format!("more than {MAX_MESSAGES} messages were missed: only the newest of them follow");
                 let error = Some(Error::new(ErrorKind::Server, text));
                 return Ok(LookbackOutcome { pages, error, is_partial: true });
             }
@@ -226,14 +227,18 @@ impl Fill<'_> {
                 "no message on a page of the room's history can be decoded: older messages may be missing";
             Error::new(ErrorKind::Protocol, text)
         });
-        let doubt = (unsure > 0).then(|| {
+        let maybe_missed = (unsure > 0).then(|| {
             let text = format!(
                 "{unsure} messages of the room's history were missed, or received long ago: the crate cannot tell which by \
                  their times"
             );
             Error::new(ErrorKind::Server, text)
         });
-        Ok(LookbackOutcome { pages, is_partial: blind.is_some(), error: blind.or(unreadable).or(doubt) })
+        Ok(LookbackOutcome {
+            pages,
+            is_partial: blind.is_some(),
+            error: blind.or(unreadable).or(maybe_missed),
+        })
     }
 
     /// Reads the missed messages of a dropped page again. The page may have moved, because new messages were sent
@@ -242,7 +247,7 @@ impl Fill<'_> {
         let mut walk = Walk::starting_at(page.before.clone());
         let mut limit = page.limit;
         let mut missed = Vec::new();
-        for _ in 0..MOST_PAGES_TO_FIND {
+        for _ in 0..MAX_PAGES_TO_FIND {
             let before = walk.before().cloned();
             let fetched = self.fetch(before.as_ref(), &mut limit, &walk)?;
             let there = fetched.iter().any(|message| Some(&message.id) == page.oldest.as_ref());

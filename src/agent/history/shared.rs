@@ -13,7 +13,7 @@ use crate::model::{List, Message, MessageId};
 use crate::socket::SessionLog;
 
 /// If more bytes are ready, helpers wait for the consumers.
-const MOST_READY_BYTES: usize = 4 << 20;
+const MAX_READY_BYTES: usize = 4 << 20;
 
 /// The state that consumers and helpers share.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl DeliveryShared {
     /// Queues missed messages, oldest first, before other events. Waits until consumers have taken earlier ones.
     pub(super) fn merge(&self, job: &FillJob, messages: Vec<Message>) -> Result<(), GapClosed> {
         let mut state = self.lock();
-        while state.ready_bytes > MOST_READY_BYTES {
+        while state.ready_bytes > MAX_READY_BYTES {
             state.room_with_gap(&job.room, job.gap)?;
             state.extend(&job.room);
             state = self.wait(state, BUDGET / 4);

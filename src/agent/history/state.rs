@@ -21,15 +21,15 @@ use crate::socket::{SessionLog, note};
 /// messages. Each page restarts the time.
 pub(super) const BUDGET: Duration = Duration::from_secs(10);
 /// The largest number of histories that helpers read at once.
-const MOST_AT_ONCE: usize = 8;
+const MAX_AT_ONCE: usize = 8;
 /// The largest number of helper threads, including threads whose requests have taken longer than `BUDGET`.
-const MOST_THREADS: usize = 32;
+const MAX_THREADS: usize = 32;
 /// The largest number of messages that all rooms together may hold.
-pub(super) const MOST_HELD: usize = 20_000;
-pub(super) const MOST_HELD_BYTES: usize = 16 << 20;
+pub(super) const MAX_HELD: usize = 20_000;
+pub(super) const MAX_HELD_BYTES: usize = 16 << 20;
 /// If the agent misses messages again and again while a helper fills a gap, the delivery releases the room after this
 /// many rounds.
-const MOST_ROUNDS: u32 = 4;
+const MAX_ROUNDS: u32 = 4;
 
 /// The events that are ready, the rooms, and the work of the helpers.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl DeliveryState {
 
     /// Drops held messages beyond the limit. The history has these messages, so a helper reads the history again.
     pub(super) fn drop_excess(&mut self) {
-        while self.held > MOST_HELD || self.held_bytes > MOST_HELD_BYTES && self.held > 1 {
+        while self.held > MAX_HELD || self.held_bytes > MAX_HELD_BYTES && self.held > 1 {
             let gaps = self.rooms.values_mut().filter_map(|room| room.gap.as_mut());
             let Some(largest) = gaps.max_by_key(|gap| (gap.held.bytes(), gap.held.len())) else { return };
             let Some((_, size)) = largest.held.pop() else { return };
@@ -163,7 +163,7 @@ impl DeliveryState {
             return 0;
         }
         let at_work = self.helpers.saturating_sub(self.abandoned);
-        let free = MOST_AT_ONCE.saturating_sub(at_work).min(MOST_THREADS.saturating_sub(self.helpers));
+        let free = MAX_AT_ONCE.saturating_sub(at_work).min(MAX_THREADS.saturating_sub(self.helpers));
         // A running helper has already taken its job from `jobs`, so only the waiting jobs need helpers.
         let wanted = free.min(self.jobs.len());
         self.helpers += wanted;
@@ -270,7 +270,7 @@ impl DeliveryState {
             // The connection was lost again. A helper reads the missing messages after the reconnect.
             return;
         }
-        if gap.again && gap.rounds < MOST_ROUNDS && error.is_none() {
+        if gap.again && gap.rounds < MAX_ROUNDS && error.is_none() {
             self.open_gap(id, true);
             return;
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::agent::history::cursor::HistoryCursor;
 use crate::agent::history::room::RoomHistory;
-use crate::agent::history::state::{MOST_HELD, MOST_HELD_BYTES};
+use crate::agent::history::state::{MAX_HELD, MAX_HELD_BYTES};
 use crate::model::Message;
 use crate::socket::RawEvent;
 
@@ -244,11 +244,11 @@ fn what_is_held_is_bounded_and_what_goes_is_read_again() {
     assert!(take_all(&delivery, &mut queue).is_empty());
     // A busy machine may need longer than the gap may stay open.
     delivery.lock().deadline = None;
-    queue.extend((0..MOST_HELD + 10).map(|n| event(&format!("m{n}"))));
+    queue.extend((0..MAX_HELD + 10).map(|n| event(&format!("m{n}"))));
     assert!(take_all(&delivery, &mut queue).is_empty());
     let state = delivery.lock();
-    assert_eq!(state.held, MOST_HELD);
-    assert!(state.held_bytes <= MOST_HELD_BYTES);
+    assert_eq!(state.held, MAX_HELD);
+    assert!(state.held_bytes <= MAX_HELD_BYTES);
     let gap = state.rooms["a"].gap.as_ref().unwrap();
     assert!(gap.again, "the history is read to its end");
 }

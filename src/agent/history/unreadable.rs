@@ -6,11 +6,11 @@ use std::hash::BuildHasher;
 use crate::model::{List, Message, MessageId};
 
 /// The most elements to remember.
-const MOST: usize = 2048;
+const MAX_ELEMENTS: usize = 2048;
 
 /// The most elements of a page to examine. The crate requests pages of at most 100 elements, but a hostile server may
 /// send more.
-const MOST_ON_PAGE: usize = 256;
+const MAX_ON_PAGE: usize = 256;
 
 /// The most messages to examine on each side of an element.
 const NEAREST: usize = 32;
@@ -38,7 +38,7 @@ pub(super) fn on_page(
 ) -> Vec<Unreadable> {
     let hash = |id: &MessageId| hasher.hash_one(id);
     let mut found: Vec<Unreadable> = Vec::new();
-    for element in page.skipped_elements().iter().take(MOST_ON_PAGE) {
+    for element in page.skipped_elements().iter().take(MAX_ON_PAGE) {
         let place = element.place;
         let id = element.id.as_deref().map(MessageId::from);
         if id.is_some() && found.iter().any(|other| other.id == id) {
@@ -140,7 +140,7 @@ impl Reported {
 
     pub(crate) fn append(&mut self, other: Reported) {
         self.elements.extend(other.elements);
-        let surplus = self.elements.len().saturating_sub(MOST);
+        let surplus = self.elements.len().saturating_sub(MAX_ELEMENTS);
         self.elements.drain(..surplus);
     }
 }
@@ -232,7 +232,7 @@ mod tests {
         let many = page(&["null"; 100_000]);
         for _ in 0..2 {
             reported.insert(on_page(&many, None, &hasher));
-            assert_eq!(reported.elements.len(), MOST_ON_PAGE);
+            assert_eq!(reported.elements.len(), MAX_ON_PAGE);
         }
     }
 
@@ -240,9 +240,9 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let hasher = RandomState::new();
         let mut reported = Reported::default();
-        for n in 0..3 * MOST {
+        for n in 0..3 * MAX_ELEMENTS {
             assert_eq!(reported.insert(on_page(&page(&[&format!("id:{n}")]), None, &hasher)), 1);
         }
-        assert_eq!(reported.elements.len(), MOST);
+        assert_eq!(reported.elements.len(), MAX_ELEMENTS);
     }
 }

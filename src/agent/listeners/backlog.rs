@@ -6,7 +6,7 @@ use crate::agent::event::Event;
 use crate::model::{AgencyId, Message, MessageId, Timestamp};
 
 /// The largest number of ids of dropped messages in one room. The thread reads only these messages again.
-const MOST_LOST: usize = 16_384;
+const MAX_LOST: usize = 16_384;
 
 /// The limits of a queue.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +43,7 @@ pub(crate) struct Lost {
 
 impl Lost {
     pub(crate) fn add(&mut self, id: MessageId, time: Timestamp) {
-        if self.ids.len() >= MOST_LOST {
+        if self.ids.len() >= MAX_LOST {
             self.unknown += 1;
             return;
         }

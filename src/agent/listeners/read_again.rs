@@ -11,10 +11,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, List, Message, Timestamp};
 use crate::rest::{Client, Walk};
 use crate::socket::{SessionLog, Waker, note};
-use crate::stack;
+use crate::threads;
 
 /// The largest number of pages to read in one room.
-const MOST_PAGES: usize = 200;
+const MAX_PAGES: usize = 200;
 
 /// The data of a reading thread: the REST client, and the targets of its results.
 pub(crate) struct DroppedMessageReader {
@@ -34,13 +34,13 @@ impl DroppedMessageReader {
         let rooms: Vec<_> = missing.iter().map(|(room, ..)| room.clone()).collect();
         let (log, announced) = (self.log.clone(), self.waker.announce());
         let mut reading = Reading { reader: self, rooms, over: false };
-        let work: Box<dyn FnOnce() + Send> = Box::new(move || {
+        let work = move || {
             let (found, later) = reading.reader.read_all(missing);
             reading.end(found, later);
             drop(announced);
-        });
+        };
         // If the thread cannot be started, dropping `work` drops `Reading`, which reports the gap.
-        if let Err(error) = stack::short_lived("crustocean-history").spawn(work) {
+        if let Err(error) = threads::start_short_lived("crustocean-history", work) {
             note!(log, Warn, "cannot start a thread to read missed messages: {error}");
         }
     }
@@ -77,7 +77,7 @@ impl DroppedMessageReader {
     /// Reads the history backwards until all dropped messages are found, or until older pages cannot contain them.
     fn read(&self, room: &AgencyId, search: &mut DroppedMessageSearch) -> Result<()> {
         let mut walk = Walk::default();
-        for _ in 0..MOST_PAGES {
+        for _ in 0..MAX_PAGES {
             let page = self.page(room, &mut search.dm, &walk)?;
             let Some(new) = walk.take(page) else { return Ok(()) };
             if search.take(new, self.listeners.bounds.bytes) {
@@ -147,7 +147,7 @@ impl Reading {
     fn end(&mut self, found: Vec<Event>, later: HashMap<AgencyId, Lost>) {
         self.over = true;
         self.reader.listeners.end_reading(self.reader.number, found, later);
-        self.reader.waker.nudge_all();
+        self.reader.waker.wake_all();
     }
 }
 

@@ -131,7 +131,7 @@ fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
 /// absolute, because the process may change its folder.
 fn resolved(path: &Path) -> io::Result<PathBuf> {
     let mut path = std::path::absolute(path)?;
-    for _ in 0..MOST_LINKS {
+    for _ in 0..MAX_LINKS {
         let Ok(target) = fs::read_link(&path) else { return Ok(path) };
         // If the target is absolute, `join` replaces the folder.
         path = path.parent().unwrap_or(Path::new("/")).join(target);
@@ -140,7 +140,7 @@ fn resolved(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// The most symbolic links to follow, as in Linux.
-const MOST_LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 
 /// Checks that the folder is writable, so that the agent fails at its start and not with the first question. A full
 /// disk is not an error here, because the agent tries to save again later.

@@ -4,7 +4,7 @@
 //! the message. So no loop yields the answer, whichever thread runs the loop.
 
 use crate::agent::memory::IN_REPLY_TO;
-use crate::agent::send::same_text::{SHORTEST_CUT, is_same_text};
+use crate::agent::send::same_text::{MIN_CUT, is_same_text};
 use crate::model::{AgencyId, Message, MessageId, Timestamp, User, UserId};
 use crate::sync::lock::Mutex;
 
@@ -81,7 +81,7 @@ impl Ask {
         let reply_to = message.metadata.get(IN_REPLY_TO);
         message.is_by(&me.id, &me.username)
             && reply_to.is_none_or(|id| id == self.reply_to.as_str())
-            && is_same_text(&message.content, &self.text, SHORTEST_CUT)
+            && is_same_text(&message.content, &self.text, MIN_CUT)
     }
 
     fn is_answered_by(&self, message: &Message) -> bool {

@@ -57,7 +57,7 @@ struct MentionsShared {
 /// interval.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// How many waiting events `recv_timeout` checks after the time limit: as many as the queue holds by default.
-const MOST_AT_ONCE: usize = 4096;
+const MAX_AT_ONCE: usize = 4096;
 
 impl Mentions {
     pub(crate) fn new(agent: &AgentHandle) -> Self {
@@ -166,7 +166,7 @@ impl Mentions {
     }
 
     fn next_message(&self, until: Option<Instant>) -> Result<Message, RecvError> {
-        let mut checks_left = MOST_AT_ONCE;
+        let mut checks_left = MAX_AT_ONCE;
         loop {
             let now = Instant::now();
             if !self.agent.closing.is_stopped()

@@ -13,8 +13,8 @@ use crate::sync::lock::{Condvar, Mutex};
 use crate::user_code::caught;
 
 /// The largest number of questions that wait for a thread, and the most bytes of their texts.
-const MOST_WAITING: usize = 1024;
-const MOST_BYTES: usize = 8 << 20;
+const MAX_WAITING: usize = 1024;
+const MAX_BYTES: usize = 8 << 20;
 /// How often `put` checks whether the agent has ended, while all threads are busy.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -128,7 +128,7 @@ impl WorkQueue {
     /// space.
     fn put(&self, agent: &AgentInner, question: Mention) -> bool {
         let mut state = self.state.lock();
-        while state.waiting >= MOST_WAITING || state.bytes >= MOST_BYTES {
+        while state.waiting >= MAX_WAITING || state.bytes >= MAX_BYTES {
             if agent.is_closed() {
                 drop(state);
                 question.leave_open();

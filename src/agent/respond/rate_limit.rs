@@ -31,8 +31,8 @@ pub struct ExchangeLimit {
 }
 
 /// The highest possible count.
-const MOST_COUNTED: usize = 1000;
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_COUNTED: usize = 1000;
+const MAX_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Default for ExchangeLimit {
     fn default() -> Self {
@@ -56,7 +56,7 @@ impl ExchangeLimit {
     /// # let _ = limit;
     /// ```
     pub fn count(mut self, count: usize) -> Self {
-        self.count = count.min(MOST_COUNTED);
+        self.count = count.min(MAX_COUNTED);
         self
     }
 
@@ -70,7 +70,7 @@ impl ExchangeLimit {
     /// # let _ = limit;
     /// ```
     pub fn window(mut self, window: Duration) -> Self {
-        self.window = window.min(LONGEST);
+        self.window = window.min(MAX_PERIOD);
         self
     }
 
@@ -85,7 +85,7 @@ impl ExchangeLimit {
     /// # let _ = limit;
     /// ```
     pub fn delays(mut self, delays: impl IntoIterator<Item = Duration>) -> Self {
-        self.delays = delays.into_iter().take(MOST_COUNTED).map(|delay| delay.min(LONGEST)).collect();
+        self.delays = delays.into_iter().take(MAX_COUNTED).map(|delay| delay.min(MAX_PERIOD)).collect();
         self
     }
 
@@ -95,7 +95,7 @@ impl ExchangeLimit {
             count: usize::MAX,
             window: Duration::ZERO,
             delays: Vec::new(),
-            spacing: spacing.min(LONGEST),
+            spacing: spacing.min(MAX_PERIOD),
         }
     }
 
@@ -137,10 +137,10 @@ pub(crate) struct Exchanges {
 }
 
 /// The largest number of counted agents. Above this number, the counts of the agent that was silent longest are lost.
-const MOST_PAIRS: usize = 1024;
+const MAX_PAIRS: usize = 1024;
 /// Limits the memory of waiting messages. Above the limit, the agent answers the first waiting message early.
-const MOST_WAITING: usize = 256;
-const MOST_BYTES: usize = 4 << 20;
+const MAX_WAITING: usize = 256;
+const MAX_BYTES: usize = 4 << 20;
 
 impl Exchanges {
     pub(crate) fn new(limit: ExchangeLimit) -> Self {
@@ -157,7 +157,7 @@ impl Exchanges {
             _ => message.sender_id.clone(),
         };
         let key = (room, sender);
-        if self.pairs.len() >= MOST_PAIRS && !self.pairs.contains_key(&key) {
+        if self.pairs.len() >= MAX_PAIRS && !self.pairs.contains_key(&key) {
             self.make_room(now);
         }
         let ExchangeLimit { window, count, .. } = self.limit;
@@ -182,7 +182,7 @@ impl Exchanges {
         self.bytes += size_of_message(&message);
         self.next += 1;
         self.waiting.insert((due, self.next), message);
-        let full = self.waiting.len() > MOST_WAITING || self.bytes > MOST_BYTES;
+        let full = self.waiting.len() > MAX_WAITING || self.bytes > MAX_BYTES;
         full.then(|| self.pop()).flatten().map_or(Admitted::Later, Admitted::Now)
     }
 
@@ -207,7 +207,7 @@ impl Exchanges {
         let last = |pair: &Pair| pair.times.back().copied();
         self.pairs
             .retain(|_, pair| last(pair).is_some_and(|time| now.saturating_duration_since(time) < window));
-        if self.pairs.len() >= MOST_PAIRS {
+        if self.pairs.len() >= MAX_PAIRS {
             let silent = self.pairs.iter().min_by_key(|(_, pair)| last(pair)).map(|(key, _)| key.clone());
             silent.and_then(|key| self.pairs.remove(&key));
         }
@@ -295,15 +295,15 @@ mod tests {
         let early =
             (0..300).filter_map(|n| admitted(exchanges.admit(message("r", "ben", &n.to_string()), now)));
         assert_eq!(early.map(|message| message.content).collect::<Vec<_>>()[..2], ["0", "1"]);
-        assert_eq!(exchanges.waiting.len(), MOST_WAITING);
+        assert_eq!(exchanges.waiting.len(), MAX_WAITING);
 
         let mut exchanges = Exchanges::new(ExchangeLimit::default().delays([SECOND]));
-        let text = "x".repeat(MOST_BYTES / 2);
+        let text = "x".repeat(MAX_BYTES / 2);
         assert!(admitted(exchanges.admit(message("r", "ben", &text), now)).is_none());
         assert!(admitted(exchanges.admit(message("r", "eve", &text), now)).is_some());
         for n in 0..5000u32 {
             exchanges.admit(message("r", &n.to_string(), "hi"), now + SECOND * (n / 10));
         }
-        assert_eq!(exchanges.pairs.len(), MOST_PAIRS);
+        assert_eq!(exchanges.pairs.len(), MAX_PAIRS);
     }
 }

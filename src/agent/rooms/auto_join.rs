@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use crate::agent::Event;
 use crate::agent::inner::AgentInner;
-use crate::agent::rooms::following::{LONGEST, SHORTEST, Task, WorkGuard};
+use crate::agent::rooms::following::{MAX_INTERVAL, MIN_INTERVAL, Task, WorkGuard};
 use crate::agent::rooms::{RoomInfo, join};
 use crate::deadline;
 use crate::error::{ErrorKind, Result};
 use crate::model::Invitation;
 use crate::socket::note;
-use crate::stack;
+use crate::threads;
 
 /// The pause after a failure or while the connection is down.
 const RETRY_DELAY: Duration = Duration::from_secs(15);
@@ -78,13 +78,13 @@ pub(crate) fn start_room_tasks(agent: &Arc<AgentInner>) {
     }
     let agent = Arc::clone(agent);
     let announced = session.waker().announce();
-    let work: Box<dyn FnOnce() + Send> = Box::new(move || {
+    let work = move || {
         do_tasks(&agent);
-        // Nudge before `announced` is dropped: after the drop, a consumer may read without a time limit.
-        agent.session.nudge();
+        // Wake before `announced` is dropped: after the drop, a consumer may read without a time limit.
+        agent.session.wake();
         drop(announced);
-    });
-    if let Err(error) = stack::short_lived("crustocean-rooms").spawn(work) {
+    };
+    if let Err(error) = threads::start_short_lived("crustocean-rooms", work) {
         note!(session.log(), Warn, "cannot start a thread to look for rooms: {error}");
         following.schedule(deadline::after(RETRY_DELAY));
         following.end_work();
@@ -118,7 +118,7 @@ fn do_tasks(agent: &Arc<AgentInner>) {
             if !error.is_closed() {
                 note!(session.log(), Warn, "cannot look for new rooms: {error}");
             }
-            let wait = error.retry_after().unwrap_or(RETRY_DELAY).clamp(SHORTEST, LONGEST);
+            let wait = error.retry_after().unwrap_or(RETRY_DELAY).clamp(MIN_INTERVAL, MAX_INTERVAL);
             following.schedule(deadline::after(wait));
         }
     }
@@ -177,7 +177,7 @@ fn find_conversations(agent: &AgentInner) -> Result<()> {
         match join::enter(agent, id, about.clone()) {
             Ok(_) => {
                 delivery.hand_out_first_page(client, id, me);
-                agent.session.nudge_reader();
+                agent.session.wake_reader();
             }
             Err(error) if error.kind() == ErrorKind::Rejected => {
                 agent.queue_event(join::failed_join(agent, id, &about, error));

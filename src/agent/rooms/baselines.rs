@@ -7,11 +7,11 @@ use std::thread::Scope;
 use crate::agent::history::{Delivery, DeliverySource};
 use crate::model::AgencyId;
 use crate::net::CancelToken;
-use crate::stack;
 use crate::sync::lock::{Condvar, Mutex};
+use crate::threads;
 
 /// The largest number of histories that the readers read at once.
-const MOST_AT_ONCE: usize = 8;
+const MAX_AT_ONCE: usize = 8;
 /// The number of connections that the readers open before the number of rooms is known.
 const AHEAD: usize = 4;
 
@@ -88,7 +88,7 @@ impl<'a> Baselines<'a> {
     /// Starts readers until there are enough readers for `rooms` rooms. At least one of these readers opens no
     /// connection in advance, so that all rooms are read even if the connections in advance hang.
     pub(super) fn start_readers<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, rooms: usize) {
-        let wanted = rooms.min(MOST_AT_ONCE).saturating_sub(self.state.lock().readers);
+        let wanted = rooms.min(MAX_AT_ONCE).saturating_sub(self.state.lock().readers);
         for _ in 0..wanted.max(rooms.min(1)) {
             self.start(scope, false);
         }
@@ -128,7 +128,7 @@ impl<'a> Baselines<'a> {
             baselines.read_all();
         });
         // If the thread cannot be started, `work` and its `ReaderGuard` are dropped. The other readers read all rooms.
-        let _ = stack::short_lived("crustocean-history").spawn_scoped(scope, work);
+        let _ = threads::short_lived("crustocean-history").spawn_scoped(scope, work);
     }
 
     fn next(&self) -> Option<(AgencyId, bool)> {

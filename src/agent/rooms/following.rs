@@ -10,14 +10,14 @@ use crate::model::{AgencyId, Invitation};
 use crate::sync::lock::Mutex;
 
 /// The shortest interval between two checks.
-pub(super) const SHORTEST: Duration = Duration::from_secs(1);
-pub(super) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const MIN_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The largest number of invitations that the agent has not accepted yet. The agent finds further invitations in the
 /// list of agencies.
-const MOST_INVITATIONS: usize = 64;
+const MAX_INVITATIONS: usize = 64;
 /// The largest number of ids in `invited`. The agent may try once more to join an agency whose id it has forgotten.
-const MOST_INVITED: usize = 4096;
+const MAX_INVITED: usize = 4096;
 
 /// The state of automatic joins. The agent can follow invitations, direct conversations, both or neither.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ struct Invites {
     members: HashSet<AgencyId>,
     /// The agencies that were new to the agent since then, from invitations and from the list of agencies. Bounded,
     /// because a server could invent any number of them.
-    invited: RecentIds<MOST_INVITED, AgencyId>,
+    invited: RecentIds<MAX_INVITED, AgencyId>,
     /// The time at which the agent compares the list of agencies, because it may have missed an invitation.
     due: Option<Instant>,
 }
@@ -88,7 +88,7 @@ impl Following {
 
     /// Looks for new conversations at this interval.
     pub(super) fn follow_dms(&self, every: Duration) {
-        let every = every.clamp(SHORTEST, LONGEST);
+        let every = every.clamp(MIN_INTERVAL, MAX_INTERVAL);
         self.state.lock().dms = Some(Conversations { every, due: deadline::after(every) });
         self.active.store(true, Ordering::Release);
     }
@@ -152,10 +152,10 @@ impl Following {
             state.accepted.swap_remove(place);
             return false;
         }
-        let too_many = state.waiting.len() >= MOST_INVITATIONS;
+        let too_many = state.waiting.len() >= MAX_INVITATIONS;
         let Some(invites) = &mut state.invites else { return false };
         if too_many {
-            invites.due.get_or_insert(deadline::after(SHORTEST));
+            invites.due.get_or_insert(deadline::after(MIN_INTERVAL));
             return false;
         }
         invites.note(&invitation.agency_id);
@@ -219,7 +219,7 @@ mod tests {
     fn the_known_invitations_are_bounded_and_the_memberships_stay() {
         let id = |n: usize| AgencyId::from(format!("a{n}"));
         let mut invites = Invites { members: [id(0)].into(), invited: RecentIds::default(), due: None };
-        for n in 1..=MOST_INVITED + 1 {
+        for n in 1..=MAX_INVITED + 1 {
             assert!(invites.note(&id(n)) && !invites.note(&id(n)));
         }
         assert!(!invites.note(&id(0)) && !invites.note(&id(2)));

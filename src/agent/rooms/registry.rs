@@ -47,7 +47,7 @@ struct RoomsState {
 }
 
 /// The most rooms in `left`. The server no longer sends events of rooms that the agent left earlier.
-const MOST_LEFT: usize = 256;
+const MAX_LEFT: usize = 256;
 
 impl RoomsState {
     fn find(&mut self, id: &AgencyId) -> Option<&mut RoomInfo> {
@@ -99,7 +99,7 @@ impl Rooms {
     pub(crate) fn leave(&self, id: &AgencyId) -> Option<RoomInfo> {
         let mut state = self.state.lock();
         let about = state.remove(id)?;
-        if state.left.len() == MOST_LEFT {
+        if state.left.len() == MAX_LEFT {
             state.left.remove(0);
         }
         state.left.push(id.clone());

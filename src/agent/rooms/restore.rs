@@ -75,7 +75,7 @@ pub(crate) struct RoomsHost {
 
 /// After this number of unanswered joins, the agent gives up a room. A slow server may answer on another
 /// connection. A server that never confirms one room must not keep the agent out of all other rooms.
-const MOST_TIMEOUTS: usize = 3;
+const MAX_TIMEOUTS: usize = 3;
 
 impl RoomsHost {
     fn is_lost(&self, id: &AgencyId, error: &Error) -> bool {
@@ -84,7 +84,7 @@ impl RoomsHost {
             ErrorKind::Timeout => {
                 let mut unanswered = self.unanswered.lock();
                 unanswered.push(id.clone());
-                unanswered.iter().filter(|room| *room == id).count() >= MOST_TIMEOUTS
+                unanswered.iter().filter(|room| *room == id).count() >= MAX_TIMEOUTS
             }
             _ => false,
         }

@@ -2,6 +2,7 @@
 
 use crate::stop::Stop;
 use crate::sync::lock::Mutex;
+use crate::threads;
 
 /// Stopped when a member of the room asks for a stop, or when the run ends.
 #[derive(Debug, Default)]
@@ -70,8 +71,7 @@ impl RunStop {
 }
 
 fn stop_elsewhere(switch: Stop) {
-    let stopping = move || switch.stop();
-    if let Err(error) = std::thread::Builder::new().name("crustocean-stop".to_owned()).spawn(stopping) {
+    if let Err(error) = threads::start("crustocean-stop", move || switch.stop()) {
         crate::logging::warn!("a run cannot be stopped: {error}");
     }
 }

@@ -14,13 +14,13 @@ use crate::error::{Error, Result};
 use crate::model::MessageId;
 
 /// The shortest time between two events. Each event contains the whole text, so events become rarer as the text grows.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(150);
+const MIN_PAUSE: Duration = Duration::from_millis(150);
 /// The most bytes of text that the events carry per second.
 const BYTES_A_SECOND: u64 = 16 << 10;
 
 /// The most bytes of a stream's text. An event with the whole text must be smaller than the usual limit of a million
 /// bytes.
-const LONGEST: usize = 256 << 10;
+const MAX_STREAM_BYTES: usize = 256 << 10;
 
 impl Run {
     /// Starts a message that the room sees while the agent writes it. A run may have several such messages at once.
@@ -209,9 +209,9 @@ impl Stream {
 
     fn add(&mut self, delta: &str) -> Result<()> {
         self.run.core.check_not_given_up()?;
-        if self.text.len() + delta.len() > LONGEST {
+        if self.text.len() + delta.len() > MAX_STREAM_BYTES {
             return Err(Error::invalid(format!(
-                "a stream has at most {LONGEST} bytes: start another stream"
+                "a stream has at most {MAX_STREAM_BYTES} bytes: start another stream"
             )));
         }
         self.text.push_str(delta);
@@ -231,7 +231,7 @@ impl Stream {
         match self.show(false) {
             // The next event contains the whole text.
             Err(error) if is_connection_error(&error) => {
-                self.next = deadline::after(SHORTEST_PAUSE);
+                self.next = deadline::after(MIN_PAUSE);
                 Ok(())
             }
             other => other,
@@ -273,7 +273,7 @@ impl Stream {
 
 /// The pause after an event with this many bytes.
 fn pause_after(bytes: usize) -> Duration {
-    SHORTEST_PAUSE.max(Duration::from_millis(bytes as u64 * 1000 / BYTES_A_SECOND))
+    MIN_PAUSE.max(Duration::from_millis(bytes as u64 * 1000 / BYTES_A_SECOND))
 }
 
 /// The text in the bytes, and the incomplete character at their end.
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn the_longer_the_rarer() {
-        assert_eq!(pause_after(0), SHORTEST_PAUSE);
+        assert_eq!(pause_after(0), MIN_PAUSE);
         assert_eq!(pause_after(32 << 10), Duration::from_secs(2));
     }
 }

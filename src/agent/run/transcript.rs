@@ -14,9 +14,9 @@ use crate::sync::lock::Mutex;
 
 /// The most bytes of one text. The transcript cuts longer texts: nobody reads a megabyte of log, and the transcript is
 /// one event.
-pub(crate) const LONGEST_TEXT: usize = 32 << 10;
+pub(crate) const MAX_TEXT: usize = 32 << 10;
 /// The most bytes of an entry that the program records.
-const LARGEST_ENTRY: usize = 64 << 10;
+const MAX_ENTRY: usize = 64 << 10;
 /// The most bytes of all entries together. Servers usually accept a million bytes per event.
 const LARGEST: usize = 640 << 10;
 
@@ -93,8 +93,8 @@ impl RunTranscript {
         let mut entries = self.entries.lock();
         entry.insert("ts".to_owned(), self.now().into());
         let entry = serde_json::value::to_raw_value(&entry).map_err(unusable)?;
-        if entry.get().len() > LARGEST_ENTRY {
-            let text = format!("the entry is {} bytes, {LARGEST_ENTRY} are allowed", entry.get().len());
+        if entry.get().len() > MAX_ENTRY {
+            let text = format!("the entry is {} bytes, {MAX_ENTRY} are allowed", entry.get().len());
             return Err(Error::invalid(text));
         }
         entries.push(entry);
@@ -153,10 +153,10 @@ impl Entries {
 
 /// Cuts the text to the limit and adds a note.
 pub(crate) fn clip(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.len() <= LONGEST_TEXT {
+    if text.len() <= MAX_TEXT {
         return text.into();
     }
-    let end = (0..=LONGEST_TEXT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let end = (0..=MAX_TEXT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let (kept, rest) = text.split_at_checked(end).unwrap_or((text, ""));
     format!("{kept}… ({} bytes more)", rest.len()).into()
 }
@@ -164,10 +164,10 @@ pub(crate) fn clip(text: &str) -> std::borrow::Cow<'_, str> {
 /// Cuts a JSON value in the same way. A value that is too large becomes a text.
 pub(crate) fn clip_value(value: Value) -> Value {
     match value {
-        Value::String(text) if text.len() > LONGEST_TEXT => clip(&text).into_owned().into(),
+        Value::String(text) if text.len() > MAX_TEXT => clip(&text).into_owned().into(),
         Value::Object(_) | Value::Array(_) => {
             let text = serde_json::to_string(&value).unwrap_or_default();
-            if text.len() > LONGEST_TEXT { clip(&text).into_owned().into() } else { value }
+            if text.len() > MAX_TEXT { clip(&text).into_owned().into() } else { value }
         }
         small => small,
     }
@@ -267,13 +267,13 @@ mod tests {
 
     #[test]
     fn long_text_is_cut_between_characters() {
-        let text = "é".repeat(LONGEST_TEXT);
+        let text = "é".repeat(MAX_TEXT);
         let cut = clip(&text);
-        assert!(cut.len() < LONGEST_TEXT + 40 && cut.ends_with(" bytes more)"), "{}", cut.len());
+        assert!(cut.len() < MAX_TEXT + 40 && cut.ends_with(" bytes more)"), "{}", cut.len());
         assert!(cut.starts_with('é'));
         assert_eq!(clip("short"), "short");
         let list = json!(vec!["y".repeat(10_000); 10]);
-        assert!(clip_value(list).as_str().unwrap().len() < LONGEST_TEXT + 40);
+        assert!(clip_value(list).as_str().unwrap().len() < MAX_TEXT + 40);
         assert_eq!(clip_value(json!({"a": 1})), json!({"a": 1}));
     }
 }

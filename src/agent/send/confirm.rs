@@ -9,7 +9,7 @@ use crate::agent::history::{HistoryPosition, fetch};
 use crate::agent::inner::AgentInner;
 use crate::agent::send::metadata_support::MetadataSupport;
 use crate::agent::send::outgoing::{Outgoing, POST_ID};
-use crate::agent::send::same_text::{SHORTEST_CUT, is_same_text};
+use crate::agent::send::same_text::{MIN_CUT, is_same_text};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message};
@@ -57,7 +57,7 @@ impl From<Error> for Failed {
 /// failed, the echo of this message follows soon.
 const ERROR_GRACE: Duration = Duration::from_millis(500);
 /// The longest wait before a message is sent again, even if the server has announced longer times.
-const LONGEST_WAIT: Duration = Duration::from_secs(120);
+const MAX_WAIT: Duration = Duration::from_secs(120);
 
 impl Post<'_> {
     /// Sends the message and waits until the room shows it.
@@ -167,7 +167,7 @@ impl Post<'_> {
         let since_then =
             || self.agent.session.over_at(generation).filter(|_| session == self.agent.session.id());
         let over_at = maybe_sent.over_at.or_else(since_then).unwrap_or_else(Instant::now);
-        let wait_until = over_at.min(deadline::after(LONGEST_WAIT));
+        let wait_until = over_at.min(deadline::after(MAX_WAIT));
         match self.find_until_over(over_at, wait_until) {
             Ok(Some(message)) => Ok(message),
             Ok(None) => self.run(),
@@ -178,7 +178,7 @@ impl Post<'_> {
     /// The connection broke after the send. Looks for the message in the room over the next connection.
     fn recover(&mut self, generation: u64) -> Result<Message, Failed> {
         // The session has no end time yet while the connection is still being closed.
-        let over_at = self.agent.session.over_at(generation).unwrap_or_else(|| deadline::after(LONGEST_WAIT));
+        let over_at = self.agent.session.over_at(generation).unwrap_or_else(|| deadline::after(MAX_WAIT));
         let wait_until = over_at.min(deadline::after(self.agent.options.post_timeout));
         match self.find_until_over(over_at, wait_until) {
             Ok(Some(message)) => Ok(message),
@@ -352,7 +352,7 @@ fn compare(message: &Message, me: &str, post_id: &str, text: &str) -> Option<Mat
     }
     match message.metadata.get(POST_ID) {
         Some(found) => (found == post_id).then_some(Match::Id),
-        None => is_same_text(&message.content, text, SHORTEST_CUT).then_some(Match::Text),
+        None => is_same_text(&message.content, text, MIN_CUT).then_some(Match::Text),
     }
 }
 

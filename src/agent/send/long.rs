@@ -52,7 +52,7 @@ pub enum LongMessages {
 }
 
 /// The most messages for one text. The limit stops a bot that echoes a file by mistake from flooding the room.
-const MOST_PARTS: usize = 50;
+const MAX_PARTS: usize = 50;
 const DEFAULT_PAUSE: Duration = Duration::from_millis(350);
 
 impl LongMessages {
@@ -98,7 +98,7 @@ impl LongMessages {
     /// The most characters in one message, if there is a limit.
     pub fn limit(&self) -> Option<usize> {
         match self {
-            LongMessages::Split { limit, .. } => Some((*limit).max(split::LEAST)),
+            LongMessages::Split { limit, .. } => Some((*limit).max(split::MIN_LIMIT)),
             LongMessages::Refuse { limit } => Some(*limit),
             LongMessages::Send => None,
         }
@@ -126,9 +126,9 @@ impl LongMessages {
     /// are not the text.
     pub(crate) fn apply(&self, message: &Outgoing) -> Result<Option<Vec<Outgoing>>> {
         match (self, self.excess(message.text())) {
-            (LongMessages::Split { .. }, Some((count, limit))) if count / limit >= MOST_PARTS => {
+            (LongMessages::Split { .. }, Some((count, limit))) if count / limit >= MAX_PARTS => {
                 Err(Error::invalid(format!(
-                    "the message has {count} characters: that would be more than {MOST_PARTS} messages in a row"
+                    "the message has {count} characters: that would be more than {MAX_PARTS} messages in a row"
                 )))
             }
             (LongMessages::Split { .. }, Some((_, limit))) => message.split(limit).map(Some),

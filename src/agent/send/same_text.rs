@@ -1,7 +1,7 @@
 //! Recognises a text that the server may have changed.
 
 /// The fewest bytes after which a server cuts a text off.
-pub(crate) const SHORTEST_CUT: usize = 100;
+pub(crate) const MIN_CUT: usize = 100;
 
 /// Whether a text is the sent text as a server may show it: with other white space, or cut off after at least
 /// `shortest` bytes.

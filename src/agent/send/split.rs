@@ -17,10 +17,10 @@ pub(crate) struct TextPart {
 }
 
 /// The smallest limit: a part must have room for a fence and a few words.
-pub(crate) const LEAST: usize = 200;
+pub(crate) const MIN_LIMIT: usize = 200;
 /// A longer fence does not count as a fence, because it would leave no room for text.
-const LONGEST_FENCE: usize = 16;
-const LONGEST_INFO: usize = 40;
+const MAX_FENCE: usize = 16;
+const MAX_INFO: usize = 40;
 
 /// Stands before a text or a part that would otherwise start with a slash, because the platform would run it as a
 /// command.
@@ -35,7 +35,7 @@ pub(crate) const NO_COMMAND: &str = "\u{2026} ";
 ///
 /// The time is proportional to the length of the text.
 pub(crate) fn split(text: &str, limit: usize) -> Vec<TextPart> {
-    let limit = limit.max(LEAST);
+    let limit = limit.max(MIN_LIMIT);
     let mut words = Words::new(text);
     let mut parts: Vec<TextPart> = Vec::new();
     let mut fence: Option<Fence<'_>> = None;
@@ -51,7 +51,7 @@ pub(crate) fn split(text: &str, limit: usize) -> Vec<TextPart> {
             parts.push(TextPart { range: at..text.len(), prefix, suffix: String::new() });
             break;
         }
-        let most = left.saturating_sub(LONGEST_FENCE + 1);
+        let most = left.saturating_sub(MAX_FENCE + 1);
         let window = rest.char_indices().nth(most).map_or(rest.len(), |(end, _)| end);
         let cut = Window { words: &mut words, start: at, rest, size: window, fence }.cut();
         let piece = rest.get(..cut.end).unwrap_or(rest);
@@ -265,7 +265,7 @@ impl<'t> Fence<'t> {
         let mark = line.chars().next().filter(|c| matches!(c, '`' | '~'))?;
         let info = line.trim_start_matches(mark);
         let run = line.get(..line.len() - info.len())?;
-        let fits = (3..=LONGEST_FENCE).contains(&run.len()) && info.chars().nth(LONGEST_INFO).is_none();
+        let fits = (3..=MAX_FENCE).contains(&run.len()) && info.chars().nth(MAX_INFO).is_none();
         // A line of backticks that has another backtick later is inline code, not a fence.
         let alone = mark == '~' || !info.contains('`');
         (fits && alone).then_some(Fence { run, info })

@@ -18,23 +18,23 @@
 //! The decoder reads everything from its JSON text: [`object`](object()) finds the text of each field, and the
 //! deserializer [`Lenient`] decodes it. So the compiler compiles the code of each type once, not once for each
 //! deserializer of the program, and all types share the code that does not depend on the type. Finding the text of each
-//! field takes time, so [`usual`](usual()) first tries to decode frequent types in one pass.
+//! field takes time, so [`fast`](fast()) first tries to decode frequent types in one pass.
 
 mod collections;
+mod fast;
 mod keys;
 mod object;
 mod read_error;
 mod structs;
 mod text;
-mod usual;
 mod value;
 
 pub(crate) use collections::{elements, map, map_in};
+pub(crate) use fast::fast;
 pub(crate) use keys::is_same;
 pub(crate) use object::object;
 pub(crate) use read_error::ReadError;
 pub(crate) use text::{string_in, text_of};
-pub(crate) use usual::usual;
 pub(crate) use value::{Lenient, read};
 
 /// Makes a struct with `#[serde(remote = "Self")]` readable by the rules of this file, and writable as derived.
@@ -47,14 +47,14 @@ macro_rules! lenient {
         lenient!(@read [] $name $($more)*);
     };
     (fast $name:ident $($more:tt)*) => {
-        lenient!(@read [usual] $name $($more)*);
+        lenient!(@read [fast] $name $($more)*);
         lenient!(@write $name);
     };
     ($name:ident $($more:tt)*) => {
         lenient!(@read [] $name $($more)*);
         lenient!(@write $name);
     };
-    (@read [$($usual:ident)?] $name:ident $(, |$value:ident| $then:expr)? $(, or_text $text:expr)?) => {
+    (@read [$($fast:ident)?] $name:ident $(, |$value:ident| $then:expr)? $(, or_text $text:expr)?) => {
         impl $name {
             fn read_json(json: &str) -> Result<Self, $crate::model::serde_helpers::ReadError> {
                 $(if let Some(text) = $crate::model::serde_helpers::string_in(json) {
@@ -63,7 +63,7 @@ macro_rules! lenient {
                 })?
                 let read = Err(());
                 $(let read = read.or_else(|()| {
-                    $crate::model::serde_helpers::$usual(json, |object| $name::deserialize(object))
+                    $crate::model::serde_helpers::$fast(json, |object| $name::deserialize(object))
                 });)?
                 #[allow(unused_mut)]
                 let mut read = read.or_else(|_| {

@@ -14,7 +14,7 @@ use super::value::Lenient;
 use crate::json;
 
 /// The most fields of a type. Every type of the model has fewer fields.
-const MOST_FIELDS: usize = 32;
+const MAX_FIELDS: usize = 32;
 
 /// Reads an object. `build` is the derived function of the type. If a value does not fit its field, calls `build` again
 /// without this value.
@@ -23,11 +23,11 @@ pub(crate) fn object<T>(
     build: impl Fn(StructDeserializer<Object<'_, '_>>) -> Result<T, ReadError>,
 ) -> Result<T, ReadError> {
     let json = object_in(json)?;
-    let mut odd = Odd::default();
+    let mut unusable = Unusable::default();
     loop {
-        match build(StructDeserializer(Object { json: &json, odd: &odd })) {
+        match build(StructDeserializer(Object { json: &json, unusable: &unusable })) {
             Ok(value) => return Ok(value),
-            Err(error) => odd.add(error)?,
+            Err(error) => unusable.add(error)?,
         }
     }
 }
@@ -43,13 +43,13 @@ fn object_in(json: &str) -> Result<Cow<'_, str>, ReadError> {
 
 /// The values of an object that do not fit their fields. The decoder ignores them.
 #[derive(Default)]
-struct Odd {
+struct Unusable {
     values: Vec<(Place, ReadError)>,
     /// The value that is being decoded.
     reading: Cell<Option<Place>>,
 }
 
-impl Odd {
+impl Unusable {
     /// Notes that the value that was being decoded does not fit.
     ///
     /// # Errors
@@ -67,7 +67,7 @@ impl Odd {
     }
 
     fn contains(&self, place: Place) -> bool {
-        self.values.iter().any(|(odd, _)| odd.names == place.names && odd.rank == place.rank)
+        self.values.iter().any(|(other, _)| other.names == place.names && other.rank == place.rank)
     }
 }
 
@@ -88,7 +88,7 @@ struct FoundValue<'t> {
 /// The text of an object, for the derived `Deserialize` of a struct.
 pub(crate) struct Object<'t, 'o> {
     json: &'t str,
-    odd: &'o Odd,
+    unusable: &'o Unusable,
 }
 
 impl<'t> Object<'t, '_> {
@@ -96,7 +96,7 @@ impl<'t> Object<'t, '_> {
     fn find(
         &self,
         fields: &[&'static str],
-        found: &mut [Option<FoundValue<'t>>; MOST_FIELDS],
+        found: &mut [Option<FoundValue<'t>>; MAX_FIELDS],
     ) -> Result<(), ReadError> {
         let mut next = 0;
         json::members(self.json, &mut |key, value| {
@@ -107,7 +107,7 @@ impl<'t> Object<'t, '_> {
             }
             let (Some(place), Some(names)) = (found.get_mut(field), fields.get(field)) else { return };
             let is_better = place.is_none_or(|other| rank <= other.rank);
-            if is_better && !self.odd.contains(Place { names, rank }) {
+            if is_better && !self.unusable.contains(Place { names, rank }) {
                 *place = Some(FoundValue { rank, json: value.get() });
             }
         })
@@ -125,10 +125,10 @@ impl<'de> ReadStruct<'de> for Object<'de, '_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ReadError> {
-        debug_assert!(fields.len() <= MOST_FIELDS);
-        let mut found = [None; MOST_FIELDS];
+        debug_assert!(fields.len() <= MAX_FIELDS);
+        let mut found = [None; MAX_FIELDS];
         self.find(fields, &mut found)?;
-        visitor.visit_map(FoundFields { fields, found: &found, next: 0, odd: self.odd })
+        visitor.visit_map(FoundFields { fields, found: &found, next: 0, unusable: self.unusable })
     }
 }
 
@@ -137,7 +137,7 @@ struct FoundFields<'t, 'f> {
     fields: &'static [&'static str],
     found: &'f [Option<FoundValue<'t>>],
     next: usize,
-    odd: &'f Odd,
+    unusable: &'f Unusable,
 }
 
 impl<'t> FoundFields<'t, '_> {
@@ -151,7 +151,7 @@ impl<'t> FoundFields<'t, '_> {
     fn value(&self) -> Option<Lenient<'t>> {
         let at = self.next.checked_sub(1)?;
         let FoundValue { rank, json } = (*self.found.get(at)?)?;
-        self.odd.reading.set(Some(Place { names: self.fields.get(at)?, rank }));
+        self.unusable.reading.set(Some(Place { names: self.fields.get(at)?, rank }));
         Some(Lenient { json })
     }
 }
@@ -167,7 +167,7 @@ impl<'de> MapAccess<'de> for FoundFields<'de, '_> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ReadError> {
         let value = seed.deserialize(self.value().unwrap_or(Lenient { json: "null" }))?;
-        self.odd.reading.set(None);
+        self.unusable.reading.set(None);
         Ok(value)
     }
 }

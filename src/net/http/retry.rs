@@ -12,9 +12,9 @@ use std::time::Duration;
 use super::failure::{Failure, FailureReason};
 use super::request::Method;
 
-/// The pause before the first retry. Each further pause is three times as long, up to `LONGEST_PAUSE`.
+/// The pause before the first retry. Each further pause is three times as long, up to `MAX_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// The client shortens or extends pauses randomly by up to this much, so that clients do not retry at the same moment.
 const JITTER_PERCENT: u32 = 25;
 /// The most dead connections from the pool in a row.
@@ -81,7 +81,7 @@ impl Tries {
 }
 
 fn pause(repeated: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(3_u32.saturating_pow(repeated)).min(LONGEST_PAUSE)
+    FIRST_PAUSE.saturating_mul(3_u32.saturating_pow(repeated)).min(MAX_PAUSE)
 }
 
 fn jittered(pause: Duration) -> Duration {
@@ -173,7 +173,7 @@ mod tests {
         for _ in 0..40 {
             let pause =
                 tries.pause_before_next(Method::Get, &failure(FailureReason::Broken, None), LEFT).unwrap();
-            assert!(pause <= LONGEST_PAUSE.mul_f64(1.26), "{pause:?}");
+            assert!(pause <= MAX_PAUSE.mul_f64(1.26), "{pause:?}");
         }
         assert_eq!(tries.pause_before_next(Method::Get, &failure(FailureReason::Broken, None), LEFT), None);
         assert_eq!(tries.count(), 41);

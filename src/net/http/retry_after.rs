@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 /// The longest wait that `parse` returns. A longer wait is not useful.
-pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long to wait, in whole seconds, rounded up, at most 24 hours. A time that is past or negative is zero. `None`
 /// if the text is neither a number nor a date.
@@ -20,7 +20,7 @@ pub(super) fn parse(text: &str, date: Option<&str>) -> Option<Duration> {
         date.and_then(|date| httpdate::parse_http_date(date.trim()).ok()).unwrap_or_else(SystemTime::now);
     let wait = moment.duration_since(now).unwrap_or_default();
     let whole = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
-    Some(Duration::from_secs(whole).min(LONGEST))
+    Some(Duration::from_secs(whole).min(MAX_RETRY_AFTER))
 }
 
 /// Digits, optionally with a sign and a fraction. The standard has neither, but servers send both.
@@ -40,7 +40,7 @@ fn seconds(text: &str) -> Option<Duration> {
     // A number with too many digits is more than a day.
     let seconds = if whole.is_empty() { 0 } else { whole.parse::<u64>().unwrap_or(u64::MAX) };
     let up = u64::from(fraction.bytes().any(|digit| digit != b'0'));
-    Some(Duration::from_secs(seconds.saturating_add(up)).min(LONGEST))
+    Some(Duration::from_secs(seconds.saturating_add(up)).min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -107,7 +107,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_comes_has_a_defined_end(text in ".{0,40}", date in proptest::option::of(".{0,40}")) {
-            prop_assert!(parse(&text, date.as_deref()).unwrap_or_default() <= LONGEST);
+            prop_assert!(parse(&text, date.as_deref()).unwrap_or_default() <= MAX_RETRY_AFTER);
         }
 
         #[test]

@@ -36,7 +36,7 @@ const HAS_RUSTLS: bool = cfg!(feature = "tls-rustls");
 const HAS_NATIVE: bool = cfg!(feature = "tls-native");
 
 /// How long [`MaybeTlsStream::is_idle`] may read data that the server has sent without a request.
-const LONGEST_CHECK: Duration = Duration::from_millis(50);
+const MAX_CHECK: Duration = Duration::from_millis(50);
 
 /// Creates TLS sessions. Cheap to clone. Clients and agents with the same settings share one connector, because the
 /// root certificates of a library take up to 2 MB.
@@ -182,7 +182,7 @@ impl MaybeTlsStream {
             return false;
         }
         // A server may send tickets without end.
-        wire.set_deadline(Some(deadline::after(LONGEST_CHECK)));
+        wire.set_deadline(Some(deadline::after(MAX_CHECK)));
         let idle = matches!(self.read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
         let wire = self.wire_mut();
         wire.set_waiting(true).is_ok() && wire.write_failure().is_none() && idle

@@ -43,7 +43,7 @@ pub(crate) enum ConnectFailure {
     /// The server refuses the token or the session, with a CONNECT_ERROR or an HTTP status.
     Refused(Error),
     /// The server refuses for another reason: it is busy, restarting or full.
-    Trouble(Error),
+    ServerProblem(Error),
     Failed(Error),
 }
 
@@ -51,7 +51,7 @@ impl ConnectFailure {
     pub(crate) fn into_error(self) -> Error {
         match self {
             ConnectFailure::Refused(error)
-            | ConnectFailure::Trouble(error)
+            | ConnectFailure::ServerProblem(error)
             | ConnectFailure::Failed(error) => error,
         }
     }
@@ -69,7 +69,7 @@ impl From<Error> for ConnectFailure {
             ErrorKind::Forbidden if error.server_message().is_some_and(is_about_credentials) => {
                 ConnectFailure::Refused(error)
             }
-            ErrorKind::Forbidden => ConnectFailure::Trouble(error),
+            ErrorKind::Forbidden => ConnectFailure::ServerProblem(error),
             _ => ConnectFailure::Failed(error),
         }
     }
@@ -183,7 +183,7 @@ fn await_reply(
                     let error = refused_connect(json, secrets);
                     return Err(match error.kind() {
                         ErrorKind::Unauthorized => ConnectFailure::Refused(error),
-                        _ => ConnectFailure::Trouble(error),
+                        _ => ConnectFailure::ServerProblem(error),
                     });
                 }
                 Inbound::Connected(reply) => {

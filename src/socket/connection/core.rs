@@ -14,6 +14,7 @@ use crate::socket::connection::link::Link;
 use crate::socket::connection::liveness::SleepDetector;
 use crate::socket::protocol::engine_io::Handshake;
 use crate::socket::transport::packet_stream::PacketStream;
+use crate::threads;
 
 /// How long a write may block: far shorter than the usual pingTimeout, because the connection cannot send a pong
 /// meanwhile.
@@ -91,8 +92,8 @@ impl ConnectionCore {
 
     /// Runs the work on a short-lived thread. If the system cannot start a thread, ends the connection, because the
     /// caller has already reported the data as sent.
-    pub(super) fn start_flush(&self, work: Box<dyn FnOnce() + Send>) {
-        if std::thread::Builder::new().name("crustocean-flush".to_owned()).spawn(work).is_err() {
+    pub(super) fn start_flush(&self, work: impl FnOnce() + Send + 'static) {
+        if threads::start("crustocean-flush", work).is_err() {
             self.cut();
         }
     }

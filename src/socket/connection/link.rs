@@ -9,13 +9,13 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use crate::deadline;
 use crate::socket::connection::arrivals::Arrivals;
 use crate::socket::connection::decoder::{Inbound, PacketDecoder};
-use crate::socket::connection::liveness::{FloodDetector, LONGEST_MESSAGE, Liveness, SleepDetector};
+use crate::socket::connection::liveness::{FloodDetector, Liveness, MAX_MESSAGE_TIME, SleepDetector};
 use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::protocol::{engine_io, socket_io};
 use crate::socket::transport::packet_stream::PacketStream;
 
 /// How many packets one call decodes before other threads get a turn. One polling body may contain millions.
-const MOST_PACKETS: usize = 1024;
+const MAX_PACKETS: usize = 1024;
 /// How long the server may take to answer a ping after the machine slept.
 const PROBE: Duration = Duration::from_secs(5);
 
@@ -128,7 +128,7 @@ impl Link {
             due = due.min(pause);
         }
         if let Some(since) = self.decoder.incomplete_since() {
-            let end = since + LONGEST_MESSAGE;
+            let end = since + MAX_MESSAGE_TIME;
             if now >= end {
                 return Err(Disconnect::new(reason::PARSE_ERROR, "the server did not send all attachments"));
             }
@@ -179,7 +179,7 @@ impl Link {
 
     fn decode_packets(&mut self, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         self.has_more = false;
-        for _ in 0..MOST_PACKETS {
+        for _ in 0..MAX_PACKETS {
             let Some(packet) = self.stream.next()? else { return Ok(()) };
             self.decoder.accept(packet, into).inspect_err(|_| self.stream.send_close_frame(None))?;
         }

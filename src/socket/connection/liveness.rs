@@ -8,7 +8,7 @@ use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::transport::traffic::Traffic;
 
 /// The time limit for one message.
-pub(crate) const LONGEST_MESSAGE: Duration = Duration::from_secs(60);
+pub(crate) const MAX_MESSAGE_TIME: Duration = Duration::from_secs(60);
 /// An incomplete message counts as a sign of life if this many bytes arrive in each window.
 const PROGRESS: usize = 1024;
 const WINDOW: Duration = Duration::from_secs(10);
@@ -84,7 +84,7 @@ impl Liveness {
             return if now < silent { Ok(silent) } else { Err(Dead::Silent) };
         };
         partial.roll(now);
-        let end = partial.since + LONGEST_MESSAGE;
+        let end = partial.since + MAX_MESSAGE_TIME;
         if now >= end {
             Err(Dead::TooSlow)
         } else if now < silent {

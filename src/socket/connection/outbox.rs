@@ -8,7 +8,7 @@ use tungstenite::Utf8Bytes;
 use crate::socket::connection::arrivals::Arrivals;
 
 /// The limit for waiting bytes. The outbox always accepts one message.
-const MOST_BYTES: usize = 64 << 10;
+const MAX_BYTES: usize = 64 << 10;
 
 /// The separator between the packets of a body.
 const SEPARATOR: char = '\x1e';
@@ -40,7 +40,7 @@ impl Outbox {
     /// Accepts a message and counts it as sent. `None` if too many bytes wait.
     pub(super) fn push(&self, frame: Utf8Bytes, arrivals: &Arrivals) -> Option<Taken> {
         let mut waiting = self.lock();
-        if !waiting.frames.is_empty() && waiting.bytes + frame.len() > MOST_BYTES {
+        if !waiting.frames.is_empty() && waiting.bytes + frame.len() > MAX_BYTES {
             return None;
         }
         let number = arrivals.sent_one();
@@ -101,7 +101,7 @@ mod tests {
         assert!(outbox.next_body(None).is_none() && outbox.end_thread());
         assert_eq!(outbox.number_if_empty(&arrivals), Some(4));
 
-        let large = Utf8Bytes::from("4".repeat(2 * MOST_BYTES));
+        let large = Utf8Bytes::from("4".repeat(2 * MAX_BYTES));
         assert!(outbox.push(large, &arrivals).unwrap().needs_thread, "one is always taken");
         assert!(outbox.push("4d".into(), &arrivals).is_none());
     }

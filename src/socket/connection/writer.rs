@@ -42,11 +42,11 @@ impl Connection {
         if let Some(polling) = &self.polling {
             return polling.post_soon(&self.core, link, frame, || {
                 let connection = Arc::clone(self);
-                self.core.start_flush(Box::new(move || {
+                self.core.start_flush(move || {
                     if let Some(polling) = &connection.polling {
                         polling.empty_outbox(&connection.core);
                     }
-                }));
+                });
             });
         }
         if link.without_waiting(Link::probe_after_sleep).is_some() {
@@ -77,11 +77,11 @@ impl Connection {
     /// Sends the rest of a message on a short-lived thread.
     pub(super) fn flush_soon(self: &Arc<Self>) {
         let connection = Arc::clone(self);
-        self.core.start_flush(Box::new(move || {
+        self.core.start_flush(move || {
             if connection.core.link().flush().is_err() {
                 connection.cut();
             }
-        }));
+        });
     }
 
     /// The server would close the connection for a larger message.
@@ -113,7 +113,7 @@ impl Connection {
     }
 
     /// Sends a ping, so that a blocked read returns. Does nothing with polling.
-    pub(crate) fn nudge(&self) {
+    pub(crate) fn wake(&self) {
         let mut link = self.core.link();
         if !self.is_polling() && link.over().is_none() {
             link.ping();

@@ -71,9 +71,9 @@ pub(crate) struct Handshake {
 const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(25);
 const DEFAULT_PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// The limits for the server's times, so that no value of a server causes a busy loop or an endless wait.
-const SHORTEST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(3600);
-const SMALLEST_PAYLOAD: u64 = 1024;
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+const MAX_INTERVAL: Duration = Duration::from_secs(3600);
+const MIN_PAYLOAD: u64 = 1024;
 
 impl Handshake {
     /// # Errors
@@ -104,7 +104,7 @@ impl Handshake {
             ping_timeout: millis(ping_timeout, DEFAULT_PING_TIMEOUT),
             max_payload: max_payload
                 .filter(|bytes| *bytes > 0)
-                .map(|bytes| usize::try_from(bytes.max(SMALLEST_PAYLOAD)).unwrap_or(usize::MAX)),
+                .map(|bytes| usize::try_from(bytes.max(MIN_PAYLOAD)).unwrap_or(usize::MAX)),
         };
         Ok((handshake, sid))
     }
@@ -117,9 +117,11 @@ impl Handshake {
 
 /// Converts any number to a duration within the range. Other values become the default.
 fn millis(value: Option<&RawValue>, default: Duration) -> Duration {
-    let Some(number) = value.and_then(|raw| raw.get().parse::<f64>().ok()) else { return default };
+    let Some(number) = value.and_then(|raw| raw.get().parse::<f64>().ok()) else {
+        return default;
+    };
     // `as` saturates.
-    Duration::from_millis(number as u64).clamp(SHORTEST, LONGEST)
+    Duration::from_millis(number as u64).clamp(MIN_INTERVAL, MAX_INTERVAL)
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ const GRACE: Duration = Duration::from_millis(25);
 /// short.
 const GRACE_WHILE_QUEUED: Duration = Duration::from_millis(50);
 /// The longest read with long-polling: no other thread can end such a read.
-const LONGEST_POLLING_READ: Duration = Duration::from_secs(5);
+const MAX_POLLING_READ: Duration = Duration::from_secs(5);
 /// The stack size. The thread runs only this crate's code, a few calls deep, and TLS handshakes.
 const STACK: usize = 256 << 10;
 
@@ -66,7 +66,7 @@ impl BackgroundThread {
 pub(crate) fn start(connector: Arc<Connector>) -> Result<JoinHandle<()>> {
     let core = Arc::clone(&connector.core);
     core.lock().set_own_thread(true);
-    // Box the work, as for every thread, so that the compiler compiles the code that starts a thread only once.
+    // Box the work, as `threads` does, so that the compiler compiles the code that starts a thread only once.
     let work: Box<dyn FnOnce() + Send> = Box::new(move || {
         let outcome = catch_unwind(AssertUnwindSafe(|| run(&connector)));
         let core = &connector.core;
@@ -198,7 +198,7 @@ fn read<'a>(
 ) -> MutexGuard<'a, SessionState> {
     let due = state.next_due();
     let until = match due {
-        None if connection.is_polling() => Some(deadline::after(LONGEST_POLLING_READ)),
+        None if connection.is_polling() => Some(deadline::after(MAX_POLLING_READ)),
         due => due,
     };
     state.background_blocked = until.is_none() || due.is_some();

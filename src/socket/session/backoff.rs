@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(1000);
-const LONGEST: Duration = Duration::from_secs(5);
+const MAX_DELAY: Duration = Duration::from_secs(5);
 /// The shortest pause after the server itself has ended the session. A kick, a ban and a deploy all look like this.
 const AFTER_SERVER_DISCONNECT: Duration = Duration::from_secs(5);
 /// The longest first pause after a temporary problem of the server, which may soon be over.
-const FIRST_AFTER_TROUBLE: Duration = Duration::from_secs(1);
-const LONGEST_AFTER_TROUBLE: Duration = Duration::from_secs(30);
+const FIRST_AFTER_SERVER_PROBLEM: Duration = Duration::from_secs(1);
+const MAX_AFTER_SERVER_PROBLEM: Duration = Duration::from_secs(30);
 /// The shortest first pause after the server has refused fresh credentials. A person must act, so retries are slow.
 const FIRST_AFTER_REFUSAL: Duration = Duration::from_secs(30);
-const LONGEST_AFTER_REFUSAL: Duration = Duration::from_secs(600);
+const MAX_AFTER_REFUSAL: Duration = Duration::from_secs(600);
 /// The longest `Retry-After` that the session obeys.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// A shorter connection does not prove that the problem is over.
 pub(crate) const STABLE: Duration = Duration::from_secs(10);
 
@@ -25,7 +25,7 @@ pub(crate) enum Cause {
     /// The server has refused credentials that had just been renewed.
     Refused,
     /// The server has refused the connection for a reason other than the credentials.
-    Trouble,
+    ServerProblem,
 }
 
 /// How long to wait before attempt number `attempt` (0 is the first) after a failure of this cause: a random pause
@@ -33,17 +33,17 @@ pub(crate) enum Cause {
 /// pause. The official client's delay overflows to zero after a thousand attempts.
 pub(crate) fn delay(attempt: u32, cause: Cause, retry_after: Option<Duration>) -> Duration {
     let (first, longest) = match cause {
-        Cause::Lost => (FIRST, LONGEST),
+        Cause::Lost => (FIRST, MAX_DELAY),
         Cause::ServerDisconnect => (AFTER_SERVER_DISCONNECT * 2, AFTER_SERVER_DISCONNECT * 2),
-        Cause::Trouble => (FIRST_AFTER_TROUBLE, LONGEST_AFTER_TROUBLE),
-        Cause::Refused => (FIRST_AFTER_REFUSAL * 2, LONGEST_AFTER_REFUSAL),
+        Cause::ServerProblem => (FIRST_AFTER_SERVER_PROBLEM, MAX_AFTER_SERVER_PROBLEM),
+        Cause::Refused => (FIRST_AFTER_REFUSAL * 2, MAX_AFTER_REFUSAL),
     };
     let factor = 1u32 << attempt.min(16);
     let cap = first.saturating_mul(factor).min(longest);
     let half = cap / 2;
     let spread = u32::try_from(half.as_millis()).unwrap_or(u32::MAX);
     let jittered = half + Duration::from_millis(u64::from(random_below(spread.saturating_add(1))));
-    jittered.max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))
+    jittered.max(retry_after.unwrap_or_default().min(MAX_RETRY_AFTER))
 }
 
 /// The pause before a retry of the first connection.
@@ -82,7 +82,7 @@ mod tests {
     fn honours_retry_after_within_reason() {
         let wait = |secs| delay(0, Cause::Lost, Some(Duration::from_secs(secs)));
         assert_eq!(wait(60), Duration::from_secs(60));
-        assert_eq!(wait(1_000_000), LONGEST_RETRY_AFTER);
+        assert_eq!(wait(1_000_000), MAX_RETRY_AFTER);
         assert!(wait(0) >= Duration::from_millis(500));
     }
 
@@ -90,8 +90,10 @@ mod tests {
     fn is_slower_when_refused() {
         assert!(delay(0, Cause::Refused, None) >= FIRST_AFTER_REFUSAL);
         assert!(delay(0, Cause::ServerDisconnect, None) >= AFTER_SERVER_DISCONNECT);
-        assert!(delay(u32::MAX, Cause::Refused, None) <= LONGEST_AFTER_REFUSAL);
-        assert!(delay(0, Cause::Trouble, None) <= FIRST_AFTER_TROUBLE);
-        assert!((0..100).all(|attempt| delay(attempt, Cause::Trouble, None) <= LONGEST_AFTER_TROUBLE));
+        assert!(delay(u32::MAX, Cause::Refused, None) <= MAX_AFTER_REFUSAL);
+        assert!(delay(0, Cause::ServerProblem, None) <= FIRST_AFTER_SERVER_PROBLEM);
+        assert!(
+            (0..100).all(|attempt| delay(attempt, Cause::ServerProblem, None) <= MAX_AFTER_SERVER_PROBLEM)
+        );
     }
 }

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging;
+use crate::net::CancelToken;
 use crate::socket::connection::arrivals::last_events;
 use crate::socket::session::background::BackgroundThread;
 use crate::socket::session::connection::Connection;
 use crate::socket::session::core::SessionCore;
 use crate::socket::session::session_log::note;
 use crate::socket::session::state::{Phase, SessionState, Waiter};
+use crate::threads;
 
 /// How long `close` waits for the end of the closing handshake after all events are confirmed.
 const CLOSE_HANDSHAKE: Duration = Duration::from_secs(1);
@@ -23,8 +23,12 @@ const DROP_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Keeps [`SessionCore::cut_at`] from cutting the connection when it is dropped.
 #[must_use]
-pub(crate) struct CutGuard {
-    _guard: mpsc::Sender<()>,
+pub(crate) struct CutGuard(CancelToken);
+
+impl Drop for CutGuard {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
 }
 
 impl SessionCore {
@@ -78,19 +82,19 @@ impl SessionCore {
     pub(crate) fn cut_at(self: &Arc<Self>, deadline: Instant) -> Option<CutGuard> {
         self.check_process().ok()?;
         self.lock().is_ending = true;
-        let (guard, is_dropped) = mpsc::channel();
-        let core = Arc::clone(self);
+        let guard = CutGuard(CancelToken::default());
+        let (core, dropped) = (Arc::clone(self), guard.0.clone());
         let wait = move || {
             let left = deadline.saturating_duration_since(Instant::now());
-            if is_dropped.recv_timeout(left) == Err(RecvTimeoutError::Timeout)
+            if !dropped.wait(left)
                 && let Some(connection) = core.lock().connection()
             {
                 connection.cut();
             }
         };
         // Without a thread, a write has its own time limit.
-        thread::Builder::new().name("crustocean-cut".to_owned()).spawn(wait).ok()?;
-        Some(CutGuard { _guard: guard })
+        threads::start("crustocean-cut", wait).ok()?;
+        Some(guard)
     }
 
     /// Makes the closing handshake and ends the session, within `timeout`. The server's answer to the handshake shows

@@ -172,7 +172,7 @@ impl Connector {
                         state.retry_at = deadline::now();
                     }
                     ConnectFailure::Refused(error) => state.connect_failed(error, Cause::Refused),
-                    ConnectFailure::Trouble(error) => state.connect_failed(error, Cause::Trouble),
+                    ConnectFailure::ServerProblem(error) => state.connect_failed(error, Cause::ServerProblem),
                     ConnectFailure::Failed(error) if error.is_auth() => state.fail(error),
                     ConnectFailure::Failed(error) => state.connect_failed(error, Cause::Lost),
                 }

@@ -230,7 +230,7 @@ impl SessionCore {
         };
         if let Some(connection) = blocked {
             // The background thread is blocked in `read`: the answer to this ping wakes it.
-            connection.nudge();
+            connection.wake();
         }
         background.detach();
         Ok(())

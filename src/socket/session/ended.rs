@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::deadline;
 
 /// How many connections to remember. No thread asks about older connections.
-const MOST: usize = 32;
+const MAX_CONNECTIONS: usize = 32;
 /// The server starts to count the silence a little later than this side.
 const MARGIN: Duration = Duration::from_secs(1);
 /// The usual silence limit of servers, for a connection without known values.
@@ -25,7 +25,7 @@ impl EndedConnections {
     pub(crate) fn note(&mut self, generation: u64, by_server: bool, silence: Duration) {
         let wait = if by_server { Duration::ZERO } else { silence.saturating_add(MARGIN) };
         self.0.push_back((generation, deadline::after(wait)));
-        if self.0.len() > MOST {
+        if self.0.len() > MAX_CONNECTIONS {
             self.0.pop_front();
         }
     }
@@ -34,7 +34,7 @@ impl EndedConnections {
     pub(crate) fn over_at(&self, generation: u64) -> Instant {
         let known = self.0.iter().find(|(ended, _)| *ended == generation);
         // A forgotten connection ended before all known connections.
-        let later = || self.0.iter().map(|(_, at)| *at).max().filter(|_| self.0.len() == MOST);
+        let later = || self.0.iter().map(|(_, at)| *at).max().filter(|_| self.0.len() == MAX_CONNECTIONS);
         known.map(|(_, at)| *at).or_else(later).unwrap_or_else(|| deadline::after(USUAL_SILENCE + MARGIN))
     }
 }
@@ -56,7 +56,7 @@ mod tests {
         for generation in 3..100 {
             ended.note(generation, true, Duration::ZERO);
         }
-        assert_eq!(ended.0.len(), MOST);
+        assert_eq!(ended.0.len(), MAX_CONNECTIONS);
         assert!(ended.over_at(1) < now + MARGIN, "long ago");
     }
 }

@@ -22,7 +22,7 @@
 //! send.
 //!
 //! A thread that blocks in `read` sees only socket traffic. Any other state change that this thread waits for must
-//! close the connection, or make the server answer ([`SessionCore::nudge_reader`] sends a ping).
+//! close the connection, or make the server answer ([`SessionCore::wake_reader`] sends a ping).
 //!
 //! # The locks, in the order in which they may be taken
 //!
@@ -57,7 +57,7 @@
 //!
 //! | thread | sleeps on | woken by |
 //! |---|---|---|
-//! | waits for events | `consumers` | a stored event; the release of the role; the end of a connection; `nudge`; a stop |
+//! | waits for events | `consumers` | a stored event; the release of the role; the end of a connection; `wake`; a stop |
 //! | waits for something else | `others` | a stored answer or event; the release of the role; a new or ended connection; a stop |
 //! | the background thread | `background` | the release of the role if no thread waits, or if the background thread must read for them; an ended connection; a schedule |
 //! | a sender after the computer slept | `ConnectionCore::alive` | the reader, when a sign of life came or the connection has ended; another sender that gave up |
@@ -313,18 +313,18 @@ impl Session {
     }
 
     /// Wakes one waiting consumer, because another source has something for it.
-    pub(crate) fn nudge(&self) {
-        self.core.nudge();
+    pub(crate) fn wake(&self) {
+        self.core.wake();
     }
 
-    /// Like [`nudge`](Session::nudge), but also reaches a consumer that is blocked in `read`.
-    pub(crate) fn nudge_reader(&self) {
-        self.core.nudge_reader();
+    /// Like [`wake`](Session::wake), but also reaches a consumer that is blocked in `read`.
+    pub(crate) fn wake_reader(&self) {
+        self.core.wake_reader();
     }
 
     /// Wakes all consumers, so that they check their other sources.
-    pub(crate) fn nudge_all(&self) {
-        self.core.nudge_all();
+    pub(crate) fn wake_all(&self) {
+        self.core.wake_all();
     }
 }
 

@@ -30,7 +30,7 @@ impl SessionCore {
     ///
     /// A thread blocked in `read` sees only socket traffic. Any other state change that a condition waits for must
     /// close the connection (this ends the read) or make the server answer
-    /// ([`nudge_reader`](SessionCore::nudge_reader)).
+    /// ([`wake_reader`](SessionCore::wake_reader)).
     pub(crate) fn wait<T>(
         &self,
         who: Waiter,
@@ -241,7 +241,7 @@ impl SessionCore {
 pub(crate) enum Waited {
     /// There is an item to take.
     Items,
-    /// No item came in time, or another source has something: see [`SessionCore::nudge`].
+    /// No item came in time, or another source has something: see [`SessionCore::wake`].
     Nothing,
     /// The session is over, and all items are taken.
     Ended,
@@ -262,7 +262,7 @@ impl SessionCore {
                 return Some(Waited::Items);
             }
             // The items of other sources come before the end of the session.
-            if has_some() || std::mem::take(&mut state.nudged) {
+            if has_some() || std::mem::take(&mut state.woken) {
                 return Some(Waited::Nothing);
             }
             state.has_ended().then_some(Waited::Ended)

@@ -9,8 +9,8 @@ use crate::deadline;
 use crate::socket::session::session_log::{SessionLog, note};
 
 /// The limits for events that wait for a connection. Above a limit, the session drops the oldest events.
-const MOST_PENDING: usize = 1024;
-const MOST_PENDING_BYTES: usize = 8 << 20;
+const MAX_PENDING: usize = 1024;
+const MAX_PENDING_BYTES: usize = 8 << 20;
 
 /// The events that the session sends without another call.
 #[derive(Default)]
@@ -69,7 +69,7 @@ impl Scheduled {
     pub(super) fn leave(&mut self, frame: Utf8Bytes, log: &SessionLog) {
         self.pending_bytes += frame.len();
         self.pending.push_back(frame);
-        while self.pending.len() > MOST_PENDING || self.pending_bytes > MOST_PENDING_BYTES {
+        while self.pending.len() > MAX_PENDING || self.pending_bytes > MAX_PENDING_BYTES {
             note!(
                 log,
                 Warn,
@@ -109,8 +109,8 @@ mod tests {
         for n in 0..3000 {
             scheduled.leave(format!("{n}").into(), &log);
         }
-        assert_eq!(scheduled.pending(), MOST_PENDING);
-        assert_eq!(scheduled.take_pending().unwrap().as_str(), (3000 - MOST_PENDING).to_string());
+        assert_eq!(scheduled.pending(), MAX_PENDING);
+        assert_eq!(scheduled.take_pending().unwrap().as_str(), (3000 - MAX_PENDING).to_string());
         for _ in 0..20 {
             scheduled.leave("x".repeat(1 << 20).into(), &log);
         }

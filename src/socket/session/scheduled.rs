@@ -85,7 +85,7 @@ impl Repeating {
         };
         if let Some(connection) = blocked {
             // The background thread is blocked in `read`: the answer to this ping wakes it.
-            connection.nudge();
+            connection.wake();
         }
         self.core.send_if_up(&frame)
     }

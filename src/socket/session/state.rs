@@ -83,8 +83,8 @@ pub(crate) struct SessionState {
     /// When the last data came.
     pub(crate) received_at: Option<Instant>,
     /// A consumer must check other queues.
-    pub(crate) nudged: bool,
-    /// The number of running helpers that will nudge.
+    pub(crate) woken: bool,
+    /// The number of running helpers that will wake the consumers.
     pub(crate) helpers: usize,
     pub(crate) queue: EventQueue,
     /// The acks that threads wait for, and those of them that have arrived.
@@ -113,7 +113,7 @@ pub(crate) struct SessionState {
     pub(crate) up_since: Instant,
     /// The refusals and the server errors since the last stable connection.
     refusals: u32,
-    troubles: u32,
+    server_problems: u32,
     /// The last CONNECT was refused: connect with renewed credentials.
     pub(crate) refused: bool,
     policy: Policy,
@@ -148,7 +148,7 @@ impl SessionState {
             consumers: 0,
             others: 0,
             received: 0,
-            nudged: false,
+            woken: false,
             helpers: 0,
             queue,
             acks: HashMap::new(),
@@ -167,7 +167,7 @@ impl SessionState {
             log,
             up_since: now,
             refusals: 0,
-            troubles: 0,
+            server_problems: 0,
             refused: false,
             policy,
             pid: None,
@@ -287,7 +287,7 @@ impl SessionState {
         self.tries = 0;
         self.down_since.get_or_insert_with(deadline::now);
         let unconfirmed = connection.unconfirmed();
-        let doubt = if unconfirmed == 0 {
+        let not_arrived = if unconfirmed == 0 {
             String::new()
         } else {
             format!("; {} may not have arrived", last_events(unconfirmed))
@@ -295,7 +295,7 @@ impl SessionState {
         if deadline::since(self.up_since) >= backoff::STABLE {
             self.attempt = 0;
             self.refusals = 0;
-            self.troubles = 0;
+            self.server_problems = 0;
         }
         let by_server = end.reason == reason::SERVER_DISCONNECT;
         let cause = if by_server { Cause::ServerDisconnect } else { Cause::Lost };
@@ -313,7 +313,7 @@ impl SessionState {
         note!(
             self.log,
             Warn,
-            "lost the connection ({reason}: {detail}), connecting again in {retry_in:.1?}{doubt}"
+            "lost the connection ({reason}: {detail}), connecting again in {retry_in:.1?}{not_arrived}"
         );
         self.queue.push(Item::Disconnected { reason: end.reason, detail: end.detail, retry_in });
         true
@@ -333,15 +333,15 @@ impl SessionState {
     }
 
     fn schedule(&mut self, cause: Cause, retry_after: Option<Duration>) -> Duration {
-        // Refusals and troubles have their own counters. The other causes use the number of all attempts.
+        // Refusals and problems of the server have their own counters. The other causes use the number of all attempts.
         let attempt = match cause {
             Cause::Refused => self.refusals,
-            Cause::Trouble => self.troubles,
+            Cause::ServerProblem => self.server_problems,
             Cause::Lost | Cause::ServerDisconnect => self.attempt,
         };
         let retry_in = backoff::delay(attempt, cause, retry_after);
         self.refusals = self.refusals.saturating_add(u32::from(cause == Cause::Refused));
-        self.troubles = self.troubles.saturating_add(u32::from(cause == Cause::Trouble));
+        self.server_problems = self.server_problems.saturating_add(u32::from(cause == Cause::ServerProblem));
         self.attempt = self.attempt.saturating_add(1);
         self.tries = self.tries.saturating_add(1);
         self.retry_at = deadline::after(retry_in);

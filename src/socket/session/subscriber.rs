@@ -41,8 +41,8 @@ impl EventSearch {
 }
 
 /// Bounds the memory of a subscription that no thread reads.
-const MOST_CAUGHT: usize = 1024;
-const MOST_BYTES: usize = 8 << 20;
+const MAX_CAUGHT: usize = 1024;
+const MAX_BYTES: usize = 8 << 20;
 
 /// A thread that waits for certain events.
 pub(crate) struct Subscriber {
@@ -65,7 +65,7 @@ impl Subscriber {
         }
         self.bytes += event.size();
         self.caught.push_back(event.clone().on_its_own());
-        while self.caught.len() > MOST_CAUGHT || (self.bytes > MOST_BYTES && self.caught.len() > 1) {
+        while self.caught.len() > MAX_CAUGHT || (self.bytes > MAX_BYTES && self.caught.len() > 1) {
             self.take();
         }
         true
@@ -91,10 +91,10 @@ mod tests {
         let filter: Filter = Box::new(|_| true);
         let mut subscriber = Subscriber::new(1, None, filter);
         (0..2000).for_each(|_| assert!(subscriber.offer(&event(1), &mut EventSearch::default())));
-        assert_eq!(subscriber.caught.len(), MOST_CAUGHT);
+        assert_eq!(subscriber.caught.len(), MAX_CAUGHT);
         (0..20).for_each(|_| assert!(subscriber.offer(&event(1 << 20), &mut EventSearch::default())));
-        assert!(subscriber.caught.len() < 8 && subscriber.bytes <= MOST_BYTES);
-        assert!(subscriber.offer(&event(2 * MOST_BYTES), &mut EventSearch::default()));
+        assert!(subscriber.caught.len() < 8 && subscriber.bytes <= MAX_BYTES);
+        assert!(subscriber.offer(&event(2 * MAX_BYTES), &mut EventSearch::default()));
         assert_eq!(subscriber.caught.len(), 1, "one is kept, however large");
         while subscriber.take().is_some() {}
         assert_eq!(subscriber.bytes, 0);

@@ -7,31 +7,31 @@ use crate::socket::session::core::SessionCore;
 impl SessionCore {
     /// Tells the consumers that another source has something for them: one waiting consumer returns early with
     /// [`Waited::Nothing`](crate::socket::session::reader::Waited).
-    pub(crate) fn nudge(&self) {
+    pub(crate) fn wake(&self) {
         let mut state = self.lock();
-        state.nudged = true;
+        state.woken = true;
         state.notify_driver_of_items();
         drop(state);
         self.consumers.notify_one();
     }
 
-    /// Like [`nudge`](SessionCore::nudge), but also wakes the only consumer if it is blocked in `read`.
-    pub(crate) fn nudge_reader(&self) {
+    /// Like [`wake`](SessionCore::wake), but also wakes the only consumer if it is blocked in `read`.
+    pub(crate) fn wake_reader(&self) {
         let reading = {
             let mut state = self.lock();
-            state.nudged = true;
+            state.woken = true;
             state.notify_driver_of_items();
             self.consumers.notify_one();
             state.connection().filter(|_| state.reading && state.consumers == 0).cloned()
         };
         if let Some(connection) = reading {
-            connection.nudge();
+            connection.wake();
         }
     }
 
     /// Wakes all consumers, also one that is blocked in `read`, so that they check their other sources: see
     /// [`wait_for_items`](SessionCore::wait_for_items).
-    pub(crate) fn nudge_all(&self) {
+    pub(crate) fn wake_all(&self) {
         let reading = {
             let state = self.lock();
             state.notify_driver_of_items();
@@ -39,7 +39,7 @@ impl SessionCore {
             state.connection().filter(|_| state.reading).cloned()
         };
         if let Some(connection) = reading {
-            connection.nudge();
+            connection.wake();
         }
     }
 }
@@ -53,17 +53,17 @@ impl Waker {
         Waker(core)
     }
 
-    /// Like [`SessionCore::nudge`].
-    pub(crate) fn nudge(&self) {
-        self.0.nudge();
+    /// Like [`SessionCore::wake`].
+    pub(crate) fn wake(&self) {
+        self.0.wake();
     }
 
-    /// Like [`SessionCore::nudge_all`].
-    pub(crate) fn nudge_all(&self) {
-        self.0.nudge_all();
+    /// Like [`SessionCore::wake_all`].
+    pub(crate) fn wake_all(&self) {
+        self.0.wake_all();
     }
 
-    /// Until the returned guard is dropped, a consumer that reads checks for a nudge at short intervals.
+    /// Until the returned guard is dropped, a consumer that reads checks at short intervals whether it was woken.
     pub(crate) fn announce(&self) -> Announced {
         self.0.lock().helpers += 1;
         Announced(Arc::clone(&self.0))

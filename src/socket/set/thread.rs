@@ -14,12 +14,13 @@ use crate::socket::session::due_work::{self, DrivenSession, NextStep};
 use crate::socket::set::core::{Inbox, SetCore};
 use crate::socket::set::poller::{Poller, Watched};
 use crate::socket::set::workers::{WorkerJob, Workers};
+use crate::threads;
 
 /// The stack size. The thread runs only this crate's code, a few calls deep.
 const STACK: usize = 256 << 10;
 
 pub(super) fn start(set: Arc<SetCore>, poller: Poller) -> io::Result<JoinHandle<()>> {
-    let work: Box<dyn FnOnce() + Send> = Box::new(move || {
+    let work = move || {
         let workers = Workers::default();
         let mut thread = SetThread {
             set,
@@ -37,8 +38,8 @@ pub(super) fn start(set: Arc<SetCore>, poller: Poller) -> io::Result<JoinHandle<
             thread.set.inbox.lock().closed = true;
         }
         thread.hand_back();
-    });
-    std::thread::Builder::new().name("crustocean-set".to_owned()).stack_size(STACK).spawn(work)
+    };
+    threads::start_with_stack("crustocean-set", STACK, work)
 }
 
 struct SetThread {

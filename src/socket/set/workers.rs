@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crate::socket::session::connector::Connector;
 use crate::socket::session::due_work;
+use crate::threads;
 
 /// The most workers at a time. A server that does not answer occupies one worker for up to twice the
 /// [`handshake_timeout`](crate::agent::AgentBuilder::handshake_timeout).
-const MOST: usize = 64;
+const MAX_WORKERS: usize = 64;
 /// How long a worker waits for a job before it ends.
 const IDLE: Duration = Duration::from_secs(2);
 /// The stack size. A worker runs only this crate's code, a few calls deep, and TLS handshakes.
@@ -40,7 +41,7 @@ impl Workers {
     pub(super) fn add(&self, job: WorkerJob, connector: Arc<Connector>) -> bool {
         let mut state = self.0.lock();
         state.jobs.push_back((job, connector));
-        if state.idle >= state.jobs.len() || state.running >= MOST {
+        if state.idle >= state.jobs.len() || state.running >= MAX_WORKERS {
             drop(state);
             self.0.changed.notify_one();
             return true;
@@ -48,9 +49,7 @@ impl Workers {
         state.running += 1;
         drop(state);
         let shared = Arc::clone(&self.0);
-        let work: Box<dyn FnOnce() + Send> = Box::new(move || shared.work());
-        let thread = std::thread::Builder::new().name("crustocean-set-worker".to_owned()).stack_size(STACK);
-        if thread.spawn(work).is_ok() {
+        if threads::start_with_stack("crustocean-set-worker", STACK, move || shared.work()).is_ok() {
             return true;
         }
         let mut state = self.0.lock();

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_trouble_with_the_token_from_trouble_of_the_server() {
+    fn tells_a_problem_of_the_token_from_a_problem_of_the_server() {
         for said in [
             "Invalid session",
             "not authorized",

@@ -82,7 +82,7 @@ async fn update_me(State(app): State<App>, caller: Caller, body: Body) -> ApiRes
     }
     for key in ["avatar", "banner", "theme", "font"] {
         if let Some(value) = body.0.get(key) {
-            account.looks.insert(key.to_owned(), value.clone());
+            account.profile.insert(key.to_owned(), value.clone());
         }
     }
     Ok(Json(account.json()))

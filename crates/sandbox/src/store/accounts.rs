@@ -29,7 +29,7 @@ pub(crate) struct Account {
     pub(crate) display_name: String,
     pub(crate) description: Option<String>,
     /// Avatar, banner, theme and font, stored unchanged.
-    pub(crate) looks: Map<String, Value>,
+    pub(crate) profile: Map<String, Value>,
     pub(crate) created_at: u64,
     pub(crate) password: Option<PasswordHash>,
     pub(crate) agent: Option<Agent>,
@@ -63,7 +63,7 @@ impl Account {
 
     /// The user object of a session and of a profile, with the field names of the JavaScript clients.
     pub(crate) fn json(&self) -> Value {
-        let look = |key: &str| self.looks.get(key).cloned().unwrap_or(Value::Null);
+        let value = |key: &str| self.profile.get(key).cloned().unwrap_or(Value::Null);
         let mut user = json!({
             "id": self.id,
             "username": self.username,
@@ -73,10 +73,10 @@ impl Account {
             "type": self.kind(),
             "role": self.role(),
             "description": self.description,
-            "avatar": look("avatar"),
-            "banner": look("banner"),
-            "theme": look("theme"),
-            "font": look("font"),
+            "avatar": value("avatar"),
+            "banner": value("banner"),
+            "theme": value("theme"),
+            "font": value("font"),
             "created_at": clock::iso(self.created_at),
         });
         if let (Some(_), Some(user)) = (&self.agent, user.as_object_mut()) {
@@ -153,7 +153,7 @@ impl Accounts {
             username: username.to_owned(),
             display_name: display_name.to_owned(),
             description: None,
-            looks: Map::new(),
+            profile: Map::new(),
             created_at: clock::now_ms(),
             password: password.map(PasswordHash::new),
             agent,

@@ -5,7 +5,7 @@ use crustocean_sandbox::{Credentials, Sandbox};
 use serde_json::{Value, json};
 
 /// How many bytes may wait for one client.
-const MOST: usize = 2_000_000;
+const MAX_WAITING: usize = 2_000_000;
 /// More than the buffers of the operating system take.
 const SYSTEM: usize = 40_000_000;
 /// The text of a large message.
@@ -17,7 +17,7 @@ fn flood(sandbox: &Sandbox, alice: &Credentials, others: usize) -> usize {
     let text = "x".repeat(SIZE);
     let mut said = 0;
     while sandbox.connections() > others {
-        assert!(said < MOST + SYSTEM, "it may have everything");
+        assert!(said < MAX_WAITING + SYSTEM, "it may have everything");
         sandbox.say(&lobby, &alice.id, &text, Value::Null).unwrap();
         said += SIZE;
     }
@@ -26,11 +26,11 @@ fn flood(sandbox: &Sandbox, alice: &Credentials, others: usize) -> usize {
 
 #[test]
 fn an_unread_websocket_is_closed_and_the_others_go_on() {
-    let sandbox = Sandbox::builder().max_messages(2).max_waiting(MOST).start().unwrap();
+    let sandbox = Sandbox::builder().max_messages(2).max_waiting(MAX_WAITING).start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let _slow = Socket::join(&sandbox, &alice.token, &sandbox.lobby_id());
     let said = flood(&sandbox, &alice, 0);
-    assert!(said >= MOST, "cut after {said}");
+    assert!(said >= MAX_WAITING, "cut after {said}");
     // A client that reads gets everything.
     let mut fast = Socket::join(&sandbox, &alice.token, &sandbox.lobby_id());
     let text = "y".repeat(SIZE);
@@ -43,7 +43,7 @@ fn an_unread_websocket_is_closed_and_the_others_go_on() {
 
 #[test]
 fn a_client_that_does_not_poll_is_disconnected() {
-    let sandbox = Sandbox::builder().max_messages(2).max_waiting(MOST).start().unwrap();
+    let sandbox = Sandbox::builder().max_messages(2).max_waiting(MAX_WAITING).start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let http = ureq::Agent::from(ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build());
     let url = format!("{}/socket.io/?EIO=4&transport=polling", sandbox.url());
@@ -57,7 +57,7 @@ fn a_client_that_does_not_poll_is_disconnected() {
     // Fetched bytes no longer count.
     http.get(&url).call().unwrap().into_body().read_to_string().unwrap();
     let said = flood(&sandbox, &alice, 0);
-    assert!(said >= MOST - SIZE, "cut after {said}");
+    assert!(said >= MAX_WAITING - SIZE, "cut after {said}");
     assert_eq!(call(&sandbox, "GET", "/api/commands", "", Value::Null).status, 200);
     let gone = http.get(&url).call().unwrap_err();
     assert!(matches!(gone, ureq::Error::StatusCode(400)), "{gone}");

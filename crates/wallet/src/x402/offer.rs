@@ -19,8 +19,8 @@ const MAX_HEADER: usize = 16 * 1024;
 const MAX_OFFERS: usize = 64;
 /// How long a payment is valid, in seconds: the shortest time, the longest time, and the default. A server's value
 /// outside these limits becomes the nearest limit.
-const SHORTEST: u64 = 10;
-const LONGEST: u64 = 600;
+const MIN_SECONDS: u64 = 10;
+const MAX_SECONDS: u64 = 600;
 const USUAL: u64 = 60;
 
 /// Versions of x402.
@@ -132,7 +132,7 @@ impl Offer {
             version,
             price,
             pay_to,
-            valid_for: valid_for.clamp(SHORTEST, LONGEST),
+            valid_for: valid_for.clamp(MIN_SECONDS, MAX_SECONDS),
             accepted: offer.clone(),
             resource: resource.cloned(),
         })

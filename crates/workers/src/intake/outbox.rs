@@ -25,7 +25,7 @@ pub(super) fn run(intake: &Setup, agent: &Agent, term: &Term) -> Result<()> {
     Consumer::new(&intake.store, term, source, policy).run(|entry| {
         let handed_over = match serde_json::from_str::<HandedOver>(&entry.message) {
             Ok(handed_over) => handed_over,
-            Err(error) => return Outcome::Hopeless(format!("the entry is not an answer: {error}")),
+            Err(error) => return Outcome::Permanent(format!("the entry is not an answer: {error}")),
         };
         match post(&sender, term, &mut redis, entry, &handed_over) {
             Ok(()) => Outcome::Done(None),

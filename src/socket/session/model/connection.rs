@@ -168,7 +168,7 @@ impl Connection {
         self.send(frame)
     }
 
-    pub(crate) fn nudge(&self) {
+    pub(crate) fn wake(&self) {
         if self.is_polling() {
             return;
         }

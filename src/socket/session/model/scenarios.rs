@@ -119,7 +119,7 @@ fn with_a_stop_the_background_thread_reads_when_nothing_comes() {
 }
 
 #[test]
-fn with_long_polling_events_answers_and_nudges_reach_all() {
+fn with_long_polling_events_answers_and_wake_ups_reach_all() {
     let setup = Setup { polling: true, ..Setup::default() };
     check(Time::Moves, setup, |scene| {
         let source = Arc::new(AtomicBool::new(false));
@@ -132,10 +132,10 @@ fn with_long_polling_events_answers_and_nudges_reach_all() {
             scene.seen.until(|log| log.events.last() == Some(&number));
         }
         // The server sends nothing more.
-        scene.session.nudge_reader();
+        scene.session.wake_reader();
         source.store(true, Ordering::SeqCst);
-        scene.session.nudge_all();
-        scene.seen.until(|log| log.nudges == 1);
+        scene.session.wake_all();
+        scene.seen.until(|log| log.wake_ups == 1);
         scene.asks(8, false).join().unwrap();
         if below(2) == 0 {
             scene.server.break_connection();
@@ -202,16 +202,16 @@ fn pings_are_answered_while_a_handler_is_busy() {
 }
 
 #[test]
-fn a_nudge_reaches_a_consumer_whoever_reads() {
+fn a_wake_up_reaches_a_consumer_whoever_reads() {
     check(Time::StandsStill, Setup::default(), |scene| {
         let mut threads = vec![scene.consumer()];
         if below(2) == 0 {
             threads.push(scene.asks(7, true));
         }
-        scene.session.nudge_reader();
-        scene.seen.until(|log| log.nudges == 1);
-        scene.session.nudge_reader();
-        scene.seen.until(|log| log.nudges == 2);
+        scene.session.wake_reader();
+        scene.seen.until(|log| log.wake_ups == 1);
+        scene.session.wake_reader();
+        scene.seen.until(|log| log.wake_ups == 2);
         scene.close(threads);
     });
 }
@@ -230,8 +230,8 @@ fn nudging_all_reaches_every_consumer() {
         }
         for round in 1..=2 {
             sources.iter().for_each(|source| source.store(true, Ordering::SeqCst));
-            scene.session.nudge_all();
-            scene.seen.until(|log| log.nudges == 3 * round);
+            scene.session.wake_all();
+            scene.seen.until(|log| log.wake_ups == 3 * round);
         }
         scene.close(threads);
         assert_eq!(scene.seen.log.lock().ended, 3);
@@ -283,11 +283,11 @@ fn a_helper_reaches_a_consumer_without_a_word_of_the_server() {
         let waker = scene.session.waker();
         let announced = waker.announce();
         let helper = spawn(move || {
-            waker.nudge();
+            waker.wake();
             drop(announced);
         });
         let threads = vec![scene.consumer(), helper];
-        scene.seen.until(|log| log.nudges == 1);
+        scene.seen.until(|log| log.wake_ups == 1);
         scene.close(threads);
     });
 }

@@ -113,7 +113,7 @@ pub(super) struct Log {
     pub(super) missed: u64,
     /// Counts the reconnects after which the rooms were restored.
     pub(super) restored: usize,
-    pub(super) nudges: usize,
+    pub(super) wake_ups: usize,
     pub(super) ended: usize,
 }
 
@@ -155,7 +155,7 @@ impl Scene {
             loop {
                 match session.wait_for_items(None, &|| false) {
                     Waited::Items => take(&session, &seen),
-                    Waited::Nothing => seen.add(|log| log.nudges += 1),
+                    Waited::Nothing => seen.add(|log| log.wake_ups += 1),
                     Waited::Ended => return seen.add(|log| log.ended += 1),
                 }
             }
@@ -171,7 +171,7 @@ impl Scene {
                     Waited::Items => take(&session, &seen),
                     Waited::Nothing => {
                         if source.swap(false, Ordering::SeqCst) {
-                            seen.add(|log| log.nudges += 1);
+                            seen.add(|log| log.wake_ups += 1);
                         }
                     }
                     Waited::Ended => return seen.add(|log| log.ended += 1),

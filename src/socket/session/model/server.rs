@@ -20,7 +20,7 @@ pub(super) struct Setup {
     pub(super) answers: bool,
     /// The session can be [stopped](crate::socket::session::Session::stop_waits).
     pub(super) stoppable: bool,
-    /// The connections use long-polling: a nudge does not reach a thread that reads.
+    /// The connections use long-polling: waking does not reach a thread that reads.
     pub(super) polling: bool,
     /// Another thread has opened the first connection in advance.
     pub(super) opened: bool,
@@ -186,7 +186,7 @@ impl Server {
                 let error = |text| Error::new(ErrorKind::Connect, text);
                 return Err(match below(3) {
                     0 => ConnectFailure::Failed(error("nobody listens")),
-                    1 => ConnectFailure::Trouble(error("busy")),
+                    1 => ConnectFailure::ServerProblem(error("busy")),
                     _ => ConnectFailure::Refused(Error::new(ErrorKind::Unauthorized, "who are you?")),
                 });
             }

@@ -20,7 +20,7 @@ use crate::net::read_size::ReadSize;
 use crate::socket::transport::traffic::Traffic;
 
 /// The longest frame header: two bytes, eight bytes length, four bytes mask.
-const LONGEST_HEADER: usize = 14;
+const MAX_HEADER: usize = 14;
 
 /// The scanner releases chunks up to this size when there is nothing more to read.
 const SMALL_CHUNK: usize = 8 << 10;
@@ -238,7 +238,7 @@ impl<S: Write> Write for FrameScanner<S> {
 #[derive(Debug, Default)]
 pub(crate) struct FrameCounter {
     /// The start of the current or last frame: the header and a little more.
-    head: [u8; LONGEST_HEADER],
+    head: [u8; MAX_HEADER],
     have: usize,
     /// The header of the frame, and how many payload bytes are missing. `None` while the header is incomplete.
     frame: Option<(FrameHeader, u64)>,
@@ -330,7 +330,7 @@ impl FrameCounter {
         if matches!(header.opcode, OpCode::Data(_)) {
             self.seen.bytes += taken;
         }
-        for byte in bytes.iter().take(taken.min(LONGEST_HEADER - self.have)) {
+        for byte in bytes.iter().take(taken.min(MAX_HEADER - self.have)) {
             self.keep(*byte);
         }
         taken

@@ -12,19 +12,19 @@ use crate::json;
 
 /// Decodes the usual form of an object in one pass: each field under one key, each value of the field's type. Any
 /// deviation is an error, and [`object`](super::object) decodes the object then.
-pub(crate) fn usual<T>(
+pub(crate) fn fast<T>(
     json: &str,
-    build: impl Fn(StructDeserializer<Usual<'_>>) -> Result<T, ReadError>,
+    build: impl Fn(StructDeserializer<FastObject<'_>>) -> Result<T, ReadError>,
 ) -> Result<T, ReadError> {
-    build(StructDeserializer(Usual { json }))
+    build(StructDeserializer(FastObject { json }))
 }
 
-/// The text of a usual object, for the derived `Deserialize` of a struct.
-pub(crate) struct Usual<'t> {
+/// The text of an object in the usual form, for the derived `Deserialize` of a struct.
+pub(crate) struct FastObject<'t> {
     json: &'t str,
 }
 
-impl<'de> ReadStruct<'de> for Usual<'de> {
+impl<'de> ReadStruct<'de> for FastObject<'de> {
     fn read<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -32,18 +32,18 @@ impl<'de> ReadStruct<'de> for Usual<'de> {
         visitor: V,
     ) -> Result<V::Value, ReadError> {
         let mut json = serde_json::Deserializer::from_str(self.json);
-        let value = json.deserialize_map(UsualVisitor { fields, visitor })?;
+        let value = json.deserialize_map(FastVisitor { fields, visitor })?;
         json.end()?;
         Ok(value)
     }
 }
 
-struct UsualVisitor<V> {
+struct FastVisitor<V> {
     fields: &'static [&'static str],
     visitor: V,
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for UsualVisitor<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for FastVisitor<V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,18 +51,18 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for UsualVisitor<V> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
-        self.visitor.visit_map(UsualFields { fields: self.fields, next: 0, map })
+        self.visitor.visit_map(FastFields { fields: self.fields, next: 0, map })
     }
 }
 
-struct UsualFields<A> {
+struct FastFields<A> {
     fields: &'static [&'static str],
     /// The field that is expected next.
     next: usize,
     map: A,
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for UsualFields<A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for FastFields<A> {
     type Error = A::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use super::entry::Entry;
 
-/// How many entries may be parked. A full list stops the reading of new entries.
-const MAX_PARKED: usize = 256;
+/// How many entries may be delayed. A full list stops the reading of new entries.
+const MAX_DELAYED: usize = 256;
 
 /// The rooms in which an entry has failed. Other rooms are not blocked.
 #[derive(Debug, Default)]
-pub(super) struct Parked {
+pub(super) struct Delayed {
     rooms: HashMap<String, Waiting>,
     ids: HashSet<String>,
 }
@@ -21,7 +21,7 @@ struct Waiting {
     entries: VecDeque<Entry>,
 }
 
-impl Parked {
+impl Delayed {
     pub(super) fn holds(&self, id: &str) -> bool {
         self.ids.contains(id)
     }
@@ -32,7 +32,7 @@ impl Parked {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.ids.len() >= MAX_PARKED
+        self.ids.len() >= MAX_DELAYED
     }
 
     pub(super) fn next_due(&self) -> Option<Instant> {
