@@ -217,6 +217,14 @@ pub(crate) fn text(value: Option<&RawValue>) -> Option<String> {
     string(value?.get()).map(Cow::into_owned)
 }
 
+/// Reads a number. A number that is too large for an `f64`, such as `1e999`, is infinite.
+pub(crate) fn number(json: &str) -> Option<f64> {
+    serde_json::from_str(json).ok().or_else(|| {
+        let valid: &RawValue = serde_json::from_str(json).ok()?;
+        valid.get().starts_with(|c: char| c.is_ascii_digit()).then_some(f64::INFINITY)
+    })
+}
+
 /// The name that makes serde_json return the JSON text of a value (its `RawValue` uses it). Other deserializers do not
 /// know this name and return the value itself, and `text_of` then writes the value as text.
 pub(crate) const TEXT_OF_VALUE: &str = "$serde_json::private::RawValue";
@@ -321,6 +329,18 @@ mod tests {
         assert_eq!((text(b), text(c)), (None, None));
         for json in ["", "[]", "7", "{\"a\":1", "{\"a\":1}x", "null"] {
             assert!(pick(json, ["a"]).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn reads_numbers_of_any_size() {
+        for (json, expected) in
+            [("0", 0.0), ("-0", 0.0), (" 2.5 ", 2.5), ("-3e2", -300.0), ("1e999", f64::INFINITY)]
+        {
+            assert_eq!(number(json), Some(expected), "{json}");
+        }
+        for json in ["", "-1e999", "\"1\"", "true", "[1]", "12abc", "+1", "inf", "NaN"] {
+            assert_eq!(number(json), None, "{json}");
         }
     }
 

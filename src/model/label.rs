@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserializer, Serialize, Serializer};
 
 use super::serde_helpers;
+use crate::json;
 
 /// Writes a duration in whole milliseconds, as the platform's own SDK does.
 pub(crate) fn write(duration: Duration) -> String {
@@ -45,7 +46,7 @@ pub(crate) fn from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Op
     serde_helpers::text_of(deserializer, |json| {
         Ok(match serde_helpers::string_in(json) {
             Some(text) => read(&text),
-            None => json.parse().ok().and_then(|ms: f64| Duration::try_from_secs_f64(ms / 1000.0).ok()),
+            None => json::number(json).and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok()),
         })
     })
 }

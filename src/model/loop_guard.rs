@@ -147,9 +147,9 @@ impl<'de> Deserialize<'de> for LoopGuard {
 /// Reads a number that is not negative, rounded down. The number may be in a string.
 fn whole(value: Option<&RawValue>) -> Option<u32> {
     let text = json::text(value);
-    let number: f64 = text.as_deref().unwrap_or(value?.get()).trim().parse().ok()?;
-    // The cast saturates, so the code refuses only values that are not counts.
-    (number >= 0.0 && number.is_finite()).then_some(number as u32)
+    let number = json::number(text.as_deref().unwrap_or(value?.get()))?;
+    // The cast saturates, so the code refuses only negative numbers.
+    (number >= 0.0).then_some(number as u32)
 }
 
 /// Returns `lg_<milliseconds in base 36>_<6 base-36 characters>`.
@@ -197,6 +197,8 @@ mod tests {
             ("\"x\"", 0),
             ("[]", 0),
             ("1e300", u32::MAX),
+            ("1e999", u32::MAX),
+            ("\"12x\"", 0),
         ] {
             assert_eq!(guard(&format!(r#"{{"hop":{hop}}}"#)).unwrap().hop, expected, "{hop}");
         }

@@ -141,7 +141,7 @@ impl Metadata {
     fn says(&self, key: &str) -> bool {
         self.value(key).is_some_and(|value| match value.get() {
             "null" | "false" | "\"\"" => false,
-            value => value.parse::<f64>() != Ok(0.0),
+            value => json::number(value) != Some(0.0),
         })
     }
 

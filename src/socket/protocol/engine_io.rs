@@ -117,7 +117,7 @@ impl Handshake {
 
 /// Converts any number to a duration within the range. Other values become the default.
 fn millis(value: Option<&RawValue>, default: Duration) -> Duration {
-    let Some(number) = value.and_then(|raw| raw.get().parse::<f64>().ok()) else {
+    let Some(number) = value.and_then(|raw| json::number(raw.get())) else {
         return default;
     };
     // `as` saturates.

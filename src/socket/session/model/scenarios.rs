@@ -217,7 +217,7 @@ fn a_wake_up_reaches_a_consumer_whoever_reads() {
 }
 
 #[test]
-fn nudging_all_reaches_every_consumer() {
+fn waking_all_reaches_every_consumer() {
     check(Time::StandsStill, Setup::default(), |scene| {
         let sources: Vec<_> = (0..3).map(|_| Arc::new(AtomicBool::new(false))).collect();
         let mut threads: Vec<_> =
