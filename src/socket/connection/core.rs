@@ -44,6 +44,15 @@ pub(super) struct OpenTransport {
     pub(super) handshake: Handshake,
 }
 
+/// The socket for the next read. Long-polling opens a new socket when the server has closed the last one.
+#[cfg_attr(not(feature = "polling"), expect(dead_code, reason = "only long-polling opens another socket"))]
+pub(super) enum NextSocket {
+    Same,
+    Opened(WireReader),
+    /// There is none yet.
+    NotYet,
+}
+
 impl ConnectionCore {
     pub(super) fn new(
         packets: Box<dyn PacketStream>,

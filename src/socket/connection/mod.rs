@@ -17,7 +17,6 @@ mod outbox;
 #[cfg_attr(not(feature = "polling"), path = "no_polling.rs")]
 mod polling;
 mod reader;
-mod socket_reader;
 #[cfg(any(feature = "agents", crustocean_model))]
 pub(crate) mod step;
 mod writer;
@@ -26,8 +25,8 @@ use std::io::ErrorKind as IoKind;
 #[cfg(feature = "agents")]
 use std::net::TcpStream;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tungstenite::WebSocket;
 
@@ -35,9 +34,11 @@ use crate::deadline;
 use crate::error::Result;
 use crate::net::{CancelToken, MaybeTlsStream};
 use crate::socket::connection::core::{ConnectionCore, OpenTransport, broken_early, write_timeout};
+use crate::socket::connection::decoder::Inbound;
 use crate::socket::connection::liveness::SleepDetector;
 use crate::socket::connection::polling::Polling;
-use crate::socket::connection::socket_reader::SocketReader;
+use crate::socket::connection::reader::SocketReader;
+use crate::socket::disconnect::Disconnect;
 use crate::socket::protocol::engine_io::Handshake;
 use crate::socket::transport::websocket::frame_scanner::FrameScanner;
 use crate::socket::transport::websocket::packets::WebSocketPackets;
@@ -92,6 +93,19 @@ impl Connection {
             core: ConnectionCore::new(packets, cancel_token, handshake, clock),
             polling,
         }
+    }
+
+    /// Decodes buffered bytes without reading from the socket. Call it once before the first turn: no event of the
+    /// socket announces bytes that came with the handshake.
+    pub(crate) fn drain(&self, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
+        reader::drain(&self.core, self.polling.as_ref(), into)
+    }
+
+    /// Blocks until bytes come, `until` passes or the connection ends, and decodes the bytes. Only the thread with
+    /// the reader role may call this. After a failure, every call fails with the same reason.
+    pub(crate) fn turn(&self, until: Option<Instant>, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        reader.turn(&self.core, self.polling.as_ref(), until, into)
     }
 
     /// How long the server may be silent.

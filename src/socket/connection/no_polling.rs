@@ -8,10 +8,9 @@ use tungstenite::Utf8Bytes;
 
 use crate::error::Result;
 use crate::net::CancelToken;
-use crate::socket::connection::core::{ConnectionCore, OpenTransport};
+use crate::socket::connection::core::{ConnectionCore, NextSocket, OpenTransport};
 use crate::socket::connection::decoder::Inbound;
 use crate::socket::connection::link::Link;
-use crate::socket::connection::socket_reader::SocketReader;
 use crate::socket::disconnect::{Disconnect, SendFailure};
 use crate::socket::transport::choice::not_compiled_in;
 use crate::socket::transport::target::Target;
@@ -29,10 +28,9 @@ impl Polling {
     pub(super) fn connect(
         &self,
         _: &ConnectionCore,
-        _: &mut SocketReader,
         _: Option<Instant>,
         _: &mut Vec<Inbound>,
-    ) -> Result<bool, Disconnect> {
+    ) -> Result<NextSocket, Disconnect> {
         match *self {}
     }
 

@@ -9,12 +9,11 @@ use crate::deadline;
 use crate::error::Result;
 use crate::net::CancelToken;
 use crate::socket::connection::core::{
-    ConnectionCore, OpenTransport, SERVER_IS_SLOW, WRITE_TIMEOUT, broken_early, write_timeout,
+    ConnectionCore, NextSocket, OpenTransport, SERVER_IS_SLOW, WRITE_TIMEOUT, broken_early, write_timeout,
 };
 use crate::socket::connection::decoder::Inbound;
 use crate::socket::connection::link::Link;
 use crate::socket::connection::outbox::Outbox;
-use crate::socket::connection::socket_reader::SocketReader;
 use crate::socket::disconnect::{Disconnect, SendFailure, reason};
 use crate::socket::protocol::{engine_io, socket_io};
 use crate::socket::transport::packet_stream::PacketStream;
@@ -53,16 +52,15 @@ pub(super) fn open(
 }
 
 impl Polling {
-    /// Makes sure that there is a connection to read from. Returns `false` if this takes longer than the caller can
-    /// wait; the next reader tries again.
+    /// Makes sure that there is a socket to read from. Returns `NotYet` if this takes longer than the caller can wait;
+    /// the next reader tries again.
     pub(super) fn connect(
         &self,
         core: &ConnectionCore,
-        reader: &mut SocketReader,
         until: Option<Instant>,
         into: &mut Vec<Inbound>,
-    ) -> Result<bool, Disconnect> {
-        let Some(at) = core.link().stream.wants_connection() else { return Ok(true) };
+    ) -> Result<NextSocket, Disconnect> {
+        let Some(at) = core.link().stream.wants_connection() else { return Ok(NextSocket::Same) };
         // A short pause between two polls.
         std::thread::sleep(at.saturating_duration_since(Instant::now()));
         let now = Instant::now();
@@ -76,7 +74,7 @@ impl Polling {
         let opened = match dialled {
             Err(error) if error.is_timeout() && until.is_some() => {
                 link.check(Instant::now()).map_err(|end| link.set_end(end))?;
-                return Ok(false);
+                return Ok(NextSocket::NotYet);
             }
             Err(error) => Err(error.to_string()),
             Ok(mut stream) => match stream.wire_mut().start_feeding(write_timeout(&core.handshake)) {
@@ -86,10 +84,9 @@ impl Polling {
         };
         let (stream, wire) =
             opened.map_err(|why| link.set_end(Disconnect::new(reason::TRANSPORT_ERROR, why)))?;
-        *reader = SocketReader::new(wire, reader.due);
         link.stream.resume(stream, false);
         link.decode(into).map_err(|end| link.set_end(end))?;
-        Ok(true)
+        Ok(NextSocket::Opened(wire))
     }
 
     /// Answers a ping if one came. Releases the lock before that.
