@@ -266,7 +266,11 @@ impl App {
 
     pub(crate) fn log(&self, line: impl FnOnce() -> String) {
         if self.0.options.log {
-            eprintln!("{} {}", crate::clock::iso(crate::clock::now_ms()), line());
+            crate::output::error_line(format_args!(
+                "{} {}",
+                crate::clock::iso(crate::clock::now_ms()),
+                line()
+            ));
         }
     }
 }

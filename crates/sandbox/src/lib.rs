@@ -73,6 +73,7 @@ mod demo;
 mod demo_tokens;
 mod error;
 mod ids;
+mod output;
 mod realtime;
 mod reserved_port;
 mod room;

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+mod output;
+
 use std::fmt::Display;
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -141,10 +143,14 @@ fn command(mut args: lexopt::Parser) -> Result<Command, String> {
 /// Posts each line of standard input to the Lobby, as the demo's user.
 fn demo(sandbox: &Sandbox) {
     let Some((user, agent)) = sandbox.demo() else { return };
-    println!("export CRUSTOCEAN_API_URL={}", sandbox.url());
-    println!("export CRUSTOCEAN_TOKEN={}  # user demo, password {}", user.token, Sandbox::PASSWORD);
-    println!("export AGENT_TOKEN={}  # agent mybot", agent.token);
-    println!("# each line that you type is posted to the Lobby as demo: @mybot hello");
+    output::line(format_args!("export CRUSTOCEAN_API_URL={}", sandbox.url()));
+    output::line(format_args!(
+        "export CRUSTOCEAN_TOKEN={}  # user demo, password {}",
+        user.token,
+        Sandbox::PASSWORD
+    ));
+    output::line(format_args!("export AGENT_TOKEN={}  # agent mybot", agent.token));
+    output::line("# each line that you type is posted to the Lobby as demo: @mybot hello");
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for line in std::io::stdin().lines().map_while(Result::ok) {
@@ -152,7 +158,7 @@ fn demo(sandbox: &Sandbox) {
                 if !text.is_empty()
                     && let Err(error) = sandbox.say(&sandbox.lobby_id(), &user.id, text, Value::Null)
                 {
-                    eprintln!("error: {error}");
+                    output::error_line(format_args!("error: {error}"));
                 }
             }
         });
@@ -161,7 +167,7 @@ fn demo(sandbox: &Sandbox) {
 }
 
 fn fail(message: impl Display) -> ExitCode {
-    eprintln!("error: {message}");
+    output::error_line(format_args!("error: {message}"));
     ExitCode::FAILURE
 }
 
@@ -183,10 +189,12 @@ fn serve(serve: Serve) -> ExitCode {
         Ok(recording) => recording,
         Err(error) => return fail(error),
     };
-    println!("{}", sandbox.url());
-    println!("# the page: {}/_sandbox", sandbox.url());
+    output::line(sandbox.url());
+    output::line(format_args!("# the page: {}/_sandbox", sandbox.url()));
     if serve.open {
-        eprintln!("warning: everybody who reaches this port may read and change everything in this sandbox");
+        output::error_line(
+            "warning: everybody who reaches this port may read and change everything in this sandbox",
+        );
     }
     if serve.demo {
         demo(&sandbox);
@@ -199,15 +207,15 @@ fn serve(serve: Serve) -> ExitCode {
 fn run(script: &str, bot: &str, url: &str, pace: f64) -> ExitCode {
     match Script::load(script).and_then(|script| script.pace(pace).run_at(url, bot)) {
         Ok(report) => {
-            println!("{report}");
+            output::line(report);
             ExitCode::SUCCESS
         }
         Err(error @ ScriptError::Different { .. }) => {
-            println!("{error}");
+            output::line(error);
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            output::error_line(format_args!("error: {error}"));
             ExitCode::from(2)
         }
     }
@@ -215,13 +223,15 @@ fn run(script: &str, bot: &str, url: &str, pace: f64) -> ExitCode {
 
 fn main() -> ExitCode {
     match command(lexopt::Parser::from_env()) {
-        Ok(Command::Help) => println!("{HELP}"),
-        Ok(Command::Version) => println!("crustocean-sandbox {}", env!("CARGO_PKG_VERSION")),
-        Ok(Command::FaultHelp) => println!("{}", Sandbox::FAULTS),
+        Ok(Command::Help) => output::line(HELP),
+        Ok(Command::Version) => {
+            output::line(format_args!("crustocean-sandbox {}", env!("CARGO_PKG_VERSION")))
+        }
+        Ok(Command::FaultHelp) => output::line(Sandbox::FAULTS),
         Ok(Command::Serve(wanted)) => return serve(*wanted),
         Ok(Command::Run { script, bot, url, pace }) => return run(&script, &bot, &url, pace),
         Err(message) => {
-            eprintln!("error: {message}");
+            output::error_line(format_args!("error: {message}"));
             return ExitCode::from(2);
         }
     }

@@ -60,7 +60,7 @@ impl Recordings {
             }
             let text = text_of(recording.lines.iter().map(|(_, line)| line));
             if let Err(error) = fs::write(&recording.path, text) {
-                eprintln!("error: {}: {error}", recording.path.display());
+                crate::output::error_line(format_args!("error: {}: {error}", recording.path.display()));
             }
         }
     }

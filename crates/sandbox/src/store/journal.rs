@@ -143,7 +143,10 @@ impl Journal {
     pub(crate) fn save(&mut self, data: &mut Data) {
         if let Err(error) = self.try_save(data) {
             if !self.failed {
-                eprintln!("error: {}: {error}. Later changes may be lost", self.path.display());
+                crate::output::error_line(format_args!(
+                    "error: {}: {error}. Later changes may be lost",
+                    self.path.display()
+                ));
             }
             self.failed = true;
             // The file may end in half a line, so only a complete rewrite is safe.

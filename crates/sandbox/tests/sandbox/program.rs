@@ -105,6 +105,28 @@ fn two_programs_do_not_share_a_folder() {
     drop(Program::start(&folder.0));
 }
 
+/// A program that reads only the first line, the URL, leaves closed pipes behind.
+#[test]
+fn a_program_whose_output_nobody_reads_goes_on() {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_crustocean-sandbox"))
+        .args(["--port", "0", "--demo"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(process.stderr.take());
+    let mut url = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut url).unwrap();
+    let program = Program { process, url: url.trim().to_owned(), agent_token: String::new() };
+    // Each request is a line of the log.
+    for n in 0..3 {
+        let said = program.post("/_sandbox/say", &json!({ "as": "alice", "text": format!("message {n}") }));
+        assert!(said.is_some(), "message {n}");
+    }
+    assert_eq!(program.messages().iter().filter(|text| text.starts_with("message ")).count(), 3);
+}
+
 /// Runs if Python with python-socketio is installed, and otherwise prints that it does not run. If `PYTHON` is set, a missing
 /// interpreter is a failure.
 #[test]
