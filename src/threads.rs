@@ -42,7 +42,7 @@ pub(crate) fn start_short_lived(
     start_boxed(short_lived(name), Box::new(work))
 }
 
-/// A builder of a thread as by [`start_short_lived`], for a thread of a scope or with a result.
+/// Returns a builder for a thread like those of [`start_short_lived`], if the thread has a scope or a result.
 pub(crate) fn short_lived(name: &str) -> Builder {
     named(name).stack_size(SHORT_LIVED)
 }

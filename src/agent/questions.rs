@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::model::MessageId;
 use crate::sync::lock::{Condvar, Mutex};
 use crate::threads;
+use crate::user_code::caught;
 
 /// Saves the agent's memory if it has changed.
 pub(crate) fn save_memory(agent: &AgentInner) {
@@ -52,7 +53,9 @@ fn use_store_within(
     let (shared_memory, shared_outcome) = (Arc::clone(memory), Arc::clone(&outcome));
     let using = move || {
         let (outcome, finished) = &*shared_outcome;
-        *outcome.lock() = Some(work(&*shared_memory));
+        // The store and its errors are the program's code. Without an outcome, `close` would wait for its whole limit.
+        let error = caught(|| work(&*shared_memory)).unwrap_or_default();
+        *outcome.lock() = Some(error);
         finished.notify_all();
     };
     match threads::start("crustocean-save", using) {

@@ -6,9 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::LIMIT;
-use crate::common::{SOON, TestSandbox, eventually, wait_for_message, watchdog};
+use crate::common::{SOON, TestSandbox, eventually, wait_for, wait_for_message, watchdog};
 use crustocean::agent::{StateStore, StoreError};
-use crustocean::{Agent, ErrorKind, Events, Stop};
+use crustocean::{Agent, ErrorKind, Event, Events, Stop};
 
 /// The behaviour of `save`.
 #[derive(Clone, Default)]
@@ -16,6 +16,7 @@ enum Save {
     #[default]
     Nothing,
     Unshowable,
+    Undroppable,
     /// Closes the agent at the first save and sends the result.
     Closes(Agent, mpsc::Sender<crustocean::Result<()>>),
     Blocks,
@@ -41,6 +42,7 @@ impl StateStore for Store {
         match &*save {
             Save::Nothing => {}
             Save::Unshowable => return Err(Box::new(Unshowable)),
+            Save::Undroppable => return Err(Box::new(Undroppable)),
             Save::Closes(agent, tell) => {
                 let (agent, tell) = (agent.clone(), tell.clone());
                 *save = Save::Nothing;
@@ -63,6 +65,28 @@ impl fmt::Display for Unshowable {
 }
 
 impl std::error::Error for Unshowable {}
+
+/// Panics when the thread of the last save drops it.
+#[derive(Debug)]
+struct Undroppable;
+
+impl fmt::Display for Undroppable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an error that panics when it is dropped")
+    }
+}
+
+impl std::error::Error for Undroppable {}
+
+impl Drop for Undroppable {
+    fn drop(&mut self) {
+        assert_ne!(
+            thread::current().name(),
+            Some("crustocean-save"),
+            "an error that panics when it is dropped"
+        );
+    }
+}
 
 /// The `close_timeout` of an agent whose store blocks.
 const SHORT: Duration = Duration::from_millis(500);
@@ -97,6 +121,19 @@ fn an_error_that_panics_when_it_is_shown_does_not_keep_the_agent_open() {
     store.set(Save::Unshowable);
     stop.stop();
     eventually("the agent is closed", || !agent.is_connected());
+}
+
+#[test]
+fn an_error_that_panics_when_it_is_dropped_does_not_keep_the_agent_open() {
+    let _watchdog = watchdog(LIMIT);
+    let (_sandbox, store, agent, events) = with_limit(&Stop::new(), Duration::MAX);
+    store.set(Save::Undroppable);
+    // The agent reports only the first failure. It drops the error of a later one.
+    wait_for(&events, "the first failure", |event| {
+        matches!(event, Event::StateNotSaved { .. }).then_some(())
+    });
+    agent.clone().close().unwrap();
+    assert!(!agent.is_connected());
 }
 
 #[test]

@@ -28,7 +28,8 @@ pub(crate) struct Account {
     pub(crate) username: String,
     pub(crate) display_name: String,
     pub(crate) description: Option<String>,
-    /// Avatar, banner, theme and font, stored unchanged.
+    /// Avatar, banner, theme and font, stored unchanged. Older data have another name for it.
+    #[serde(alias = "looks")]
     pub(crate) profile: Map<String, Value>,
     pub(crate) created_at: u64,
     pub(crate) password: Option<PasswordHash>,
